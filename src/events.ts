@@ -1,0 +1,50 @@
+/**
+ * Every event the bridge logs, one function each: what may be said about it is decided here and nowhere else. Ids,
+ * counts, codes and durations only; never an address, a subject, a key or a token.
+ */
+import { errorFacts, type Logger } from './log.ts';
+
+export type Events = ReturnType<typeof createEvents>;
+
+type Facts = Record<string, string | number | boolean | null>;
+
+export function createEvents(log: Logger) {
+  const info = (event: string, facts: Facts): void => log.info({ event, ...facts });
+  const warn = (event: string, facts: Facts): void => log.warn({ event, ...facts });
+  return {
+    started: (facts: { roles: string }) => info('started', facts),
+    stopped: () => info('stopped', {}),
+    listening: (facts: { role: string; port: number; tls: boolean }) => info('listening', facts),
+
+    loginSucceeded: (facts: { protocol: string; accountId: number }) => info('login_succeeded', facts),
+    loginFailed: (facts: { protocol: string; failures: number }) => warn('login_failed', facts),
+
+    submissionAccepted: (facts: { submissionId: number; recipients: number; sizeBytes: number; repeated: boolean }) =>
+      info('submission_accepted', facts),
+    recipientRefused: (facts: { code: string }) => info('recipient_refused', facts),
+    stageDone: (facts: { deliveryId: number; stage: string; next: string; durationMs: number }) =>
+      info('stage_done', facts),
+    stageFailed: (facts: { deliveryId: number; stage: string; code: string; disposition: string; attempts: number }) =>
+      warn('stage_failed', facts),
+    deliveryEnded: (facts: { deliveryId: number; outcome: string }) => info('delivery_ended', facts),
+    noticeSent: (facts: { deliveryId: number; kind: string }) => info('notice_sent', facts),
+
+    messageReceived: (facts: { accountId: number; sizeBytes: number; messageType: string }) =>
+      info('message_received', facts),
+    messageOpened: (facts: { accountId: number; seq: number; cautions: number }) => info('message_opened', facts),
+    messageHeld: (facts: { accountId: number; seq: number; reason: string }) => warn('message_held', facts),
+    messageQuarantined: (facts: { accountId: number; seq: number; reason: string }) =>
+      warn('message_quarantined', facts),
+
+    pinChanged: (facts: { accountId: number; state: string }) => warn('pin_changed', facts),
+    keysPublished: (facts: { accountId: number; ephemeral: number; nonEphemeral: number }) =>
+      info('keys_published', facts),
+    requestFailed: (facts: { call: string; status: number; code: string }) => info('request_failed', facts),
+    connectionLimited: (facts: { protocol: string; reason: string }) => warn('connection_limited', facts),
+    protocolError: (facts: { protocol: string; code: string }) => info('protocol_error', facts),
+
+    /** Something no rule foresaw. Its message may quote input, so only its kind and place are logged. */
+    unexpected: (where: string, error: unknown) =>
+      log.error({ event: 'unexpected', at: where, error: errorFacts(error) }),
+  };
+}

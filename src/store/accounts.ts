@@ -1,0 +1,64 @@
+/** Accounts and the counters of their mailboxes. Whoever changes a mailbox holds the account's row lock until commit. */
+import type { Selectable } from 'kysely';
+import type { Executor, Tx } from './database.ts';
+import type { AccountTable } from './schema.ts';
+
+export type Account = Selectable<AccountTable>;
+
+/** Makes the account with its inbox. Throws on an address that exists (unique violation 23505). */
+export async function createAccount(
+  tx: Tx,
+  account: { address: string; initializeHash: Buffer | null; now: Date },
+): Promise<Account> {
+  const created = await tx
+    .insertInto('account')
+    .values({ address: account.address, created_at: account.now, initialize_hash: account.initializeHash })
+    .returningAll()
+    .executeTakeFirstOrThrow();
+  await tx
+    .insertInto('folder')
+    .values({
+      account_id: created.id,
+      message_type: 'email',
+      folder_name: null,
+      display_name: 'INBOX',
+      parent_id: null,
+      special_use: null,
+    })
+    .execute();
+  return created;
+}
+
+export function findAccount(db: Executor, address: string): Promise<Account | undefined> {
+  return db.selectFrom('account').selectAll().where('address', '=', address).executeTakeFirst();
+}
+
+export function listAccounts(db: Executor): Promise<Account[]> {
+  return db.selectFrom('account').selectAll().orderBy('address').execute();
+}
+
+export async function removeAccount(tx: Tx, accountId: number): Promise<void> {
+  await tx.deleteFrom('message').where('account_id', '=', accountId).execute();
+  await tx.updateTable('folder').set({ parent_id: null }).where('account_id', '=', accountId).execute();
+  await tx.deleteFrom('folder').where('account_id', '=', accountId).execute();
+  await tx.deleteFrom('account').where('id', '=', accountId).execute();
+}
+
+/** Takes `seqs` new sequence numbers and one revision, locking the mailbox until the transaction ends. */
+export async function advanceMailbox(
+  tx: Tx,
+  accountId: number,
+  take: { seqs: number; sizeBytes?: number },
+): Promise<{ firstSeq: number; revision: number }> {
+  const row = await tx
+    .updateTable('account')
+    .set((eb) => ({
+      next_seq: eb('next_seq', '+', take.seqs),
+      revision: eb('revision', '+', 1),
+      size_bytes: eb('size_bytes', '+', take.sizeBytes ?? 0),
+    }))
+    .where('id', '=', accountId)
+    .returning(['next_seq', 'revision'])
+    .executeTakeFirstOrThrow();
+  return { firstSeq: row.next_seq - take.seqs, revision: row.revision };
+}

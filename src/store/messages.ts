@@ -1,0 +1,109 @@
+/**
+ * Envelopes in mailboxes: put in, looked up, deleted. What is common to the API and the bridge's own mailbox.
+ *
+ * A message is put in `pending`; the mailbox opens it. A deleted one leaves a row in `expunged` and takes the secret of
+ * its message key with it when it was the last one encrypted to that key (§1.4: deletion is cryptographic).
+ */
+import type { Insertable, Selectable } from 'kysely';
+import { sql } from 'kysely';
+import { advanceMailbox } from './accounts.ts';
+import { type Executor, notify, type Tx } from './database.ts';
+import type { MessageTable } from './schema.ts';
+
+export type StoredMessage = Selectable<MessageTable>;
+export type NewMessage = Omit<
+  Insertable<MessageTable>,
+  'seq' | 'revision' | 'size_bytes' | 'attempts' | 'next_attempt_at' | 'reason'
+>;
+
+/** Stores one envelope under the mailbox lock and wakes whoever opens mail. Returns its place. */
+export async function insertMessage(tx: Tx, message: NewMessage): Promise<{ seq: number; revision: number }> {
+  const sizeBytes = message.ciphertext.length;
+  const { firstSeq, revision } = await advanceMailbox(tx, message.account_id, { seqs: 1, sizeBytes });
+  await tx
+    .insertInto('message')
+    .values({ ...message, seq: firstSeq, revision, size_bytes: sizeBytes })
+    .execute();
+  await notify(tx, message.state === 'pending' ? 'mail_received' : 'mailbox_changed', message.account_id);
+  return { seq: firstSeq, revision };
+}
+
+/** The inbox of an account. */
+export async function inboxId(db: Executor, accountId: number): Promise<number> {
+  const row = await db
+    .selectFrom('folder')
+    .select('id')
+    .where('account_id', '=', accountId)
+    .where('folder_name', 'is', null)
+    .executeTakeFirstOrThrow();
+  return row.id;
+}
+
+export function findMessage(db: Executor, accountId: number, messageId: Buffer): Promise<StoredMessage | undefined> {
+  return db
+    .selectFrom('message')
+    .selectAll()
+    .where('account_id', '=', accountId)
+    .where('message_id', '=', messageId)
+    .executeTakeFirst();
+}
+
+/**
+ * Deletes messages for good, in one step: rows, sealed contents, and the secrets no other message needs. Unknown ids are
+ * passed over. Returns the revision of the deletion, or null when nothing was there.
+ */
+export async function deleteMessages(tx: Tx, accountId: number, messageIds: Buffer[]): Promise<number | null> {
+  if (messageIds.length === 0) return null;
+  const { revision } = await advanceMailbox(tx, accountId, { seqs: 0 });
+  const gone = await tx
+    .deleteFrom('message')
+    .where('account_id', '=', accountId)
+    .where('message_id', 'in', messageIds)
+    .returning(['message_id', 'folder_id', 'seq', 'size_bytes', 'message_public_key'])
+    .execute();
+  if (gone.length === 0) return null;
+  await tx
+    .insertInto('expunged')
+    .values(
+      gone.map(({ message_id, folder_id, seq }) => ({
+        account_id: accountId,
+        revision,
+        folder_id,
+        seq,
+        message_id,
+        gone: true,
+      })),
+    )
+    .execute();
+  const freed = gone.reduce((sum, { size_bytes }) => sum + size_bytes, 0);
+  await tx
+    .updateTable('account')
+    .set((eb) => ({ size_bytes: eb('size_bytes', '-', freed) }))
+    .where('id', '=', accountId)
+    .execute();
+  await eraseUnneededSecrets(tx, accountId, [...new Set(gone.map((row) => row.message_public_key.toString('hex')))]);
+  await notify(tx, 'mailbox_changed', accountId);
+  return revision;
+}
+
+/** A single-use key's secret goes with its message; a retired non-ephemeral one's with the last message under it. */
+async function eraseUnneededSecrets(tx: Tx, accountId: number, publicKeysHex: string[]): Promise<void> {
+  const keys = publicKeysHex.map((hex) => Buffer.from(hex, 'hex'));
+  await tx
+    .deleteFrom('secret')
+    .where('account_id', '=', accountId)
+    .where('purpose', '=', 'message')
+    .where('public_key', 'in', keys)
+    .where((eb) => eb.or([eb('kind', '=', 'ephemeral'), eb('retired_at', 'is not', null)]))
+    .where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('message')
+            .select(sql`1`.as('one'))
+            .where('message.account_id', '=', accountId)
+            .whereRef('message.message_public_key', '=', 'secret.public_key'),
+        ),
+      ),
+    )
+    .execute();
+}
