@@ -1,0 +1,208 @@
+/**
+ * The configuration: one YAML file and four environment variables, checked whole, every mistake reported with its place.
+ *
+ * The only module that reads the environment. What is not set has its default here; config/smimp-bridge.yaml shows each
+ * default, and a test holds the two together.
+ */
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { LineCounter, type Node, parseDocument } from 'yaml';
+import { z } from 'zod';
+import { parseDiscovery } from './smimp/discovery.ts';
+
+/** What is wrong with a configuration, one line each: `FILE:LINE:COLUMN: PATH: what`. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly code = 'config';
+  readonly mistakes: readonly string[];
+
+  constructor(mistakes: readonly string[]) {
+    super(`${mistakes.length} mistake${mistakes.length === 1 ? '' : 's'} in the configuration`);
+    this.mistakes = mistakes;
+  }
+}
+
+const SIZE_UNITS: Record<string, number> = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
+const TIME_UNITS: Record<string, number> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+const sizeBytes = withUnit(SIZE_UNITS, 'a size such as 25MiB, 64KiB or a number of bytes', 1);
+const durationMs = withUnit(TIME_UNITS, 'a time such as 30s, 5m, 4h or 5d', null);
+
+function withUnit(units: Record<string, number>, expected: string, bare: number | null) {
+  return z.union([z.number(), z.string()]).transform((value, context): number => {
+    const [, digits, unit] = /^(\d{1,12})\s*([A-Za-z]*)$/.exec(String(value)) ?? [];
+    const factor = unit === '' ? bare : units[unit ?? ''];
+    if (digits === undefined || factor == null) {
+      context.addIssue({ code: 'custom', message: `is not ${expected}` });
+      return z.NEVER;
+    }
+    return Number(digits) * factor;
+  });
+}
+
+const domain = z
+  .string()
+  .regex(/^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, {
+    error: 'is not a domain of at least two labels in lower case, such as example.com',
+  });
+
+const baseUrl = z.string().superRefine((text, context) => {
+  try {
+    if (parseDiscovery(Buffer.from(text)) === text) return;
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+  }
+  context.addIssue({ code: 'custom', message: 'is not a base URL such as https://smimp.example.com[:port][/path]' });
+});
+
+const listenAddress = z.string().transform((text, context) => {
+  const [, bracketed, plain, port] = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text) ?? [];
+  const host = bracketed ?? plain;
+  if (host === undefined || Number(port) > 65_535) {
+    context.addIssue({ code: 'custom', message: 'is not ADDRESS:PORT, such as 0.0.0.0:1993 or [::]:1993' });
+    return z.NEVER;
+  }
+  return { host, port: Number(port) };
+});
+
+const cidr = z.union([z.cidrv4(), z.cidrv6()], { error: 'is not a network such as 10.0.0.0/8' });
+const hostTarget = z.string().regex(/^(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:]+\])(:\d{1,5})?$/, {
+  error: 'is not an address with or without a port, such as 127.0.0.1:9443 or [::1]:9443',
+});
+
+const section = <Shape extends z.core.$ZodShape>(shape: Shape) => z.strictObject(shape).prefault({} as never);
+
+/** The schema of the file. Every default stands here. */
+export const configSchema = z.strictObject({
+  deployment: z.literal('home').default('home'),
+  domains: z.array(domain).min(1).default(['home.test']),
+  base_url: baseUrl.default('https://smimp.home.test:8443'),
+  mail_host: z.string().min(1).max(253).default('localhost'),
+  data_directory: z.string().min(1).default('data'),
+  database: section({
+    url: z
+      .url({ protocol: /^postgres(ql)?$/ })
+      .nullable()
+      .default(null),
+  }),
+  queue: section({
+    redis: z
+      .url({ protocol: /^rediss?$/ })
+      .nullable()
+      .default(null),
+  }),
+  server_key: section({ file: z.string().min(1).nullable().default(null) }),
+  listen: section({
+    api: listenAddress.nullable().prefault('0.0.0.0:8443'),
+    submission: listenAddress.nullable().prefault('0.0.0.0:1587'),
+    submissions: listenAddress.nullable().prefault('0.0.0.0:1465'),
+    imap: listenAddress.nullable().prefault('0.0.0.0:1143'),
+    imaps: listenAddress.nullable().prefault('0.0.0.0:1993'),
+  }),
+  tls: section({
+    certificate: z.string().min(1).nullable().default(null),
+    key: z.string().min(1).nullable().default(null),
+  }).refine(({ certificate, key }) => (certificate === null) === (key === null), {
+    error: 'needs both certificate and key, or neither',
+  }),
+  network: section({
+    hosts: z.record(domain, hostTarget).default({}),
+    allow: z.array(cidr).default([]),
+    ca: z.string().min(1).nullable().default(null),
+  }),
+  proof_of_work: section({
+    zero_bits: z.int().min(0).max(28).default(20),
+    ask_operator_above: z.int().min(0).max(28).default(22),
+    threads: z.int().min(1).max(256).nullable().default(null),
+  }),
+  delivery: section({
+    delay_notice_after: durationMs.prefault('4h'),
+    give_up_after: durationMs.prefault('5d'),
+    concurrency: z.int().min(1).max(256).default(8),
+  }),
+  limits: section({
+    message: sizeBytes.prefault('33MiB'),
+    recipients: z.int().min(1).max(10_000).default(100),
+    connections: z.int().min(1).max(100_000).default(1000),
+    connections_per_address: z.int().min(1).max(100_000).default(50),
+    connections_per_account: z.int().min(1).max(10_000).default(30),
+  }),
+  log: section({ level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info') }),
+});
+
+export type Config = z.infer<typeof configSchema> & { secrets: { serverKey: string | null } };
+
+/** Names of the environment variables that win over the file. */
+export const ENVIRONMENT = {
+  config: 'SMIMP_BRIDGE_CONFIG',
+  serverKey: 'SMIMP_SERVER_KEY',
+  databaseUrl: 'SMIMP_DATABASE_URL',
+  redisUrl: 'SMIMP_REDIS_URL',
+} as const;
+
+/**
+ * Reads the file (`path`, else the one the environment names, else defaults) and the environment.
+ * Throws ConfigError with every mistake.
+ */
+export async function loadConfig(options: {
+  path?: string | undefined;
+  environment?: Record<string, string | undefined>;
+}): Promise<Config> {
+  const environment = options.environment ?? process.env;
+  const path = options.path ?? environment[ENVIRONMENT.config];
+  const file = path === undefined ? '' : await readConfigFile(resolve(path));
+  return applyEnvironment(parseConfig(file, path ?? 'defaults'), environment);
+}
+
+async function readConfigFile(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unreadable';
+    throw new ConfigError([`${path}: cannot be read (${code})`]);
+  }
+}
+
+/** Parses the text of a configuration file; `name` is how mistakes call it. */
+export function parseConfig(text: string, name: string): z.infer<typeof configSchema> {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
+  if (document.errors.length > 0) {
+    throw new ConfigError(document.errors.map(({ message }) => `${name}: ${message.split('\n')[0]}`));
+  }
+  const parsed = configSchema.safeParse(document.toJS() ?? {});
+  if (parsed.success) return parsed.data;
+  const place = (path: PropertyKey[]): string => {
+    const node = path.length === 0 ? document.contents : (document.getIn(path, true) as Node | undefined);
+    const offset = (node ?? (document.getIn(path.slice(0, -1), true) as Node | undefined))?.range?.[0];
+    if (offset === undefined) return name;
+    const { line, col } = lines.linePos(offset);
+    return `${name}:${line}:${col}`;
+  };
+  throw new ConfigError(parsed.error.issues.flatMap((issue) => describe(issue, place)));
+}
+
+function describe(issue: z.core.$ZodIssue, place: (path: PropertyKey[]) => string): string[] {
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => {
+      const path = [...issue.path, key];
+      return `${place(path)}: ${path.join('.')}: no such setting`;
+    });
+  }
+  return [`${place(issue.path)}: ${issue.path.join('.') || 'the file'}: ${issue.message}`];
+}
+
+function applyEnvironment(
+  config: z.infer<typeof configSchema>,
+  environment: Record<string, string | undefined>,
+): Config {
+  const serverKey = environment[ENVIRONMENT.serverKey] ?? null;
+  if (serverKey !== null && !/^[0-9a-f]{64}$/.test(serverKey))
+    throw new ConfigError([`${ENVIRONMENT.serverKey}: is not 64 lower-case hex digits`]);
+  return {
+    ...config,
+    database: { url: environment[ENVIRONMENT.databaseUrl] ?? config.database.url },
+    queue: { redis: environment[ENVIRONMENT.redisUrl] ?? config.queue.redis },
+    secrets: { serverKey },
+  };
+}

@@ -1,0 +1,67 @@
+import { readFile } from 'node:fs/promises';
+import { describe, expect, it } from 'vitest';
+import { ConfigError, configSchema, loadConfig, parseConfig } from '../src/config.ts';
+
+const COMMENTED = new URL('../config/smimp-bridge.yaml', import.meta.url);
+
+function mistakesOf(text: string): readonly string[] {
+  try {
+    parseConfig(text, 'bridge.yaml');
+  } catch (error) {
+    if (error instanceof ConfigError) return error.mistakes;
+    throw error;
+  }
+  return [];
+}
+
+describe('the configuration', () => {
+  it('shows every default in the commented file', async () => {
+    const text = await readFile(COMMENTED, 'utf8');
+    const uncommented = text.replace(/^( *)#(?=[a-z_]+:)/gm, '$1');
+    expect(parseConfig(text, 'commented')).toEqual(configSchema.parse({}));
+    expect(parseConfig(uncommented, 'uncommented')).toEqual(configSchema.parse({}));
+    for (const key of Object.keys(configSchema.shape)) expect(text).toMatch(new RegExp(`^#${key}:`, 'm'));
+  });
+
+  it('reports every mistake at once, with its place', () => {
+    const text = [
+      'domains: [Home.Test, example]',
+      'base_url: http://x.test',
+      'listen:',
+      '  imap: 1143',
+      '  pop3: 0.0.0.0:110',
+      'limits: { message: 25 parsecs }',
+      'tls: { key: a.pem }',
+    ].join('\n');
+    expect(mistakesOf(text)).toEqual([
+      'bridge.yaml:1:11: domains.0: is not a domain of at least two labels in lower case, such as example.com',
+      'bridge.yaml:1:22: domains.1: is not a domain of at least two labels in lower case, such as example.com',
+      'bridge.yaml:2:11: base_url: is not a base URL such as https://smimp.example.com[:port][/path]',
+      expect.stringMatching(/^bridge\.yaml:4:9: listen\.imap: /),
+      'bridge.yaml:5:9: listen.pop3: no such setting',
+      'bridge.yaml:7:6: tls: needs both certificate and key, or neither',
+      expect.stringMatching(/^bridge\.yaml:6:20: limits\.message: is not a size/),
+    ]);
+  });
+
+  it('refuses YAML that does not parse, duplicate names and lists', () => {
+    expect(mistakesOf('domains: [a.test')).toHaveLength(1);
+    expect(mistakesOf('log: {level: info}\nlog: {level: warn}')).toHaveLength(1);
+    expect(mistakesOf('- a\n- b')).toHaveLength(1);
+  });
+
+  it('lets the environment win and checks it', async () => {
+    const environment = { SMIMP_REDIS_URL: 'redis://127.0.0.1:6379', SMIMP_SERVER_KEY: 'ab'.repeat(32) };
+    const config = await loadConfig({ environment });
+    expect(config.queue.redis).toBe('redis://127.0.0.1:6379');
+    expect(config.secrets.serverKey).toBe('ab'.repeat(32));
+    await expect(loadConfig({ environment: { SMIMP_SERVER_KEY: 'short' } })).rejects.toThrow(ConfigError);
+    await expect(loadConfig({ path: 'no/such/file.yaml', environment: {} })).rejects.toThrow(ConfigError);
+  });
+
+  it('understands sizes and times', () => {
+    const config = parseConfig('limits: {message: 64KiB}\ndelivery: {give_up_after: 90s, delay_notice_after: 2h}', 'x');
+    expect(config.limits.message).toBe(65_536);
+    expect(config.delivery).toMatchObject({ give_up_after: 90_000, delay_notice_after: 7_200_000 });
+  });
+});
