@@ -1,0 +1,133 @@
+/** The rules of the layout (README, "How it is built"), held against the imports that are really there. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const SRC = join(ROOT, 'src');
+
+interface Module {
+  path: string;
+  text: string;
+  /** Paths below src for our own, package names for the rest. */
+  imports: string[];
+}
+
+function modules(): Module[] {
+  return readdirSync(SRC, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts') && !name.endsWith('.d.ts'))
+    .map((name) => {
+      const file = join(SRC, name);
+      const text = readFileSync(file, 'utf8');
+      const found = [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map(([, target]) => target as string);
+      const own = (target: string): string =>
+        target.startsWith('.') ? relative(SRC, resolve(dirname(file), target)) : target;
+      return { path: name, text, imports: found.map(own) };
+    });
+}
+
+const ALL = modules();
+const within = (path: string, ...folders: string[]): boolean => folders.some((folder) => path.startsWith(`${folder}/`));
+/** `a → b` for each import that breaks a rule. */
+const breaches = (guilty: (from: string, to: string) => boolean): string[] =>
+  ALL.flatMap(({ path, imports }) => imports.filter((to) => guilty(path, to)).map((to) => `${path} → ${to}`));
+
+const PURE = ['smimp', 'mime', 'imap/wire'];
+/** Of Node itself, pure code may use only what computes. */
+const PURE_NODE = new Set(['node:buffer', 'node:url', 'node:util', 'node:string_decoder', 'node:assert']);
+const IMPURE_PACKAGES = new Set([
+  'pg',
+  'kysely',
+  'bullmq',
+  'ioredis',
+  'fastify',
+  'undici',
+  'nodemailer',
+  'smtp-server',
+  'imapflow',
+  'pino',
+  'commander',
+]);
+
+describe('the layout', () => {
+  it('keeps protocol, translation and wire pure', () => {
+    const guilty = breaches(
+      (from, to) =>
+        within(from, ...PURE) &&
+        (IMPURE_PACKAGES.has(to) ||
+          (to.startsWith('node:') && !PURE_NODE.has(to)) ||
+          (to.endsWith('.ts') && !within(to, ...PURE))),
+    );
+    expect(guilty).toEqual([]);
+    const clocks = ALL.filter(
+      ({ path, text }) => within(path, ...PURE) && /Date\.now\(|new Date\(\)|process\.|Math\.random/.test(text),
+    );
+    expect(clocks.map(({ path }) => path)).toEqual([]);
+  });
+
+  it('has no cycles', () => {
+    const edges = new Map(ALL.map(({ path, imports }) => [path, imports.filter((to) => to.endsWith('.ts'))]));
+    const done = new Set<string>();
+    const visit = (path: string, above: string[]): void => {
+      if (above.includes(path)) throw new Error(`cycle: ${[...above, path].join(' → ')}`);
+      if (done.has(path)) return;
+      for (const next of edges.get(path) ?? []) visit(next, [...above, path]);
+      done.add(path);
+    };
+    for (const path of edges.keys()) visit(path, []);
+    expect(done.size).toBe(ALL.length);
+  });
+
+  it('lets mail flow one way: the mailbox never knows IMAP, the pipeline never knows SMTP', () => {
+    expect(breaches((from, to) => within(from, 'mailbox') && within(to, 'imap', 'smtp', 'pipeline'))).toEqual([]);
+    expect(breaches((from, to) => within(from, 'pipeline') && within(to, 'smtp', 'imap', 'mailbox', 'api'))).toEqual(
+      [],
+    );
+    expect(breaches((from, to) => within(from, 'keystore', 'remote') && within(to, 'identity', 'mailbox'))).toEqual([]);
+  });
+
+  it('keeps the doors apart', () => {
+    const doors = ['smtp', 'imap', 'api', 'admin'];
+    const door = (path: string): string | undefined => doors.find((name) => within(path, name));
+    expect(
+      breaches((from, to) => door(from) !== undefined && door(to) !== undefined && door(from) !== door(to)),
+    ).toEqual([]);
+  });
+
+  it('keeps SQL in the store, BullMQ in the queue, libsodium in one module', () => {
+    expect(breaches((from, to) => ['pg', 'kysely', 'kysely/migration'].includes(to) && !within(from, 'store'))).toEqual(
+      [],
+    );
+    const sql = ALL.filter(
+      ({ path, text }) => !within(path, 'store') && /\.(selectFrom|insertInto|updateTable|deleteFrom)\(/.test(text),
+    );
+    expect(sql.map(({ path }) => path)).toEqual([]);
+    const queue = ['pipeline/queue.ts', 'pipeline/worker.ts'];
+    expect(breaches((from, to) => ['bullmq', 'ioredis'].includes(to) && !queue.includes(from))).toEqual([]);
+    const sodium = (to: string): boolean => to === 'libsodium-wrappers' || to === 'sodium-native';
+    expect(breaches((from, to) => sodium(to) && from !== 'smimp/crypto.ts')).toEqual([]);
+  });
+
+  it('reads the environment, builds services and handles signals in one place each', () => {
+    const using = (pattern: RegExp): string[] =>
+      ALL.filter(({ text }) => pattern.test(text))
+        .map(({ path }) => path)
+        .sort();
+    expect(using(/process\.env/)).toEqual(['config.ts']);
+    expect(using(/process\.on\('SIG/)).toEqual(['main.ts']);
+    expect(breaches((from, to) => to === 'bridge.ts' && !['main.ts'].includes(from) && !within(from, 'admin'))).toEqual(
+      [],
+    );
+  });
+
+  it('cites only documents and sections that exist', () => {
+    const known = /^(RFC \d{3,4}( (§[\d.]+|[Aa]ppendix [A-Z]|erratum \d+))?|SMIMP 0\.1 §[1-6](\.[1-9])?(\.\d)?)$/;
+    const bad = ALL.flatMap(({ path, text }) =>
+      [...text.matchAll(/SMIMP 0\.1 §[\d.]*\d|RFC \d+ §[\d.]*\d/g)]
+        .filter(([citation]) => !known.test(citation))
+        .map(([citation]) => `${path}: ${citation}`),
+    );
+    expect(bad).toEqual([]);
+  });
+});
