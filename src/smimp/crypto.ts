@@ -134,6 +134,18 @@ export function boxSealInPlace(
   native.crypto_box_easy(buffer.subarray(start), plain, view(keys.nonce), view(keys.publicKey), view(keys.secretKey));
 }
 
+/** Opens a box into a new buffer. `null` when it does not authenticate. */
+export function boxOpen(
+  box: Uint8Array,
+  keys: { nonce: Uint8Array; publicKey: Uint8Array; secretKey: Uint8Array },
+): Buffer | null {
+  if (box.byteLength < MAC_BYTES) return null;
+  const plain = Buffer.allocUnsafe(box.byteLength - MAC_BYTES);
+  const { nonce, publicKey, secretKey } = keys;
+  const opened = native.crypto_box_open_easy(plain, view(box), view(nonce), view(publicKey), view(secretKey));
+  return opened ? plain : null;
+}
+
 /**
  * Opens a box where it stands: the plaintext that is returned is a view into `box`, which is overwritten.
  * `null` when it does not authenticate.
