@@ -312,11 +312,21 @@ export interface DeliveryEventTable {
   detail: JSONColumnType<object> | null;
 }
 
-/** Failed logins by keyed hash of what was tried, so that guesses are slowed in every process. */
+/** Tries to log in that did not succeed (yet), by keyed hash of what was tried, so that guesses are slowed in every process. */
 export interface LoginFailureTable {
   subject: Bytes;
   failures: number;
   last_at: Instant;
+}
+
+/** Sessions at other people's servers, sealed with the account key, so that a restart needs no new logins. */
+export interface RemoteSessionTable {
+  account_id: number;
+  base_url: string;
+  sealed: Bytes;
+  /** When this side stops using it. */
+  expires_at: Instant;
+  last_used_at: Instant;
 }
 
 export interface SettingTable {
@@ -349,5 +359,6 @@ export interface Database {
   delivery: DeliveryTable;
   delivery_event: DeliveryEventTable;
   login_failure: LoginFailureTable;
+  remote_session: RemoteSessionTable;
   setting: SettingTable;
 }

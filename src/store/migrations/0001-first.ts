@@ -240,6 +240,14 @@ const STATEMENTS = [
      detail jsonb)`,
   `create index delivery_event_of on delivery_event (delivery_id, id)`,
   `create table login_failure (subject bytea primary key, failures int not null, last_at timestamptz not null)`,
+  `create index login_failure_age on login_failure (last_at)`,
+  `create table remote_session (
+     account_id bigint not null references account on delete cascade,
+     base_url text not null,
+     sealed bytea not null,
+     expires_at timestamptz not null,
+     last_used_at timestamptz not null,
+     primary key (account_id, base_url))`,
   `create table setting (name text primary key, value text not null)`,
 ];
 

@@ -1,0 +1,47 @@
+/** Users of this bridge: password hash and wrapped account key. What the columns hold is decided in src/keystore. */
+import type { Insertable, Selectable } from 'kysely';
+import type { Executor } from './database.ts';
+import type { MailUserTable } from './schema.ts';
+
+export type MailUser = Selectable<MailUserTable> & { address: string };
+
+export async function insertUser(db: Executor, user: Insertable<MailUserTable>): Promise<void> {
+  await db.insertInto('mail_user').values(user).execute();
+}
+
+function users(db: Executor) {
+  return db
+    .selectFrom('mail_user')
+    .innerJoin('account', 'account.id', 'mail_user.account_id')
+    .selectAll('mail_user')
+    .select('account.address');
+}
+
+export function findUser(db: Executor, accountId: number): Promise<MailUser | undefined> {
+  return users(db).where('mail_user.account_id', '=', accountId).executeTakeFirst();
+}
+
+export function findUserByAddress(db: Executor, address: string): Promise<MailUser | undefined> {
+  return users(db).where('account.address', '=', address).executeTakeFirst();
+}
+
+/** Some user, to try a server key on. */
+export function anyUser(db: Executor): Promise<MailUser | undefined> {
+  return users(db).orderBy('mail_user.account_id').limit(1).executeTakeFirst();
+}
+
+/** Ids of all accounts whose secrets are kept here. */
+export async function listUserIds(db: Executor): Promise<number[]> {
+  const rows = await db.selectFrom('mail_user').select('account_id').orderBy('account_id').execute();
+  return rows.map(({ account_id }) => account_id);
+}
+
+/** False when there is no such user. */
+export async function setPasswordHash(db: Executor, accountId: number, passwordHash: string): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('mail_user')
+    .set({ password_hash: passwordHash })
+    .where('account_id', '=', accountId)
+    .executeTakeFirst();
+  return numUpdatedRows === 1n;
+}
