@@ -44,8 +44,8 @@ const note = z.string().nullable();
 
 /** Bodies of the three `secret-*` types. Never imported automatically (SMIMP 0.1 §4.1). */
 export const secretBodySchemas = {
-  'secret-ed25519': z.looseObject({ public_key: hex32, secret_key: hex64, kind: secretKind, note }),
-  'secret-curve25519': z.looseObject({ public_key: hex32, secret_key: hex32, kind: secretKind, note }),
+  'secret-ed25519': z.looseObject({ public_key: hex32.nullable(), secret_key: hex64, kind: secretKind, note }),
+  'secret-curve25519': z.looseObject({ public_key: hex32.nullable(), secret_key: hex32, kind: secretKind, note }),
   'secret-xsalsa20': z.looseObject({ public_key: z.null(), secret_key: hex32, kind: secretKind, note }),
 } as const;
 export type SecretMessageType = keyof typeof secretBodySchemas;
