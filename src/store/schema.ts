@@ -312,7 +312,7 @@ export interface DeliveryEventTable {
   detail: JSONColumnType<object> | null;
 }
 
-/** Tries to log in that did not succeed (yet), by keyed hash of what was tried, so that guesses are slowed in every process. */
+/** Tries to log in that did not succeed (yet), by keyed hash of who tried what: guesses are slowed in every process. */
 export interface LoginFailureTable {
   subject: Bytes;
   failures: number;

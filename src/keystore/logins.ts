@@ -1,0 +1,98 @@
+/**
+ * Checking passwords of mail programs. The answer and its cost are the same whether the account exists or not; failures
+ * are slowed; the same right password again is recognised without argon2 for a while, because mail programs log in often.
+ */
+import { type Address, normalizeAddress } from '../smimp/address.ts';
+import { keyedHash, randomBytes } from '../smimp/crypto.ts';
+import { toHex } from '../smimp/encoding.ts';
+import { ProfileError } from '../smimp/errors.ts';
+import { pae, text } from '../smimp/transcript.ts';
+import type { Db } from '../store/database.ts';
+import { findUserByAddress } from '../store/users.ts';
+import { matchesPassword } from './password.ts';
+import { createThrottle } from './throttle.ts';
+
+export type LoginAttempt = {
+  /** As typed, in SMIMP spelling `local#domain`. */
+  address: string;
+  password: string;
+  /** The network address it comes from. */
+  source: string;
+  now: Date;
+};
+export type LoginResult =
+  | { readonly ok: true; readonly accountId: number; readonly address: Address }
+  /** Let `delayMs` pass before answering. `failures`: how many in a row, for the log. */
+  | { readonly ok: false; readonly delayMs: number; readonly failures: number };
+
+/** How long a right password is recognised without argon2. A changed one is noticed at once all the same. */
+export const REMEMBER_MS = 600_000;
+const MAX_REMEMBERED = 10_000;
+/** The longest a client is kept waiting for its refusal; the rest of the delay it is refused without a look. */
+export const LONGEST_ANSWER_DELAY_MS = 10_000;
+
+type Remembered = { passwordHash: string; untilMs: number };
+
+export interface Logins {
+  verifyPassword(attempt: LoginAttempt): Promise<LoginResult>;
+}
+
+export function createLogins(options: { db: Db; serverKey: Uint8Array }): Logins {
+  const { db } = options;
+  const throttle = createThrottle(options);
+  const processKey = randomBytes(32);
+  const remembered = new Map<string, Remembered>();
+  const underWay = new Map<string, Promise<LoginResult>>();
+
+  const recall = (name: string, passwordHash: string, now: Date): boolean => {
+    const found = remembered.get(name);
+    return found !== undefined && found.passwordHash === passwordHash && found.untilMs > now.getTime();
+  };
+  const remember = (name: string, passwordHash: string, now: Date): void => {
+    if (remembered.size >= MAX_REMEMBERED) remembered.clear();
+    remembered.set(name, { passwordHash, untilMs: now.getTime() + REMEMBER_MS });
+  };
+
+  const check = async (attempt: LoginAttempt, name: string): Promise<LoginResult> => {
+    const { now, password, source } = attempt;
+    const address = normalized(attempt.address);
+    const user = address === null ? undefined : await findUserByAddress(db, address);
+    if (user !== undefined && recall(name, user.password_hash, now)) {
+      return { ok: true, accountId: user.account_id, address: user.address as Address };
+    }
+    const who = { address: address ?? attempt.address, source };
+    const tried = await throttle.begin(who, now);
+    const refusal = { ok: false as const, failures: tried.failures, delayMs: answerDelay(tried.delayMs) };
+    if (!tried.admitted) return refusal;
+    if (!(await matchesPassword(password, user?.password_hash ?? null)) || user === undefined) return refusal;
+    await throttle.succeeded(who);
+    remember(name, user.password_hash, now);
+    return { ok: true, accountId: user.account_id, address: user.address as Address };
+  };
+
+  return {
+    verifyPassword(attempt) {
+      const parts = [attempt.address, attempt.password, attempt.source].map(text);
+      const whole = toHex(keyedHash(processKey, pae(parts)));
+      const name = toHex(keyedHash(processKey, pae(parts.slice(0, 2))));
+      const same = underWay.get(whole);
+      if (same !== undefined) return same;
+      const started = check(attempt, name).finally(() => underWay.delete(whole));
+      underWay.set(whole, started);
+      return started;
+    },
+  };
+}
+
+function answerDelay(delayMs: number): number {
+  return Math.min(delayMs, LONGEST_ANSWER_DELAY_MS);
+}
+
+function normalized(typed: string): Address | null {
+  try {
+    return normalizeAddress(typed);
+  } catch (error) {
+    if (error instanceof ProfileError) return null;
+    throw error;
+  }
+}
