@@ -297,6 +297,8 @@ export interface DeliveryTable {
   base_url: string | null;
   sealed_envelope: Bytes | null;
   zero_bits: number | null;
+  /** Up to this much work the operator agreed to for this delivery. */
+  approved_bits: ByDefault<number | null>;
   minted_envelope: Bytes | null;
   session: Bytes | null;
   message_id: Bytes | null;

@@ -223,6 +223,7 @@ const STATEMENTS = [
      base_url text,
      sealed_envelope bytea,
      zero_bits int,
+     approved_bits int,
      minted_envelope bytea,
      session bytea,
      message_id bytea,

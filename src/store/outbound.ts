@@ -1,0 +1,268 @@
+/**
+ * What was submitted and where each copy of it stands: one row per message, one per message and recipient, and the timeline.
+ *
+ * Invariants: a delivery changes only through `advanceDelivery`, which names the version it read, so of two workers on one
+ * row the slower changes nothing. Sealed content goes with the last delivery that needs it.
+ */
+import type { Selectable } from 'kysely';
+import type { Executor, Tx } from './database.ts';
+import type { DeliveryEventTable, DeliveryStage, DeliveryTable } from './schema.ts';
+
+/** Stages in which there is something left to do. */
+export const ACTIVE_STAGES = ['route', 'seal', 'mint', 'deliver', 'held'] as const satisfies readonly DeliveryStage[];
+export type ActiveStage = (typeof ACTIVE_STAGES)[number];
+
+export interface NewSubmission {
+  accountId: number;
+  digest: Buffer;
+  uid: Buffer;
+  messageType: string;
+  sealed: Buffer;
+  sizeBytes: number;
+  recipients: readonly string[];
+  now: Date;
+  deadline: Date;
+  /** An equal submission from before this is not the same one any more. */
+  repeatsSince: Date;
+  /** Gives an outlived submission another digest. */
+  retiredDigest: Buffer;
+}
+
+/** Stores the submission and its deliveries, or finds the one that is there: `deliveryIds` then is empty. */
+export async function insertSubmission(
+  tx: Tx,
+  submission: NewSubmission,
+): Promise<{ submissionId: number; deliveryIds: number[]; repeated: boolean }> {
+  const { accountId, digest, now } = submission;
+  await tx
+    .updateTable('submission')
+    .set({ digest: submission.retiredDigest })
+    .where('account_id', '=', accountId)
+    .where('digest', '=', digest)
+    .where('submitted_at', '<', submission.repeatsSince)
+    .execute();
+  const inserted = await tx
+    .insertInto('submission')
+    .values({
+      account_id: accountId,
+      digest,
+      uid: submission.uid,
+      message_type: submission.messageType,
+      sealed: submission.sealed,
+      size_bytes: submission.sizeBytes,
+      submitted_at: now,
+    })
+    .onConflict((conflict) => conflict.columns(['account_id', 'digest']).doNothing())
+    .returning('id')
+    .executeTakeFirst();
+  if (inserted === undefined)
+    return { submissionId: await submissionIdOf(tx, accountId, digest), deliveryIds: [], repeated: true };
+  const deliveryIds = await insertDeliveries(tx, inserted.id, submission);
+  return { submissionId: inserted.id, deliveryIds, repeated: false };
+}
+
+async function submissionIdOf(db: Executor, accountId: number, digest: Buffer): Promise<number> {
+  const row = await db
+    .selectFrom('submission')
+    .select('id')
+    .where('account_id', '=', accountId)
+    .where('digest', '=', digest)
+    .executeTakeFirstOrThrow();
+  return row.id;
+}
+
+async function insertDeliveries(tx: Tx, submissionId: number, submission: NewSubmission): Promise<number[]> {
+  const rows = await tx
+    .insertInto('delivery')
+    .values(
+      submission.recipients.map((recipient) => ({
+        submission_id: submissionId,
+        account_id: submission.accountId,
+        recipient,
+        stage: 'route' as const,
+        next_attempt_at: submission.now,
+        deadline_at: submission.deadline,
+      })),
+    )
+    .returning('id')
+    .execute();
+  const ids = rows.map(({ id }) => id);
+  const event = { at: submission.now, stage: 'accept', outcome: 'queued', detail: null };
+  await tx
+    .insertInto('delivery_event')
+    .values(ids.map((id) => ({ delivery_id: id, ...event })))
+    .execute();
+  return ids;
+}
+
+/** A delivery with what its submission says, without the large columns. */
+export type Delivery = Omit<Selectable<DeliveryTable>, 'sealed_envelope'> & {
+  sender: string;
+  uid: Buffer;
+  message_type: string;
+  size_bytes: number;
+  submitted_at: Date;
+};
+
+const COLUMNS = [
+  'delivery.id',
+  'delivery.submission_id',
+  'delivery.account_id',
+  'delivery.recipient',
+  'delivery.stage',
+  'delivery.attempts',
+  'delivery.next_attempt_at',
+  'delivery.deadline_at',
+  'delivery.delay_notified_at',
+  'delivery.held_notified_at',
+  'delivery.error_code',
+  'delivery.error_stage',
+  'delivery.version',
+  'delivery.base_url',
+  'delivery.zero_bits',
+  'delivery.approved_bits',
+  'delivery.minted_envelope',
+  'delivery.session',
+  'delivery.message_id',
+  'delivery.finished_at',
+  'account.address as sender',
+  'submission.uid',
+  'submission.message_type',
+  'submission.size_bytes',
+  'submission.submitted_at',
+] as const;
+
+function deliveries(db: Executor) {
+  return db
+    .selectFrom('delivery')
+    .innerJoin('submission', 'submission.id', 'delivery.submission_id')
+    .innerJoin('account', 'account.id', 'delivery.account_id')
+    .select(COLUMNS);
+}
+
+export function findDelivery(db: Executor, id: number): Promise<Delivery | undefined> {
+  return deliveries(db).where('delivery.id', '=', id).executeTakeFirst();
+}
+
+/** Newest last. `states` empty: all. */
+export function listDeliveries(
+  db: Executor,
+  filter: { states: readonly DeliveryStage[]; limit: number },
+): Promise<Delivery[]> {
+  const all = deliveries(db).orderBy('delivery.id').limit(filter.limit);
+  return (filter.states.length === 0 ? all : all.where('delivery.stage', 'in', [...filter.states])).execute();
+}
+
+/** The sealed body of a submission; null once every delivery has ended. */
+export async function submissionContent(db: Executor, submissionId: number): Promise<Buffer | null> {
+  const row = await db
+    .selectFrom('submission')
+    .select('sealed')
+    .where('id', '=', submissionId)
+    .executeTakeFirstOrThrow();
+  return row.sealed;
+}
+
+export async function sealedEnvelope(db: Executor, deliveryId: number): Promise<Buffer | null> {
+  const row = await db
+    .selectFrom('delivery')
+    .select('sealed_envelope')
+    .where('id', '=', deliveryId)
+    .executeTakeFirstOrThrow();
+  return row.sealed_envelope;
+}
+
+export type DeliveryChange = Partial<
+  Omit<Selectable<DeliveryTable>, 'id' | 'submission_id' | 'account_id' | 'recipient' | 'version'>
+>;
+
+/** Changes a delivery that is still at `version`; false when somebody else was there first. */
+export async function advanceDelivery(
+  db: Executor,
+  at: { id: number; version: number },
+  change: DeliveryChange,
+): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('delivery')
+    .set({ ...change, version: at.version + 1 })
+    .where('id', '=', at.id)
+    .where('version', '=', at.version)
+    .executeTakeFirst();
+  return numUpdatedRows === 1n;
+}
+
+/** Erases the content of a submission when no delivery needs it any more. Call it after the delivery's own change. */
+export async function eraseFinishedContent(tx: Tx, submissionId: number): Promise<void> {
+  await tx.selectFrom('submission').select('id').where('id', '=', submissionId).forUpdate().execute();
+  await tx
+    .updateTable('submission')
+    .set({ sealed: null })
+    .where('id', '=', submissionId)
+    .where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('delivery')
+            .select('delivery.id')
+            .where('delivery.submission_id', '=', submissionId)
+            .where('delivery.stage', 'in', [...ACTIVE_STAGES]),
+        ),
+      ),
+    )
+    .execute();
+}
+
+export type DeliveryEvent = Pick<Selectable<DeliveryEventTable>, 'at' | 'stage' | 'outcome' | 'detail'>;
+
+/** Facts only: codes, counts, durations. Never content, keys or tokens. */
+export async function insertDeliveryEvent(
+  db: Executor,
+  deliveryId: number,
+  event: { at: Date; stage: string; outcome: string; detail: Record<string, string | number | boolean> | null },
+): Promise<void> {
+  const detail = event.detail === null ? null : JSON.stringify(event.detail);
+  await db
+    .insertInto('delivery_event')
+    .values({ ...event, detail, delivery_id: deliveryId })
+    .execute();
+}
+
+export function deliveryTimeline(db: Executor, deliveryId: number): Promise<DeliveryEvent[]> {
+  return db
+    .selectFrom('delivery_event')
+    .select(['at', 'stage', 'outcome', 'detail'])
+    .where('delivery_id', '=', deliveryId)
+    .orderBy('id')
+    .execute();
+}
+
+/** Ids of deliveries with something to do by `now`, the longest due first. */
+export async function dueDeliveries(db: Executor, now: Date, limit: number): Promise<number[]> {
+  const rows = await db
+    .selectFrom('delivery')
+    .select('id')
+    .where('stage', 'in', [...ACTIVE_STAGES])
+    .where('next_attempt_at', '<=', now)
+    .orderBy('next_attempt_at')
+    .limit(limit)
+    .execute();
+  return rows.map(({ id }) => id);
+}
+
+/** Forgets submissions whose deliveries all ended before `before`, with their timelines. */
+export async function forgetFinishedSubmissions(db: Executor, before: Date): Promise<void> {
+  await db
+    .deleteFrom('submission')
+    .where('submitted_at', '<', before)
+    .where('sealed', 'is', null)
+    .where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('delivery')
+            .select('delivery.id')
+            .whereRef('delivery.submission_id', '=', 'submission.id')
+            .where((eb) => eb.or([eb('finished_at', 'is', null), eb('finished_at', '>=', before)])),
+        ),
+      ),
+    )
+    .execute();
+}
