@@ -2,6 +2,8 @@
  * What can go wrong with other people's servers, and what the caller does about it. Decided here, where it is understood,
  * for every way a connection can fail and every code of the API (SMIMP 0.1 §5).
  */
+import type { ApiErrorCode } from '../smimp/api.ts';
+
 export type RemoteErrorCode =
   /** The name has no address, or DNS does not answer. */
   | 'unresolvable'
@@ -37,7 +39,7 @@ export class RemoteError extends Error {
   /** HTTP status of an answer; 0 when there was none. */
   readonly status: number;
   /** The code in the problem document, if it is one of the closed list. */
-  readonly apiCode: string | null;
+  readonly apiCode: ApiErrorCode | null;
   /** What the server asked for with `Retry-After`. */
   readonly retryAfterMs: number | null;
 
@@ -46,7 +48,7 @@ export class RemoteError extends Error {
     details: {
       disposition?: Disposition;
       status?: number;
-      apiCode?: string | null;
+      apiCode?: ApiErrorCode | null;
       retryAfterMs?: number | null;
       cause?: unknown;
     } = {},
@@ -61,29 +63,52 @@ export class RemoteError extends Error {
 }
 
 /**
- * What an error answer of the API means for a delivery. Codes not listed go by their status.
- * `unknown_user` is retried: whoever gets so far has pinned the recipient, for whom 404 means UNAVAILABLE (§3).
+ * What an error answer of the API means for a delivery. `unknown_user` is retried: whoever gets so far has pinned the
+ * recipient, for whom 404 means UNAVAILABLE (§3). `bad_signature`: our key may have rotated under the session.
  */
-const DISPOSITIONS: Readonly<Record<string, Disposition>> = {
+const DISPOSITIONS: Readonly<Record<ApiErrorCode, Disposition>> = {
+  bad_request: 'permanent',
   unauthorized: 'session',
-  bad_signature: 'session',
-  key_consumed: 'reseal',
-  bad_key: 'reseal',
-  bad_pow: 'remint',
-  unknown_user: 'retry',
-  blocked: 'permanent',
   forbidden: 'permanent',
+  blocked: 'permanent',
+  not_found: 'retry',
+  unknown_user: 'retry',
+  unknown_message: 'permanent',
+  unknown_folder: 'permanent',
+  unknown_entry: 'permanent',
+  method_not_allowed: 'permanent',
+  request_timeout: 'retry',
+  key_consumed: 'reseal',
+  folder_exists: 'permanent',
+  folder_not_empty: 'permanent',
+  already_initialized: 'permanent',
+  stale_record: 'permanent',
+  precondition_failed: 'permanent',
   too_large: 'permanent',
-  rate_limited: 'retry',
-  quota_exceeded: 'retry',
-  mailbox_full: 'retry',
+  unsupported_media_type: 'permanent',
+  bad_signature: 'session',
+  bad_pow: 'remint',
+  bad_key: 'reseal',
+  bad_record: 'permanent',
+  wrong_type: 'permanent',
+  bad_folder: 'permanent',
+  bad_image: 'permanent',
+  precondition_required: 'permanent',
+  too_many_requests: 'retry',
+  internal: 'retry',
+  bad_gateway: 'retry',
+  unavailable: 'retry',
+  gateway_timeout: 'retry',
+  insufficient_storage: 'retry',
 };
 
-/** Disposition of an error answer. 404, 408, 425, 429 and everything from 500 on may pass; 401 needs a login. */
-export function apiDisposition(status: number, apiCode: string | null): Disposition {
-  const known = apiCode === null || !Object.hasOwn(DISPOSITIONS, apiCode) ? undefined : DISPOSITIONS[apiCode];
-  if (known !== undefined) return known;
+/** For answers that name no code of the list. 404, 408, 425, 429 and everything from 500 on may pass; 401 needs a login. */
+function statusDisposition(status: number): Disposition {
   if (status === 401) return 'session';
   if (status >= 500 || status === 404 || status === 408 || status === 425 || status === 429) return 'retry';
   return 'permanent';
+}
+
+export function apiDisposition(status: number, apiCode: ApiErrorCode | null): Disposition {
+  return apiCode === null ? statusDisposition(status) : DISPOSITIONS[apiCode];
 }

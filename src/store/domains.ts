@@ -11,14 +11,13 @@ export function findDomain(db: Executor, domain: string): Promise<StoredDomain |
 }
 
 /**
- * Keeps the outcome of one look-up and returns what is now known. In the same statement a domain found at any time before
- * can no longer become `absent`: the outcome is then `failed`.
+ * Keeps the outcome of one look-up and returns what is now known. `spoke`: it showed that it speaks SMIMP, whatever
+ * failed later. In the same statement a domain that ever spoke can no longer become `absent`: the outcome is `failed`.
  */
 export function saveDomain(
   db: Executor,
-  found: { domain: string; outcome: StoredDomain['outcome']; baseUrl: string | null; now: Date },
+  found: { domain: string; outcome: StoredDomain['outcome']; baseUrl: string | null; spoke: boolean; now: Date },
 ): Promise<StoredDomain> {
-  const firstFoundAt = found.outcome === 'found' ? found.now : null;
   return db
     .insertInto('domain')
     .values({
@@ -26,7 +25,7 @@ export function saveDomain(
       outcome: found.outcome,
       base_url: found.baseUrl,
       checked_at: found.now,
-      first_found_at: firstFoundAt,
+      first_found_at: found.spoke ? found.now : null,
     })
     .onConflict((conflict) =>
       conflict.column('domain').doUpdateSet({
