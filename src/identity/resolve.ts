@@ -1,0 +1,162 @@
+/**
+ * Who a contact is, to one account (SMIMP 0.1 §3): discovery, history, verification, pin. Everything that sends to somebody
+ * or opens mail from somebody asks here.
+ */
+import type { Events } from '../events.ts';
+import type { Keystore } from '../keystore/keystore.ts';
+import type { Discovery } from '../remote/discovery.ts';
+import type { HomeClient } from '../remote/home.ts';
+import type { Address } from '../smimp/address.ts';
+import type { VerifiedHistory } from '../smimp/chain.ts';
+import type { BaseUrl } from '../smimp/discovery.ts';
+import type { Hex32 } from '../smimp/encoding.ts';
+import { historyIdentity } from '../smimp/pin.ts';
+import type { Db } from '../store/database.ts';
+import { findPin } from '../store/pins.ts';
+import { type Contact, type ContactHistory, historyOf } from './contact.ts';
+import { createHistories, type HistoryLook } from './histories.ts';
+import { readOwnHistory } from './own-history.ts';
+import { isSticky, keepFork, keepVerdict, lookAgainstPin, pinOf, stickyVerdict, type Verdict } from './pins.ts';
+import { createTrust, type Trust } from './trust.ts';
+
+export type { Contact, ContactHistory } from './contact.ts';
+export { IdentityError } from './contact.ts';
+
+type About = { accountId: number; contact: Address };
+
+export type Lookup = {
+  /** `known`: mail can go. `queued`: nobody can say now. */
+  readonly status: 'known' | 'blocked' | 'queued' | 'unknown-user' | 'no-smimp';
+  readonly contact: Contact | null;
+};
+
+export interface Identity extends Trust {
+  /** `fresh`: not from an answer that was given before. Throws nothing for what a server does. */
+  resolve(about: About & { fresh?: boolean }): Promise<Contact>;
+  /**
+   * The contact, if `head` (of `get_message_key`) is that of its verified history, fetched again if need be; otherwise
+   * blocked with `head-mismatch`. A message key may be used only when sending is allowed here.
+   */
+  confirmHead(about: About & { head: Hex32 }): Promise<Contact>;
+  /** For RCPT: an answer within `timeoutMs`, else `queued`. */
+  lookup(about: About & { timeoutMs: number }): Promise<Lookup>;
+  /** A message signed by the contact shows a head that its server hides: FORKED until a fingerprint releases it. */
+  reportFork(about: About & { evidence: object }): Promise<void>;
+  /** The account's own history, from its own copy. Throws IdentityError `no-history`. */
+  ownHistory(accountId: number): Promise<VerifiedHistory>;
+}
+
+/** Other processes may change a pin while we look; more than this in a row is no coincidence. */
+const MAX_LOOKS = 4;
+
+export function createIdentity(options: {
+  db: Db;
+  discovery: Discovery;
+  home: HomeClient;
+  keystore: Keystore;
+  events: Events;
+  clock: () => Date;
+  /** Of the server of the accounts here; mail to oneself goes there. */
+  baseUrl: BaseUrl;
+}): Identity {
+  const { db, keystore, events, clock, baseUrl } = options;
+  const histories = createHistories(options);
+
+  const report = (accountId: number, verdict: Verdict, changed: boolean): void => {
+    const worthTelling = verdict.keyChanged || (verdict.state !== 'NEW' && verdict.state !== 'OK');
+    if (changed && worthTelling) events.pinChanged({ accountId, state: verdict.state });
+  };
+
+  const resolveOther = async ({ accountId, contact, fresh }: About & { fresh: boolean }): Promise<Contact> => {
+    for (let looks = 0; looks < MAX_LOOKS; looks++) {
+      const before = await findPin(db, accountId, contact);
+      if (before !== undefined && isSticky(before)) return contactOf(contact, stickyVerdict(before), null);
+      const now = clock();
+      const ask = { address: contact, pin: pinOf(before), fresh: fresh || looks > 0, now: now.getTime() / 1000 };
+      const { look, verdict } = await lookAgainstPin(histories, ask);
+      if (verdict.sending === 'blocked' && isKept(look)) continue;
+      const kept = await keepVerdict(db, { accountId, address: contact, before, verdict, now });
+      if (kept === null) continue;
+      report(accountId, kept.verdict, kept.changed);
+      return contactOf(contact, kept.verdict, look.baseUrl);
+    }
+    return contactOf(contact, UNDECIDED, null);
+  };
+
+  const resolve: Identity['resolve'] = async ({ accountId, contact, fresh = false }) => {
+    const { address } = await keystore.open(accountId);
+    if (contact !== address) return resolveOther({ accountId, contact, fresh });
+    return ownContact(address, await ownIdentity(accountId), baseUrl);
+  };
+
+  const ownIdentity = async (accountId: number): Promise<ContactHistory> => {
+    const { history, addedAt } = await readOwnHistory(db, await keystore.open(accountId));
+    const { currentKey, head, seq } = history;
+    return { ...historyIdentity(history, addedAt), currentKey, head, seq };
+  };
+
+  return {
+    resolve,
+    async confirmHead({ accountId, contact, head }) {
+      for (const fresh of [false, true]) {
+        const found = await resolve({ accountId, contact, fresh });
+        if (found.history === null || found.history.head === head) return found;
+      }
+      const refused: Verdict = { ...UNDECIDED, state: 'INVALID', sending: 'blocked', reason: 'head-mismatch' };
+      events.pinChanged({ accountId, state: 'INVALID' });
+      return contactOf(contact, refused, null);
+    },
+    lookup: ({ timeoutMs, ...about }) => withinTime(resolve(about), timeoutMs),
+    async reportFork({ accountId, contact, evidence }) {
+      const kept = await keepFork(db, { accountId, address: contact, evidence, now: clock() });
+      if (kept) events.pinChanged({ accountId, state: 'FORKED' });
+    },
+    async ownHistory(accountId) {
+      return (await readOwnHistory(db, await keystore.open(accountId))).history;
+    },
+    ...createTrust({ db, histories, events, clock }),
+  };
+}
+
+const UNDECIDED: Verdict = {
+  state: 'UNAVAILABLE',
+  sending: 'queued',
+  pin: null,
+  keyChanged: false,
+  reason: 'unavailable',
+  evidence: null,
+};
+
+/** Whether a kept answer was used; it may be older than the pin, so it may accuse nobody. */
+function isKept(look: HistoryLook): boolean {
+  return look.kind === 'answer' && look.cached;
+}
+
+function contactOf(address: Address, verdict: Verdict, baseUrl: BaseUrl | null): Contact {
+  const { state, sending, pin, keyChanged, reason } = verdict;
+  const history = sending === 'allowed' && pin !== null ? historyOf(address, pin) : null;
+  return { address, state, sending, history, baseUrl, keyChanged, reason };
+}
+
+function ownContact(address: Address, history: ContactHistory, baseUrl: BaseUrl): Contact {
+  return { address, state: 'OK', sending: 'allowed', history, baseUrl, keyChanged: false, reason: null };
+}
+
+async function withinTime(resolving: Promise<Contact>, timeoutMs: number): Promise<Lookup> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<null>((resolve) => {
+    timer = setTimeout(resolve, timeoutMs, null);
+  });
+  try {
+    return lookupOf(await Promise.race([resolving, late]));
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function lookupOf(contact: Contact | null): Lookup {
+  if (contact === null) return { status: 'queued', contact };
+  if (contact.sending === 'allowed') return { status: 'known', contact };
+  if (contact.sending !== 'impossible') return { status: contact.sending, contact };
+  return { status: contact.reason === 'no-smimp' ? 'no-smimp' : 'unknown-user', contact };
+}
