@@ -114,7 +114,7 @@ const ANY_SCALAR = Buffer.alloc(KEY_BYTES, 1);
 /** Whether `crypto_scalarmult` refuses the point, which it does exactly for points of low order. */
 export function isLowOrderBoxKey(publicKey: Uint8Array): boolean {
   try {
-    wrappers.crypto_scalarmult(ANY_SCALAR, publicKey);
+    native.crypto_scalarmult(Buffer.alloc(KEY_BYTES), ANY_SCALAR, view(publicKey));
     return false;
   } catch {
     return true;

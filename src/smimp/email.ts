@@ -8,6 +8,7 @@ import { type Address, addressParts } from './address.ts';
 import { ProfileError } from './errors.ts';
 import { address, base64, hex32, hex64, jsonObject, parseFields, timestamp } from './fields.ts';
 import { parseStrictJson } from './json.ts';
+import { writeStrictJson } from './json-value.ts';
 
 /** One attachment. `content_id` without angle brackets, for inline pictures. */
 export const attachmentSchema = z.looseObject({
@@ -91,7 +92,7 @@ export function trustedAutoReply(body: EmailBody, sender: Address): EmailBody {
 /** The bytes of a body that may be sent. Throws what `parseBody` would throw at the recipient. */
 export function serializeBody(messageType: string, body: EmailBody | ShortMessageBody | SecretBody): Uint8Array {
   const schema = bodySchema(messageType);
-  return Buffer.from(JSON.stringify(parseFields(schema, body)), 'utf8');
+  return Buffer.from(writeStrictJson(parseFields(schema, body)), 'utf8');
 }
 
 function bodySchema(messageType: string): z.ZodType<unknown> {

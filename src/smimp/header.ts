@@ -3,6 +3,7 @@ import { Buffer } from 'node:buffer';
 import { z } from 'zod';
 import { address, count, hex32, jsonObject, parseFields, timestamp } from './fields.ts';
 import { parseStrictJson } from './json.ts';
+import { writeStrictJson } from './json-value.ts';
 
 const head = z.looseObject({ seq: count, head: hex32 });
 
@@ -30,7 +31,5 @@ export function parseHeader(bytes: Uint8Array): MessageHeader {
 
 /** The bytes of a header that its recipient will accept; throws what the recipient would. */
 export function serializeHeader(header: MessageHeader): Uint8Array {
-  const bytes = Buffer.from(JSON.stringify(header), 'utf8');
-  parseHeader(bytes);
-  return bytes;
+  return Buffer.from(writeStrictJson(parseFields(headerSchema, header)), 'utf8');
 }

@@ -27,6 +27,7 @@ export * from './fingerprint.ts';
 export * from './gateway.ts';
 export * from './header.ts';
 export * from './json.ts';
+export * from './json-value.ts';
 export * from './lists.ts';
 export { checkMasterKey, masterBoxKey } from './master-key.ts';
 export * from './message-key.ts';

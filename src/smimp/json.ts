@@ -16,7 +16,7 @@ export type JsonObject = { [name: string]: JsonValue };
 export const MAX_JSON_DEPTH = 16;
 
 /** Names that mean something to JavaScript objects and have caused prototype pollution. */
-const FORBIDDEN_NAMES: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype']);
+export const FORBIDDEN_NAMES: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype']);
 /** 2⁵³−1 has 16 digits; more digits never fit. */
 const MAX_DIGITS = 16;
 

@@ -7,6 +7,7 @@ declare module 'sodium-native' {
     crypto_generichash(out: Uint8Array, message: Uint8Array, key?: Uint8Array): void;
     crypto_generichash_batch(out: Uint8Array, parts: Uint8Array[], key?: Uint8Array): void;
     crypto_sign_verify_detached(signature: Uint8Array, message: Uint8Array, publicKey: Uint8Array): boolean;
+    crypto_scalarmult(out: Uint8Array, scalar: Uint8Array, point: Uint8Array): void;
     crypto_core_ed25519_is_valid_point(point: Uint8Array): boolean;
     crypto_core_ed25519_add(out: Uint8Array, p: Uint8Array, q: Uint8Array): void;
     crypto_box_easy(

@@ -8,6 +8,7 @@ import { equal, HASH_BYTES, MAC_BYTES, NONCE_BYTES, randomBytes, secretboxOpen, 
 import { type Base64, type Hex32, parseBase64, toBase64 } from './encoding.ts';
 import { ProfileError } from './errors.ts';
 import { type JsonValue, parseStrictJson } from './json.ts';
+import { writeStrictJson } from './json-value.ts';
 import { le64, storageDigest, text } from './transcript.ts';
 
 export type StoragePurpose = 'whitelist' | 'blacklist' | 'extensions';
@@ -37,7 +38,7 @@ export function sealStorage(input: {
   value: JsonValue;
 }): Base64 {
   const { key, object, version } = input;
-  return sealStorageWithNonce({ key, object, version, json: JSON.stringify(input.value) }, randomBytes(NONCE_BYTES));
+  return sealStorageWithNonce({ key, object, version, json: writeStrictJson(input.value) }, randomBytes(NONCE_BYTES));
 }
 
 /**
