@@ -1,0 +1,33 @@
+/**
+ * Hands the envelope in (SMIMP 0.1 §5, `send_message`). The same envelope in the same session is answered with the same
+ * message id, so a crash between post and commit makes no second copy.
+ */
+import type { HomeClient } from '../remote/home.ts';
+import type { Sessions } from '../remote/sessions.ts';
+import type { BaseUrl } from '../smimp/discovery.ts';
+import { type Hex32, toHex } from '../smimp/encoding.ts';
+import { sentEnvelope } from '../smimp/envelope.ts';
+import type { Db } from '../store/database.ts';
+import { forgetRefused } from './failures.ts';
+import { keptMessage, readMinted } from './kept-message.ts';
+import type { Stage } from './stage.ts';
+
+export function createDeliver(options: { db: Db; sessions: Sessions; home: HomeClient }): Stage {
+  const { db, sessions, home } = options;
+  return async (work) => {
+    const { delivery, recipient, signal } = work;
+    const accountId = delivery.account_id;
+    const sealed = await keptMessage(db, work);
+    if (sealed === null) return { kind: 'advance', to: 'seal', change: {} };
+    const { minted_envelope: minted, session: boundTo } = delivery;
+    if (minted === null || boundTo === null) return { kind: 'advance', to: 'mint', change: {} };
+    const loginTokenHash = toHex<Hex32>(boundTo);
+    const session = await sessions.find({ accountId, baseUrl: delivery.base_url as BaseUrl, loginTokenHash });
+    if (session === null) return { kind: 'advance', to: 'mint', change: {}, detail: { session: 'ended' } };
+    const envelope = sentEnvelope(sealed, readMinted(minted));
+    const { messageId } = await home
+      .sendMessage(session, recipient, envelope, signal)
+      .catch((error: unknown) => forgetRefused(sessions, accountId, session, error));
+    return { kind: 'done', messageId };
+  };
+}

@@ -1,0 +1,78 @@
+/**
+ * Fetches a message key and encrypts, once (SMIMP 0.1 §4.1): the ciphertext is kept, so that a retry burns no second
+ * single-use key. The key counts only when the head beside it is that of the verified history (§3) and its owner signed it
+ * (§1.4).
+ */
+import type { Identity } from '../identity/resolve.ts';
+import type { Keystore } from '../keystore/keystore.ts';
+import type { HomeClient, Session } from '../remote/home.ts';
+import type { Sessions } from '../remote/sessions.ts';
+import type { MessageKeyAnswer } from '../smimp/api.ts';
+import { sealMessage } from '../smimp/boxes.ts';
+import type { BaseUrl } from '../smimp/discovery.ts';
+import { formatTimestamp, type Hex32, toHex } from '../smimp/encoding.ts';
+import { verifyMessageKey } from '../smimp/message-key.ts';
+import type { Db } from '../store/database.ts';
+import { submissionContent } from '../store/outbound.ts';
+import { forgetRefused } from './failures.ts';
+import { refusedContact } from './route.ts';
+import { encodeKept, type Stage, type Work } from './stage.ts';
+import { openContent } from './submission-content.ts';
+
+export function createSeal(options: {
+  db: Db;
+  identity: Identity;
+  keystore: Keystore;
+  sessions: Sessions;
+  home: HomeClient;
+  clock: () => Date;
+}): Stage {
+  const { db, identity, keystore, sessions, home, clock } = options;
+
+  const fetchKey = async (session: Session, work: Work): Promise<MessageKeyAnswer> =>
+    home
+      .getMessageKey(session, work.recipient)
+      .catch((error: unknown) => forgetRefused(sessions, work.delivery.account_id, session, error));
+
+  return async (work) => {
+    const { delivery, recipient, sender } = work;
+    const accountId = delivery.account_id;
+    const session = await sessions.get({ accountId, baseUrl: delivery.base_url as BaseUrl });
+    const answer = await fetchKey(session, work);
+    const contact = await identity.confirmHead({ accountId, contact: recipient, head: answer.head });
+    if (contact.history === null) return refusedContact(contact);
+    const now = Math.floor(clock().getTime() / 1000);
+    const { masterKeys, seq, head } = contact.history;
+    const { key } = verifyMessageKey({ address: recipient, key: answer.message_key, masterKeys, now });
+    const sealed = await submissionContent(db, delivery.submission_id);
+    if (sealed === null) return { kind: 'fail', reason: 'content-lost' };
+    const keys = await keystore.open(accountId);
+    const own = await identity.ownHistory(accountId);
+    const senderKey = await keys.master();
+    const message = sealMessage({
+      header: {
+        v: 1,
+        from: sender,
+        to: recipient,
+        uid: toHex<Hex32>(delivery.uid),
+        sent: formatTimestamp(now),
+        sender_head: { seq: own.seq, head: own.head },
+        recipient_head: { seq, head },
+        via: null,
+        original: null,
+      },
+      body: openContent(keys, delivery.uid, sealed),
+      messageType: delivery.message_type,
+      messagePublicKey: key.public_key,
+      senderKey,
+    });
+    work.kept = { ...message, senderPublicKey: toHex<Hex32>(senderKey.publicKey) };
+    work.singleUse = key.kind === 'ephemeral';
+    return {
+      kind: 'advance',
+      to: 'mint',
+      change: { sealed_envelope: encodeKept(work.kept), minted_envelope: null, session: null },
+      detail: { single_use_key: work.singleUse, size_bytes: message.ciphertext.byteLength },
+    };
+  };
+}
