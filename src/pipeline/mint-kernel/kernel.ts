@@ -50,7 +50,7 @@ export function generateKernel(shape: KernelShape): Uint8Array<ArrayBuffer> {
 
 const compiled = new Map<string, WebAssembly.Module>();
 
-/** A kernel with a memory of its own. Its code is made once per shape and thread: at most 32 of about 30 KB each. */
+/** A kernel with a memory of its own. Its code is made once per shape and thread: 31 shapes of about 30 KB each. */
 export function instantiateKernel(shape: KernelShape): KernelExports {
   const name = `${shape.usedWords}/${shape.counterWord}`;
   const module = compiled.get(name) ?? new WebAssembly.Module(generateKernel(shape));
