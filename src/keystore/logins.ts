@@ -1,6 +1,7 @@
 /**
  * Checking passwords of mail programs. The answer and its cost are the same whether the account exists or not; failures
  * are slowed; the same right password again is recognised without argon2 for a while, because mail programs log in often.
+ * Recognising comes after the slowing, else it would tell a guesser what the slowing hides.
  */
 import { type Address, normalizeAddress } from '../smimp/address.ts';
 import { keyedHash, randomBytes } from '../smimp/crypto.ts';
@@ -37,8 +38,9 @@ export interface Logins {
   verifyPassword(attempt: LoginAttempt): Promise<LoginResult>;
 }
 
-export function createLogins(options: { db: Db; serverKey: Uint8Array }): Logins {
-  const { db } = options;
+/** `matches` checks a password against its stored form. */
+export function createLogins(options: { db: Db; serverKey: Uint8Array; matches?: typeof matchesPassword }): Logins {
+  const { db, matches = matchesPassword } = options;
   const throttle = createThrottle(options);
   const processKey = randomBytes(32);
   const remembered = new Map<string, Remembered>();
@@ -56,17 +58,17 @@ export function createLogins(options: { db: Db; serverKey: Uint8Array }): Logins
   const check = async (attempt: LoginAttempt, name: string): Promise<LoginResult> => {
     const { now, password, source } = attempt;
     const address = normalized(attempt.address);
-    const user = address === null ? undefined : await findUserByAddress(db, address);
-    if (user !== undefined && recall(name, user.password_hash, now)) {
-      return { ok: true, accountId: user.account_id, address: user.address as Address };
-    }
     const who = { address: address ?? attempt.address, source };
     const tried = await throttle.begin(who, now);
     const refusal = { ok: false as const, failures: tried.failures, delayMs: answerDelay(tried.delayMs) };
     if (!tried.admitted) return refusal;
-    if (!(await matchesPassword(password, user?.password_hash ?? null)) || user === undefined) return refusal;
+    const user = address === null ? undefined : await findUserByAddress(db, address);
+    const passwordHash = user?.password_hash ?? null;
+    const recalled = passwordHash !== null && recall(name, passwordHash, now);
+    const right = recalled || (await matches(password, passwordHash));
+    if (!right || user === undefined) return refusal;
     await throttle.succeeded(who);
-    remember(name, user.password_hash, now);
+    if (!recalled) remember(name, user.password_hash, now);
     return { ok: true, accountId: user.account_id, address: user.address as Address };
   };
 

@@ -29,6 +29,7 @@ export type Try = {
   readonly admitted: boolean;
   /** How long from now until the next try is looked at. */
   readonly delayMs: number;
+  /** Tries on this account from this source, this one included if it was admitted. */
   readonly failures: number;
 };
 
@@ -78,10 +79,10 @@ async function begin(tx: Tx, subjects: { account: Buffer; source: Buffer }, now:
     const failures = sinceMs >= FORGET_AFTER_MS ? 0 : row.failures;
     return { row, slowing, failures, waitMs: delayAfter(failures, slowing) - Math.max(sinceMs, 0) };
   });
-  const most = Math.max(...counted.map(({ failures }) => failures));
+  const before = counted.find(({ slowing }) => slowing === ACCOUNT_SLOWING)?.failures ?? 0;
   const waitMs = Math.max(...counted.map((entry) => entry.waitMs));
-  if (waitMs > 0) return { admitted: false, delayMs: waitMs, failures: most };
+  if (waitMs > 0) return { admitted: false, delayMs: waitMs, failures: before };
   for (const { row, failures } of counted) await setFailures(tx, row.subject, failures + 1, now);
   const delayMs = Math.max(...counted.map(({ failures, slowing }) => delayAfter(failures + 1, slowing)));
-  return { admitted: true, delayMs, failures: most + 1 };
+  return { admitted: true, delayMs, failures: before + 1 };
 }
