@@ -1,20 +1,17 @@
-/** Properties that hold for every input: strict JSON, framing, gateway coding, histories and pins, sealed messages. */
+/** Properties that hold for every input: strict JSON, framing, gateway coding, histories. */
 import { Buffer } from 'node:buffer';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Domain, normalizeAddress } from '../src/smimp/address.ts';
-import { openBoxes, sealMessage } from '../src/smimp/boxes.ts';
 import { verifyHistory } from '../src/smimp/chain.ts';
-import { messagePublicKey } from '../src/smimp/crypto.ts';
-import { formatTimestamp, type Hex32, parseTimestamp, toHex } from '../src/smimp/encoding.ts';
+import { formatTimestamp, type Hex32, parseTimestamp } from '../src/smimp/encoding.ts';
 import { ProfileError } from '../src/smimp/errors.ts';
 import { decodeLegacy, encodeLegacy, normalizeLegacyAddress } from '../src/smimp/gateway.ts';
 import { parseStrictJson } from '../src/smimp/json.ts';
 import { checkJsonValue } from '../src/smimp/json-value.ts';
 import { framePayload, paddedLength, padme, unframePayload } from '../src/smimp/payload.ts';
-import { comparePin, extendPin, type Pin, pinSeq } from '../src/smimp/pin.ts';
 import type { IdentityRecord } from '../src/smimp/record.ts';
-import { ADAM, answerOf, BOB, buildRecords, type Change, NEW_YEAR, seededKey } from './support/identities.ts';
+import { ADAM, answerOf, buildRecords, changes } from './support/identities.ts';
 
 /** The same inputs in every run. */
 fc.configureGlobal({ seed: 20_260_101 });
@@ -186,8 +183,6 @@ describe('gateway coding', () => {
   });
 });
 
-const changes = fc.array(fc.record({ rotate: fc.boolean(), seconds: fc.nat({ max: 100_000 }) }), { maxLength: 4 });
-
 function verify(records: IdentityRecord[], head = answerOf(records).head) {
   return verifyHistory({ address: ADAM, records, head });
 }
@@ -250,132 +245,3 @@ function spoilRecord(
   if (kind === 'data') return records.with(i, { ...record, data: `${record.data} ` });
   return records.with(i, { ...record, signed_hash: flipDigit(record.signed_hash, nth) as typeof record.signed_hash });
 }
-
-describe('pins', () => {
-  function pinOf(records: IdentityRecord[]): Pin {
-    const { pin } = comparePin({ address: ADAM, answer: answerOf(records), pin: null, now: NEW_YEAR });
-    return pin as Pin;
-  }
-
-  function tail(records: IdentityRecord[], pin: Pin) {
-    return { ...answerOf(records), records: records.slice(pinSeq(pin)) };
-  }
-
-  const grown = fc.tuple(changes, changes);
-
-  test('the incremental check ends where the whole one does', () => {
-    fc.assert(
-      fc.property(grown, ([before, after]) => {
-        const records = buildRecords(ADAM, [...before, ...after]);
-        const pin = pinOf(records.slice(0, before.length + 1));
-        const now = NEW_YEAR + 9_000_000;
-        const whole = comparePin({ address: ADAM, answer: answerOf(records), pin, now });
-        const step = extendPin({ address: ADAM, answer: tail(records, pin), pin, now });
-        expect(step).toEqual({ ...whole, history: undefined });
-        expect(whole.state).toBe(after.length === 0 ? 'OK' : 'EXTENDED');
-        expect(whole.keyChanged).toBe(after.some(({ rotate }) => rotate));
-      }),
-      { numRuns: 30 },
-    );
-  });
-
-  test('a shorter, a forked and a replaced history block, keep the pin, and are left to the whole check', () => {
-    const known: Change[] = [
-      { rotate: true, seconds: 1 },
-      { rotate: false, seconds: 1 },
-    ];
-    const records = buildRecords(ADAM, known);
-    const forked = [records[0] as IdentityRecord, ...buildRecords(ADAM, [{ rotate: false, seconds: 7 }]).slice(1)];
-    const cases = {
-      TRUNCATED: records.slice(0, 2),
-      FORKED: forked,
-      REPLACED: buildRecords(ADAM, known, 77),
-    };
-    const pin = pinOf(records);
-    for (const [state, answered] of Object.entries(cases)) {
-      const whole = comparePin({ address: ADAM, answer: answerOf(answered), pin, now: NEW_YEAR + 100 });
-      expect(whole).toMatchObject({ state, sending: 'blocked', pin });
-      expect(extendPin({ address: ADAM, answer: tail(answered, pin), pin, now: NEW_YEAR + 100 })).toBe(null);
-    }
-  });
-
-  test('an incremental answer with a false head, a gap or a reused key is not taken', () => {
-    const records = buildRecords(ADAM, [
-      { rotate: true, seconds: 1 },
-      { rotate: true, seconds: 1 },
-    ]);
-    const pin = pinOf(records.slice(0, 2));
-    const good = tail(records, pin);
-    const now = NEW_YEAR + 100;
-    expect(extendPin({ address: ADAM, answer: good, pin, now })?.state).toBe('EXTENDED');
-    expect(extendPin({ address: ADAM, answer: { ...good, head: '00'.repeat(32) as Hex32 }, pin, now })).toBe(null);
-    expect(extendPin({ address: ADAM, answer: { ...good, records: good.records.slice(1) }, pin, now })).toBe(null);
-    expect(extendPin({ address: ADAM, answer: { ...good, records: [] }, pin, now })).toBe(null);
-    expect(extendPin({ address: BOB, answer: good, pin, now })).toBe(null);
-    const reused = { ...pin, master_keys: [...pin.master_keys, { public_key: toHex(seededKey(3).publicKey), seq: 1 }] };
-    expect(extendPin({ address: ADAM, answer: good, pin: reused, now })).toBe(null);
-  });
-});
-
-describe('sealed messages', () => {
-  const secret = Buffer.alloc(32, 0x32);
-  const sender = seededKey(1);
-  const senderPublicKey = toHex(sender.publicKey);
-  const head = { seq: 0, head: '00'.repeat(32) as Hex32 };
-  const header = {
-    v: 1 as const,
-    from: ADAM,
-    to: BOB,
-    uid: '61'.repeat(32) as Hex32,
-    sent: formatTimestamp(NEW_YEAR),
-    sender_head: head,
-    recipient_head: head,
-    via: null,
-    original: null,
-  };
-
-  function seal(body: Uint8Array) {
-    const messagePublicKeyHex = toHex(messagePublicKey(secret));
-    return sealMessage({
-      header,
-      body,
-      messageType: 'x-custom-a',
-      messagePublicKey: messagePublicKeyHex,
-      senderKey: sender,
-    });
-  }
-
-  function open(sealed: ReturnType<typeof seal>, ciphertext: Uint8Array) {
-    return openBoxes({ ciphertext, nonce: sealed.nonce, senderPublicKey, senderMasterKeys: [], messageSecret: secret });
-  }
-
-  test('open to what was sealed, and leave the ciphertext as it was', () => {
-    fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 2000 }), (body) => {
-        const sealed = seal(body);
-        const before = Buffer.from(sealed.ciphertext);
-        expect(Uint8Array.from(open(sealed, sealed.ciphertext).body)).toEqual(body);
-        expect(before.equals(sealed.ciphertext)).toBe(true);
-      }),
-      { numRuns: 50 },
-    );
-  });
-
-  test('do not open with any bit changed', () => {
-    const sealed = seal(Buffer.from('body'));
-    fc.assert(
-      fc.property(fc.nat({ max: sealed.ciphertext.length * 8 - 1 }), (bit) => {
-        const damaged = Buffer.from(sealed.ciphertext);
-        damaged[bit >> 3] = (damaged[bit >> 3] ?? 0) ^ (1 << (bit & 7));
-        expect(attempt(() => open(sealed, damaged))).toEqual({ code: 'outer-box' });
-      }),
-      { numRuns: 200 },
-    );
-  });
-
-  test('never use a nonce or an ephemeral key twice', () => {
-    const sealed = Array.from({ length: 50 }, () => seal(Buffer.from('same')));
-    expect(new Set(sealed.map(({ nonce }) => nonce)).size).toBe(50);
-    expect(new Set(sealed.map(({ ciphertext }) => toHex(ciphertext))).size).toBe(50);
-  });
-});

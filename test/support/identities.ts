@@ -1,5 +1,6 @@
 /** Identities, histories and messages for tests of the protocol core. All keys are made from fixed seeds. */
 import { Buffer } from 'node:buffer';
+import fc from 'fast-check';
 import { type Address, parseAddress } from '../../src/smimp/address.ts';
 import { type VerifiedHistory, verifyHistory } from '../../src/smimp/chain.ts';
 import { type MasterKeyPair, masterKeyPair } from '../../src/smimp/crypto.ts';
@@ -46,3 +47,8 @@ export function buildRecords(address: Address, changes: readonly Change[], first
 export function verifiedHistory(address: Address, changes: readonly Change[] = [], firstSeed = 1): VerifiedHistory {
   return verifyHistory({ address, ...answerOf(buildRecords(address, changes, firstSeed)) });
 }
+
+/** Up to four changes. */
+export const changes = fc.array(fc.record({ rotate: fc.boolean(), seconds: fc.nat({ max: 100_000 }) }), {
+  maxLength: 4,
+});
