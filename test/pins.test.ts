@@ -84,6 +84,18 @@ describe('pins', () => {
     expect(extendPin({ address: ADAM, answer: good, pin: reused, now })).toBe(null);
   });
 
+  test('the pinned record must come back as it was, and without a continuation so must the head', () => {
+    const records = buildRecords(ADAM, [{ rotate: true, seconds: 1 }]);
+    const pin = pinOf(records);
+    const same = tail(records, pin);
+    const now = NEW_YEAR + 100;
+    const last = records.at(-1) as IdentityRecord;
+    expect(extendPin({ address: ADAM, answer: same, pin, now })?.state).toBe('OK');
+    expect(extendPin({ address: ADAM, answer: { ...same, head: '00'.repeat(32) as Hex32 }, pin, now })).toBe(null);
+    const rewritten = { ...same, records: [{ ...last, data: `${last.data} ` }] };
+    expect(extendPin({ address: ADAM, answer: rewritten, pin, now })).toBe(null);
+  });
+
   test('a pin knows head, key and key changes as the history does', () => {
     const made: Change[] = [
       { rotate: true, seconds: 1 },
