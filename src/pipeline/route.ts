@@ -37,12 +37,10 @@ export function createRoute({ identity }: { identity: Identity }): Stage {
   };
 }
 
-/** A held delivery is routed again; one that was sealed already goes on where it stood. */
-export function createHeld({ route }: { route: Stage }): Stage {
-  return async (work) => {
-    const outcome = await route(work);
-    if (outcome.kind !== 'advance') return outcome;
-    if (work.delivery.error_code === 'pow-approval') return { ...outcome, to: 'mint' };
-    return outcome;
-  };
+/**
+ * A held delivery is looked at again: routed when its contact was the reason, minted when it waits for consent to the work.
+ * Nothing happens to it before the reason is gone.
+ */
+export function createHeld({ route, mint }: { route: Stage; mint: Stage }): Stage {
+  return (work) => (work.delivery.error_code === 'pow-approval' ? mint(work) : route(work));
 }

@@ -1,0 +1,162 @@
+/**
+ * Writes down what a stage did: the row, the timeline, and the mail that tells the sender, in one transaction. A notice is
+ * in the sender's inbox exactly when the row says so, exactly once; a worker that lost its claim writes nothing.
+ */
+import type { Events } from '../events.ts';
+import { parseHex } from '../smimp/encoding.ts';
+import type { Db, Tx } from '../store/database.ts';
+import {
+  advanceDelivery,
+  type Delivery,
+  type DeliveryChange,
+  eraseFinishedContent,
+  insertDeliveryEvent,
+} from '../store/outbound.ts';
+import type { NoticeKind } from './bounce.ts';
+import type { Reason } from './reasons.ts';
+import { HELD_RECHECK_MS, retryDelayMs } from './retry.ts';
+import type { Detail, StageOutcome } from './stage.ts';
+
+/** A delivery may go back this often without waiting; more is no coincidence. */
+export const FREE_RETURNS = 3;
+
+export interface DeliveryTimes {
+  /** A delivery that is not over by then is reported once. */
+  delayNoticeAfterMs: number;
+}
+
+export interface Settled {
+  change: DeliveryChange;
+  outcome: string;
+  detail: Detail | null;
+  notice: { kind: NoticeKind; reason: Reason } | null;
+  /** Something is left to do at once. */
+  goesOn: boolean;
+  /** Not worth a line in the timeline: nothing is new. */
+  silent: boolean;
+}
+
+/** Tells the sender of a delivery something, inside the transaction that makes it true. */
+export type Tell = (
+  tx: Tx,
+  delivery: Delivery,
+  notice: { kind: NoticeKind; reason: Reason },
+  now: Date,
+) => Promise<void>;
+
+/** What the row becomes. Pure. */
+export function settle(delivery: Delivery, outcome: StageOutcome, now: Date, times: DeliveryTimes): Settled {
+  if (outcome.kind === 'advance') return advanced(outcome, now);
+  if (outcome.kind === 'done') return done(outcome, now);
+  if (outcome.kind === 'fail') return failed(outcome.reason, now);
+  if (now >= delivery.deadline_at) return failed(outcome.reason, now);
+  if (outcome.kind === 'hold') return held(delivery, outcome, now);
+  return postponed(delivery, outcome, now, times);
+}
+
+const NOTHING_KEPT: DeliveryChange = { sealed_envelope: null, minted_envelope: null, session: null };
+
+function advanced(outcome: Extract<StageOutcome, { kind: 'advance' }>, now: Date): Settled {
+  const change = { ...outcome.change, stage: outcome.to, next_attempt_at: now, error_code: null, error_stage: null };
+  return { change, outcome: 'done', detail: outcome.detail ?? null, notice: null, goesOn: true, silent: false };
+}
+
+function done(outcome: Extract<StageOutcome, { kind: 'done' }>, now: Date): Settled {
+  const ended = { stage: 'done' as const, finished_at: now, error_code: null, error_stage: null };
+  const change = { ...NOTHING_KEPT, ...ended, message_id: Buffer.from(parseHex(outcome.messageId, 32)) };
+  return { change, outcome: 'done', detail: outcome.detail ?? null, notice: null, goesOn: false, silent: false };
+}
+
+function failed(reason: Reason, now: Date): Settled {
+  const change = { ...NOTHING_KEPT, stage: 'failed' as const, finished_at: now, error_code: reason };
+  const notice = { kind: 'failed' as const, reason };
+  return { change, outcome: 'failed', detail: { reason }, notice, goesOn: false, silent: false };
+}
+
+function held(delivery: Delivery, outcome: Extract<StageOutcome, { kind: 'hold' }>, now: Date): Settled {
+  const { reason } = outcome;
+  const tells = delivery.held_notified_at === null && reason !== 'account-locked';
+  const change = {
+    ...outcome.change,
+    stage: 'held' as const,
+    error_code: reason,
+    next_attempt_at: earliest(delivery.deadline_at, after(now, HELD_RECHECK_MS)),
+    ...(tells ? { held_notified_at: now } : {}),
+  };
+  const notice = tells ? { kind: 'held' as const, reason } : null;
+  const silent = delivery.stage === 'held' && delivery.error_code === reason;
+  return { change, outcome: 'held', detail: { reason }, notice, goesOn: false, silent };
+}
+
+type Postponed = Extract<StageOutcome, { kind: 'retry' | 'back' }>;
+
+function postponed(delivery: Delivery, outcome: Postponed, now: Date, times: DeliveryTimes): Settled {
+  const { reason } = outcome;
+  const attempts = delivery.attempts + 1;
+  const isFree = outcome.kind === 'back' && attempts <= FREE_RETURNS;
+  const delayMs = isFree
+    ? 0
+    : retryDelayMs(delivery.id, attempts, outcome.kind === 'retry' ? outcome.retryAfterMs : null);
+  const tellAt = after(delivery.submitted_at, times.delayNoticeAfterMs);
+  const untold = delivery.delay_notified_at === null && delivery.held_notified_at === null;
+  const tells = untold && now >= tellAt;
+  const next = earliest(delivery.deadline_at, after(now, delayMs));
+  const change = {
+    ...(outcome.kind === 'back' ? { ...outcome.change, stage: outcome.to } : {}),
+    attempts,
+    error_code: reason,
+    next_attempt_at: untold && !tells ? earliest(next, tellAt) : next,
+    ...(tells ? { delay_notified_at: now } : {}),
+  };
+  const notice = tells ? { kind: 'delayed' as const, reason } : null;
+  const detail = { reason, attempts, delay_ms: delayMs };
+  return { change, outcome: outcome.kind, detail, notice, goesOn: isFree, silent: false };
+}
+
+function after(time: Date, ms: number): Date {
+  return new Date(time.getTime() + ms);
+}
+
+function earliest(...times: Date[]): Date {
+  return new Date(Math.min(...times.map((time) => time.getTime())));
+}
+
+/** Commits `settled`; false when another worker, or the operator, was faster. */
+export async function commit(options: {
+  db: Db;
+  tell: Tell;
+  events: Events;
+  delivery: Delivery;
+  settled: Settled;
+  now: Date;
+  durationMs: number;
+}): Promise<boolean> {
+  const { db, tell, delivery, settled, now, durationMs } = options;
+  const { change, notice } = settled;
+  const errorStage = change.error_code == null || delivery.stage === 'held' ? {} : { error_stage: delivery.stage };
+  const isOver = change.finished_at != null;
+  const committed = await db.transaction().execute(async (tx) => {
+    if (!(await advanceDelivery(tx, delivery, { ...errorStage, ...change }))) return false;
+    if (!settled.silent) {
+      const detail = { ...settled.detail, duration_ms: durationMs };
+      await insertDeliveryEvent(tx, delivery.id, { at: now, stage: delivery.stage, outcome: settled.outcome, detail });
+    }
+    if (notice !== null) await tell(tx, delivery, notice, now);
+    if (isOver) await eraseFinishedContent(tx, delivery.submission_id);
+    return true;
+  });
+  if (committed) report(options.events, delivery, settled, durationMs);
+  return committed;
+}
+
+function report(events: Events, delivery: Delivery, settled: Settled, durationMs: number): void {
+  const { change, notice, outcome } = settled;
+  const about = { deliveryId: delivery.id, stage: delivery.stage };
+  if (outcome === 'done') events.stageDone({ ...about, next: change.stage ?? delivery.stage, durationMs });
+  else if (!settled.silent) {
+    const attempts = change.attempts ?? delivery.attempts;
+    events.stageFailed({ ...about, code: change.error_code ?? '', disposition: outcome, attempts });
+  }
+  if (notice !== null) events.noticeSent({ deliveryId: delivery.id, kind: notice.kind });
+  if (change.finished_at != null) events.deliveryEnded({ deliveryId: delivery.id, outcome });
+}

@@ -1,0 +1,80 @@
+/**
+ * smtp-server's connection with what a submission service needs beyond it: enhanced codes of our own, no mention of AUTH
+ * before TLS (RFC 4954 §4), an end to connections that only make mistakes, and no pause before the greeting (the pause is
+ * against senders of spam, which have no account).
+ */
+
+import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
+import { SMTPConnection } from 'smtp-server/lib/smtp-connection.js';
+import { hasEnhancedCode } from './replies.ts';
+
+export interface Patience {
+  /** Refused commands in the life of a connection. */
+  errors: number;
+  /** Commands between two accepted messages. */
+  commands: number;
+}
+
+const ACCEPTED_DATA = 'DATA_OK';
+
+export class PatientConnection extends SMTPConnection {
+  #errors = 0;
+  #commands = 0;
+  readonly #patience: Patience;
+
+  constructor(server: PatientServer, socket: Socket | TLSSocket, options: object | null | undefined) {
+    super(server, socket, options ?? null);
+    this.#patience = server.patience;
+  }
+
+  override init(): void {
+    this._setListeners(() => {
+      const { maxClients } = this._server.options;
+      const full = maxClients !== undefined && this._server.connections.size > maxClients;
+      if (full) this.send(421, 'Too many connections, try again later', false);
+      else this.connectionReady();
+    });
+  }
+
+  override send(code: number, data?: string | string[] | null, context?: string | false): void {
+    const text = Array.isArray(data) && !this.secure ? data.filter((line) => !line.startsWith('AUTH ')) : data;
+    const bringsCode = context === undefined && typeof text === 'string' && hasEnhancedCode(text);
+    super.send(code, text, bringsCode ? false : context);
+    this.#count(code, context);
+  }
+
+  #count(code: number, context: string | false | undefined): void {
+    this.#commands = context === ACCEPTED_DATA && code === 250 ? 0 : this.#commands + 1;
+    if (code >= 400) this.#errors += 1;
+    if (code === 421 || this._closing) return;
+    if (this.#errors > this.#patience.errors) super.send(421, '4.7.0 Too many errors', false);
+    else if (this.#commands > this.#patience.commands) super.send(421, '4.7.0 Too many commands', false);
+  }
+}
+
+export class PatientServer extends SMTPServer {
+  readonly patience: Patience;
+
+  constructor(options: SMTPServerOptions, patience: Patience) {
+    super(options);
+    this.patience = patience;
+  }
+
+  override connect(socket: Socket | TLSSocket, options?: object | null): void {
+    const connection = new PatientConnection(this, socket, options);
+    this.connections.add(connection);
+    connection.on('error', (error: Error) => this.emit('error', error));
+    connection.init();
+  }
+
+  /** Ends one connection with a last reply. */
+  dismiss(sessionId: string, code: number, text: string): void {
+    for (const connection of this.connections) {
+      if (connection.id !== sessionId) continue;
+      connection.send(code, text);
+      connection.close();
+    }
+  }
+}
