@@ -20,6 +20,7 @@ import type { MasterKeyPair } from '../smimp/crypto.ts';
 import type { BaseUrl } from '../smimp/discovery.ts';
 import { type Hex32, parseTimestamp, toHex } from '../smimp/encoding.ts';
 import type { SentEnvelope } from '../smimp/envelope.ts';
+import { ProfileError } from '../smimp/errors.ts';
 import { MAX_HISTORY_RECORDS, MAX_RECORD_DATA_BYTES } from '../smimp/record.ts';
 import { loginDigest, loginTokenDigest, signDigest } from '../smimp/transcript.ts';
 import { callRemote, parseAnswer, type RemoteCall } from './call.ts';
@@ -116,8 +117,8 @@ export function createHomeClient(options: { https: Https; timeoutMs?: number; se
 
 /** An answer about somebody else than was asked for is none. */
 function about<T extends { address: Address }>(address: Address, answer: T): T {
-  if (answer.address !== address) throw new RemoteError('bad-response', { status: 200 });
-  return answer;
+  if (answer.address === address) return answer;
+  throw new RemoteError('bad-response', { status: 200, cause: new ProfileError('record-address') });
 }
 
 function etagOf(answer: HttpsResponse): string | null {

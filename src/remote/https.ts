@@ -3,7 +3,7 @@
  * compression, a deadline for the whole exchange and a size bound while the answer streams in.
  */
 import { type ConnectionOptions, checkServerIdentity, connect, createSecureContext, getCACertificates } from 'node:tls';
-import { Agent, type buildConnector, type Dispatcher } from 'undici';
+import { Agent, type buildConnector, type Dispatcher, errors } from 'undici';
 import { RemoteError } from './errors.ts';
 import { createResolver, type Lookup, type Target } from './network.ts';
 
@@ -210,7 +210,6 @@ function asRemoteError(error: unknown, deadline: AbortSignal, cancel: AbortSigna
   if (error instanceof RemoteError) return error;
   if (cancel?.aborted) return new RemoteError('cancelled', { cause: error });
   if (deadline.aborted) return new RemoteError('timeout', { cause: error });
-  const code = codeOf(error);
-  const malformed = code.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW' || code.startsWith('UND_ERR_RES');
+  const malformed = error instanceof errors.HTTPParserError || error instanceof errors.HeadersOverflowError;
   return new RemoteError(malformed ? 'bad-response' : 'connect', { cause: error });
 }
