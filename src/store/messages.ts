@@ -86,7 +86,10 @@ export async function deleteMessages(tx: Tx, accountId: number, messageIds: Buff
   return revision;
 }
 
-/** A single-use key's secret goes with its message; a retired non-ephemeral one's with the last message under it. */
+/**
+ * A single-use key's secret goes with its message; that of a non-ephemeral one with the last message under it, once it was
+ * replaced so long ago that none can come any more (§5: 24 hours).
+ */
 async function eraseUnneededSecrets(tx: Tx, accountId: number, publicKeysHex: string[]): Promise<void> {
   const keys = publicKeysHex.map((hex) => Buffer.from(hex, 'hex'));
   await tx
@@ -94,7 +97,7 @@ async function eraseUnneededSecrets(tx: Tx, accountId: number, publicKeysHex: st
     .where('account_id', '=', accountId)
     .where('purpose', '=', 'message')
     .where('public_key', 'in', keys)
-    .where((eb) => eb.or([eb('kind', '=', 'ephemeral'), eb('retired_at', 'is not', null)]))
+    .where((eb) => eb.or([eb('kind', '=', 'ephemeral'), eb('retired_at', '<', sql<Date>`now() - interval '2 days'`)]))
     .where(({ not, exists, selectFrom }) =>
       not(
         exists(

@@ -77,12 +77,26 @@ export async function retireMessageSecrets(
  * Erases message secrets whose keys expired before `expiredBefore` and to which no stored message is encrypted (SMIMP 0.1
  * §1.4). Returns how many.
  */
-export async function eraseExpiredSecrets(tx: Tx, accountId: number, expiredBefore: Date): Promise<number> {
+export function eraseExpiredSecrets(tx: Tx, accountId: number, expiredBefore: Date): Promise<number> {
+  return eraseUnused(tx, accountId, 'expires_at', expiredBefore);
+}
+
+/** Erases message secrets that were replaced before `retiredBefore` and to which no stored message is encrypted. */
+export function eraseRetiredSecrets(tx: Tx, accountId: number, retiredBefore: Date): Promise<number> {
+  return eraseUnused(tx, accountId, 'retired_at', retiredBefore);
+}
+
+async function eraseUnused(
+  tx: Tx,
+  accountId: number,
+  column: 'expires_at' | 'retired_at',
+  before: Date,
+): Promise<number> {
   const result = await tx
     .deleteFrom('secret')
     .where('account_id', '=', accountId)
     .where('purpose', '=', 'message')
-    .where('expires_at', '<', expiredBefore)
+    .where(column, '<', before)
     .where(({ not, exists, selectFrom }) =>
       not(
         exists(

@@ -1,0 +1,145 @@
+/**
+ * Keys that look after themselves (SMIMP 0.1 §1.4): the pool is topped up, the non-ephemeral key replaced weekly, secrets
+ * erased when nothing can need them any more. Safe to run in several processes at once and as often as one likes: each
+ * account is done in one transaction, by whoever has its lock, from what is then found.
+ */
+import type { Events } from '../events.ts';
+import { addMasterSecret } from '../keystore/account-keys.ts';
+import type { AccountKeys, Keystore } from '../keystore/keystore.ts';
+import { FORGET_AFTER_MS } from '../keystore/throttle.ts';
+import { masterKeyPair, wipe } from '../smimp/crypto.ts';
+import { formatTimestamp, toHex } from '../smimp/encoding.ts';
+import type { MessageKey } from '../smimp/message-key.ts';
+import { type IdentityRecord, rotateRecord } from '../smimp/record.ts';
+import type { Db, Tx } from '../store/database.ts';
+import { lockAccountKeys, tryLockAccountKeys } from '../store/key-locks.ts';
+import { forgetOldFailures } from '../store/login-failures.ts';
+import { appendKeys, countAvailableKeys, dropExpiringKeys, setNonEphemeral } from '../store/message-keys.ts';
+import { changeMasterKey } from '../store/records.ts';
+import { deleteAccountSessions, deleteExpiredRemoteSessions } from '../store/remote-sessions.ts';
+import {
+  deleteSecret,
+  eraseExpiredSecrets,
+  eraseRetiredSecrets,
+  findNonEphemeralSecret,
+  retireMessageSecrets,
+} from '../store/secrets.ts';
+import { listUserIds } from '../store/users.ts';
+import { readOwnHistory } from './own-history.ts';
+import { keepOwnRecord, makeKeySet, makeMessageKeys, POOL_SIZE } from './publish.ts';
+
+const DAY_MS = 86_400_000;
+/** The pool is filled up when fewer are left. */
+export const TOP_UP_BELOW = 50;
+/** A key with less life than this is not issued any more: the message under it may be retried for days. */
+export const LAST_ISSUE_BEFORE_MS = 7 * DAY_MS;
+/** §1.4: weekly. */
+export const ROTATE_AFTER_MS = 7 * DAY_MS;
+/** §1.4: secrets of keys that were issued but never used are kept until they expire, plus 30 days. */
+export const KEEP_UNUSED_MS = 30 * DAY_MS;
+/** §5 accepts a replaced key for 24 hours; twice that, for clocks and queues. */
+export const KEEP_RETIRED_MS = 2 * DAY_MS;
+
+export interface KeyMaintenance {
+  /** One round over all accounts. Another process at the same account is left to it. */
+  runOnce(now: Date): Promise<void>;
+  /** Gives the account a new master key, published with new message keys; sessions everywhere end. */
+  rotateMaster(accountId: number, now: Date): Promise<void>;
+}
+
+export function createKeyMaintenance(options: { db: Db; keystore: Keystore; events: Events }): KeyMaintenance {
+  const { db, keystore, events } = options;
+  const published = (accountId: number, ephemeral: number, nonEphemeral: number): void => {
+    if (ephemeral + nonEphemeral > 0) events.keysPublished({ accountId, ephemeral, nonEphemeral });
+  };
+
+  const maintain = async (accountId: number, now: Date): Promise<void> => {
+    const made = await db.transaction().execute(async (tx) => {
+      if (!(await tryLockAccountKeys(tx, accountId))) return null;
+      const keys = await keystore.open(accountId, tx);
+      const nonEphemeral = await rotateNonEphemeral(tx, keys, now);
+      const ephemeral = await topUp(tx, keys, now);
+      await eraseExpiredSecrets(tx, accountId, new Date(now.getTime() - KEEP_UNUSED_MS));
+      await eraseRetiredSecrets(tx, accountId, new Date(now.getTime() - KEEP_RETIRED_MS));
+      return { ephemeral, nonEphemeral };
+    });
+    if (made !== null) published(accountId, made.ephemeral, made.nonEphemeral);
+  };
+
+  return {
+    async runOnce(now) {
+      for (const accountId of await listUserIds(db)) {
+        // One account that cannot be opened must not starve the others.
+        await maintain(accountId, now).catch((error: unknown) => events.unexpected('key maintenance', error));
+      }
+      await forgetOldFailures(db, new Date(now.getTime() - FORGET_AFTER_MS));
+      await deleteExpiredRemoteSessions(db, now);
+    },
+    async rotateMaster(accountId, now) {
+      const made = await db.transaction().execute(async (tx) => {
+        await lockAccountKeys(tx, accountId);
+        return rotate(tx, await keystore.open(accountId, tx), now);
+      });
+      published(accountId, made.ephemeralKeys.length, 1);
+    },
+  };
+}
+
+/** Fills the pool up when it runs low. Returns how many keys were made. */
+async function topUp(tx: Tx, keys: AccountKeys, now: Date): Promise<number> {
+  const { accountId } = keys;
+  await dropExpiringKeys(tx, accountId, formatTimestamp((now.getTime() + LAST_ISSUE_BEFORE_MS) / 1000));
+  const available = await countAvailableKeys(tx, accountId);
+  if (available >= TOP_UP_BELOW) return 0;
+  const master = await keys.master();
+  const count = POOL_SIZE - available;
+  const made = await makeMessageKeys(tx, keys, { master, kind: 'ephemeral', count, now });
+  await appendKeys(tx, accountId, made, toHex(master.publicKey));
+  wipe(master.secretKey);
+  return count;
+}
+
+/** Returns how many keys were made: one, or none when the present one is young enough. */
+async function rotateNonEphemeral(tx: Tx, keys: AccountKeys, now: Date): Promise<number> {
+  const { accountId } = keys;
+  const present = await findNonEphemeralSecret(tx, accountId);
+  if (present !== undefined && now.getTime() - present.created_at.getTime() < ROTATE_AFTER_MS) return 0;
+  const master = await keys.master();
+  const [made] = await makeMessageKeys(tx, keys, { master, kind: 'non-ephemeral', count: 1, now });
+  if (made === undefined) return 0;
+  await retireMessageSecrets(tx, accountId, { kind: 'non-ephemeral', except: [bytesOf(made)], now });
+  await setNonEphemeral(tx, accountId, made, toHex(master.publicKey), now);
+  wipe(master.secretKey);
+  return 1;
+}
+
+/**
+ * The secret of the old master key is erased in the same transaction; those of message keys stay for messages under way.
+ */
+async function rotate(
+  tx: Tx,
+  keys: AccountKeys,
+  now: Date,
+): Promise<{ nonEphemeralKey: MessageKey; ephemeralKeys: MessageKey[] }> {
+  const { accountId, address } = keys;
+  const { history } = await readOwnHistory(tx, keys);
+  const signer = await keys.master();
+  const newKey = masterKeyPair();
+  const previous = history.records.at(-1) as IdentityRecord;
+  const record = rotateRecord({ previous, signer, now: now.getTime() / 1000, newKey });
+  const seq = history.seq + 1;
+  await deleteSecret(tx, accountId, { purpose: 'master', publicKey: Buffer.from(signer.publicKey) });
+  await addMasterSecret(tx, keys, newKey, now);
+  const made = await makeKeySet(tx, keys, { master: newKey, now });
+  const except = [made.nonEphemeralKey, ...made.ephemeralKeys].map(bytesOf);
+  await retireMessageSecrets(tx, accountId, { kind: 'all', except, now });
+  await keepOwnRecord(tx, accountId, record, { seq, now });
+  await changeMasterKey(tx, { accountId, address, record, seq, masterKey: toHex(newKey.publicKey), ...made, now });
+  await deleteAccountSessions(tx, accountId);
+  wipe(signer.secretKey, newKey.secretKey);
+  return made;
+}
+
+function bytesOf(key: MessageKey): Buffer {
+  return Buffer.from(key.public_key, 'hex');
+}
