@@ -1,0 +1,209 @@
+/** From the frame of one command to a typed command (RFC 3501 §9: command). A table of command names and readers. */
+import { parseAppend } from './append-parser.ts';
+import type { CommandFrame } from './command-reader.ts';
+import { CommandReader } from './command-reader.ts';
+import type { Command, CommandBody, MailboxCommandName, SimpleCommandName, StatusItem } from './commands.ts';
+import { parseFetch } from './fetch-parser.ts';
+import { settableFlags } from './flags.ts';
+import type { DecoderLimits } from './limits.ts';
+import { parseList } from './list-parser.ts';
+import { decodeSaslBase64 } from './sasl-line.ts';
+import { parseSearch } from './search-parser.ts';
+import { WireError } from './wire-error.ts';
+
+type BodyParser = (reader: CommandReader) => CommandBody;
+
+const STATUS_ITEMS: ReadonlySet<string> = new Set<StatusItem>([
+  'MESSAGES',
+  'RECENT',
+  'UIDNEXT',
+  'UIDVALIDITY',
+  'UNSEEN',
+]);
+const SASL_RESPONSE = /[A-Za-z0-9+/=]+/y;
+const STORE_ITEM = /[+-]?flags(?:\.silent)?/iy;
+
+const COMMANDS: ReadonlyMap<string, BodyParser> = new Map<string, BodyParser>([
+  ...simple('CAPABILITY', 'NOOP', 'LOGOUT', 'STARTTLS', 'CHECK', 'CLOSE', 'UNSELECT', 'NAMESPACE', 'IDLE'),
+  ...withMailbox('SELECT', 'EXAMINE', 'DELETE', 'SUBSCRIBE', 'UNSUBSCRIBE'),
+  ['AUTHENTICATE', parseAuthenticate],
+  ['LOGIN', parseLogin],
+  ['CREATE', parseCreate],
+  ['RENAME', parseRename],
+  ['LIST', parseList],
+  ['LSUB', parseLsub],
+  ['STATUS', parseStatus],
+  ['APPEND', parseAppend],
+  ['EXPUNGE', () => ({ name: 'EXPUNGE', uid: false, set: null })],
+  ['SEARCH', (reader) => parseSearch(reader, false)],
+  ['FETCH', (reader) => parseFetch(reader, false)],
+  ['STORE', (reader) => parseStore(reader, false)],
+  ['COPY', (reader) => parseTransfer(reader, 'COPY', false)],
+  ['MOVE', (reader) => parseTransfer(reader, 'MOVE', false)],
+  ['UID', parseUid],
+  ['ID', parseId],
+  ['ENABLE', parseEnable],
+]);
+
+const UID_COMMANDS: ReadonlyMap<string, BodyParser> = new Map<string, BodyParser>([
+  ['EXPUNGE', parseUidExpunge],
+  ['SEARCH', (reader) => parseSearch(reader, true)],
+  ['FETCH', (reader) => parseFetch(reader, true)],
+  ['STORE', (reader) => parseStore(reader, true)],
+  ['COPY', (reader) => parseTransfer(reader, 'COPY', true)],
+  ['MOVE', (reader) => parseTransfer(reader, 'MOVE', true)],
+]);
+
+export type ParsedCommand = { tag: string; command: Command } | { tag: string | null; error: WireError };
+
+/** Reads a whole command. Errors are returned together with the tag, as far as it could be read. */
+export function parseCommand(frame: CommandFrame, limits: DecoderLimits): ParsedCommand {
+  const reader = new CommandReader(frame, limits);
+  let tag: string | null = null;
+  try {
+    tag = reader.tag();
+    reader.space();
+    const body = lookUp(COMMANDS, reader)(reader);
+    reader.end();
+    return { tag, command: { tag, ...body } };
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error;
+    return { tag, error };
+  }
+}
+
+function lookUp(table: ReadonlyMap<string, BodyParser>, reader: CommandReader): BodyParser {
+  const parser = table.get(reader.keyword());
+  if (parser === undefined) throw new WireError('UNKNOWN_COMMAND', 'Unknown command');
+  return parser;
+}
+
+function simple(...names: SimpleCommandName[]): [string, BodyParser][] {
+  return names.map((name) => [name, () => ({ name })]);
+}
+
+function withMailbox(...names: MailboxCommandName[]): [string, BodyParser][] {
+  return names.map((name) => [
+    name,
+    (reader) => {
+      reader.space();
+      return { name, mailbox: reader.mailbox() };
+    },
+  ]);
+}
+
+function parseUid(reader: CommandReader): CommandBody {
+  reader.space();
+  return lookUp(UID_COMMANDS, reader)(reader);
+}
+
+function parseAuthenticate(reader: CommandReader): CommandBody {
+  reader.space();
+  const mechanism = reader.keyword();
+  if (!reader.skipSpaces() || reader.atEnd()) return { name: 'AUTHENTICATE', mechanism, initialResponse: null };
+  const text = reader.pattern(SASL_RESPONSE, 'an initial response');
+  const initialResponse = text === '=' ? Buffer.alloc(0) : decodeSaslBase64(text);
+  if (initialResponse === null) throw reader.syntax('Initial response is not base64');
+  return { name: 'AUTHENTICATE', mechanism, initialResponse };
+}
+
+function parseLogin(reader: CommandReader): CommandBody {
+  reader.space();
+  const user = reader.text();
+  reader.space();
+  return { name: 'LOGIN', user, password: reader.text() };
+}
+
+function parseCreate(reader: CommandReader): CommandBody {
+  reader.space();
+  const mailbox = reader.mailbox();
+  if (!reader.skipSpaces() || reader.atEnd()) return { name: 'CREATE', mailbox, specialUse: [] };
+  reader.expect('(');
+  if (reader.keyword() !== 'USE') throw reader.syntax('Expected USE');
+  reader.space();
+  const specialUse = reader.list(() => reader.flag());
+  reader.skipSpaces();
+  reader.expect(')');
+  return { name: 'CREATE', mailbox, specialUse };
+}
+
+function parseRename(reader: CommandReader): CommandBody {
+  reader.space();
+  const from = reader.mailbox();
+  reader.space();
+  return { name: 'RENAME', from, to: reader.mailbox() };
+}
+
+function parseLsub(reader: CommandReader): CommandBody {
+  reader.space();
+  const reference = reader.mailbox();
+  reader.space();
+  return { name: 'LSUB', reference, pattern: reader.listMailbox() };
+}
+
+function parseStatus(reader: CommandReader): CommandBody {
+  reader.space();
+  const mailbox = reader.mailbox();
+  reader.space();
+  const items = reader.list(() => {
+    const item = reader.keyword();
+    if (!isStatusItem(item)) throw reader.syntax('Unknown STATUS item');
+    return item;
+  });
+  if (items.length === 0) throw reader.syntax('Expected a STATUS item');
+  return { name: 'STATUS', mailbox, items };
+}
+
+function isStatusItem(item: string): item is StatusItem {
+  return STATUS_ITEMS.has(item);
+}
+
+function parseStore(reader: CommandReader, uid: boolean): CommandBody {
+  reader.space();
+  const set = reader.sequenceSet();
+  reader.space();
+  const item = reader.pattern(STORE_ITEM, 'FLAGS').toUpperCase();
+  reader.space();
+  const flags = settableFlags(reader.peek() === '(' ? reader.list(() => reader.flag()) : bareFlags(reader));
+  const mode = item.startsWith('+') ? 'add' : item.startsWith('-') ? 'remove' : 'replace';
+  return { name: 'STORE', uid, set, mode, silent: item.endsWith('.SILENT'), flags };
+}
+
+function bareFlags(reader: CommandReader): string[] {
+  const flags = [reader.flag()];
+  while (reader.skipSpaces() && !reader.atEnd()) flags.push(reader.flag());
+  return flags;
+}
+
+function parseTransfer(reader: CommandReader, name: 'COPY' | 'MOVE', uid: boolean): CommandBody {
+  reader.space();
+  const set = reader.sequenceSet();
+  reader.space();
+  return { name, uid, set, mailbox: reader.mailbox() };
+}
+
+function parseUidExpunge(reader: CommandReader): CommandBody {
+  reader.space();
+  return { name: 'EXPUNGE', uid: true, set: reader.sequenceSet() };
+}
+
+function parseId(reader: CommandReader): CommandBody {
+  reader.space();
+  if (reader.peek() !== '(') {
+    if (reader.keyword() !== 'NIL') throw reader.syntax('Expected a list or NIL');
+    return { name: 'ID', fields: null };
+  }
+  const fields = reader.list((): [string, string | null] => {
+    const field = reader.string().toString('utf8');
+    reader.space();
+    return [field, reader.nstring()?.toString('utf8') ?? null];
+  });
+  return { name: 'ID', fields };
+}
+
+function parseEnable(reader: CommandReader): CommandBody {
+  reader.space();
+  const capabilities = [reader.keyword()];
+  while (reader.skipSpaces() && !reader.atEnd()) capabilities.push(reader.keyword());
+  return { name: 'ENABLE', capabilities };
+}

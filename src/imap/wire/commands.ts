@@ -1,0 +1,134 @@
+/**
+ * Every command of IMAP4rev1 (RFC 3501 §6) and of the extensions LITERAL+ (7888), SASL-IR (4959), UIDPLUS (4315),
+ * MOVE (6851), IDLE (2177), ID (2971), NAMESPACE (2342), ENABLE (5161), UNSELECT (3691), SPECIAL-USE (6154) and the
+ * part of LIST-EXTENDED (5258) that SPECIAL-USE needs, as checked values.
+ */
+import type { DayComparison, EpochDay } from '../../mime/structure/calendar-day.ts';
+import type { Section } from '../../mime/structure/section.ts';
+import type { ImapDateTime } from './date-time.ts';
+import type { MailboxName } from './mailbox-name.ts';
+import type { SequenceSet } from './sets.ts';
+
+export type SimpleCommandName =
+  | 'CAPABILITY'
+  | 'NOOP'
+  | 'LOGOUT'
+  | 'STARTTLS'
+  | 'CHECK'
+  | 'CLOSE'
+  | 'UNSELECT'
+  | 'NAMESPACE'
+  | 'IDLE';
+
+export type MailboxCommandName = 'SELECT' | 'EXAMINE' | 'DELETE' | 'SUBSCRIBE' | 'UNSUBSCRIBE';
+
+export type StatusItem = 'MESSAGES' | 'RECENT' | 'UIDNEXT' | 'UIDVALIDITY' | 'UNSEEN';
+
+/** Selection options of LIST (RFC 5258 §3.1, RFC 6154 §5.2). */
+export type ListSelection = 'SUBSCRIBED' | 'REMOTE' | 'RECURSIVEMATCH' | 'SPECIAL-USE';
+/** Return options of LIST (RFC 5258 §3.2, RFC 6154 §5.2). */
+export type ListReturn = 'SUBSCRIBED' | 'CHILDREN' | 'SPECIAL-USE';
+
+export interface ListCommand {
+  name: 'LIST';
+  selection: ListSelection[];
+  reference: MailboxName;
+  /** More than one only in the extended form. */
+  patterns: MailboxName[];
+  returns: ListReturn[];
+  /** True when any option was given: then the answer follows RFC 5258 rather than RFC 3501. */
+  extended: boolean;
+}
+
+export interface AppendCommand {
+  name: 'APPEND';
+  mailbox: MailboxName;
+  flags: string[];
+  internalDate: ImapDateTime | null;
+  message: Buffer;
+  /** True when the message came as a literal8 in `UTF8 (…)` (RFC 6855 §4). */
+  utf8: boolean;
+}
+
+export interface SearchCommand {
+  name: 'SEARCH';
+  uid: boolean;
+  /** As sent; the strings of the keys are already decoded from it. */
+  charset: string | null;
+  /** `and` of everything asked. */
+  key: SearchKey;
+}
+
+export interface FetchCommand {
+  name: 'FETCH';
+  uid: boolean;
+  set: SequenceSet;
+  /** Macros are expanded. UID is in the list when `uid` is true. */
+  items: FetchItem[];
+}
+
+export interface StoreCommand {
+  name: 'STORE';
+  uid: boolean;
+  set: SequenceSet;
+  mode: 'replace' | 'add' | 'remove';
+  silent: boolean;
+  flags: string[];
+}
+
+export type CommandBody =
+  | { name: SimpleCommandName }
+  | { name: MailboxCommandName; mailbox: MailboxName }
+  /** `initialResponse` is decoded from base64; empty when the client sent `=` (RFC 4959 §3). */
+  | { name: 'AUTHENTICATE'; mechanism: string; initialResponse: Buffer | null }
+  | { name: 'LOGIN'; user: string; password: string }
+  /** `specialUse` holds attributes such as `\Sent` asked for with USE (RFC 6154 §3). */
+  | { name: 'CREATE'; mailbox: MailboxName; specialUse: string[] }
+  | { name: 'RENAME'; from: MailboxName; to: MailboxName }
+  | ListCommand
+  | { name: 'LSUB'; reference: MailboxName; pattern: MailboxName }
+  | { name: 'STATUS'; mailbox: MailboxName; items: StatusItem[] }
+  | AppendCommand
+  /** `set` only in UID EXPUNGE (RFC 4315 §2.1). */
+  | { name: 'EXPUNGE'; uid: boolean; set: SequenceSet | null }
+  | SearchCommand
+  | FetchCommand
+  | StoreCommand
+  | { name: 'COPY' | 'MOVE'; uid: boolean; set: SequenceSet; mailbox: MailboxName }
+  | { name: 'ID'; fields: [field: string, value: string | null][] | null }
+  | { name: 'ENABLE'; capabilities: string[] };
+
+/** One command. The tag is echoed in its answer. */
+export type Command = { tag: string } & CommandBody;
+export type CommandName = CommandBody['name'];
+
+export type SearchKey =
+  | { type: 'all' }
+  /** A flag or keyword that is set, or not set; system flags are canonical. `\Recent` occurs here. */
+  | { type: 'flag'; flag: string; present: boolean }
+  /** Substring of the decoded header field; an empty value asks whether the field is there. */
+  | { type: 'header'; field: string; value: string }
+  | { type: 'body' | 'text'; value: string }
+  /** BEFORE, ON, SINCE. */
+  | { type: 'internaldate'; comparison: DayComparison; day: EpochDay }
+  /** SENTBEFORE, SENTON, SENTSINCE. */
+  | { type: 'sentdate'; comparison: DayComparison; day: EpochDay }
+  | { type: 'larger' | 'smaller'; sizeBytes: number }
+  | { type: 'sequence' | 'uid'; set: SequenceSet }
+  | { type: 'not'; key: SearchKey }
+  | { type: 'or'; left: SearchKey; right: SearchKey }
+  | { type: 'and'; keys: SearchKey[] };
+
+export interface FetchSection {
+  type: 'section';
+  section: Section;
+  /** False when fetching sets \Seen. */
+  peek: boolean;
+  partial: { offset: number; count: number } | null;
+  /** Name of the item in the answer: `BODY` takes the section in brackets, the others stand alone. */
+  label: 'BODY' | 'RFC822' | 'RFC822.HEADER' | 'RFC822.TEXT';
+}
+
+export type FetchItem =
+  | { type: 'flags' | 'uid' | 'internaldate' | 'rfc822.size' | 'envelope' | 'body' | 'bodystructure' }
+  | FetchSection;

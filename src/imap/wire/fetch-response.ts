@@ -1,0 +1,71 @@
+/** The FETCH response (RFC 3501 §7.4.2). */
+import type { Section } from '../../mime/structure/section.ts';
+import type { Envelope, Part } from '../../mime/structure/types.ts';
+import type { FetchSection } from './commands.ts';
+import { formatDateTime, type ImapDateTime } from './date-time.ts';
+import { ResponseLine } from './encoder.ts';
+import { writeEnvelope, writeStructure } from './structure-encoder.ts';
+
+export type FetchValue =
+  | { type: 'flags'; flags: readonly string[] }
+  | { type: 'uid'; uid: number }
+  | { type: 'internaldate'; date: ImapDateTime }
+  | { type: 'rfc822.size'; sizeBytes: number }
+  | { type: 'envelope'; envelope: Envelope }
+  | { type: 'body' | 'bodystructure'; structure: Part }
+  /** `data` is what the partial range left; null where the message has no such part. */
+  | { type: 'section'; item: FetchSection; data: Buffer | null };
+
+const SECTION_NAMES: Readonly<Record<Section['kind'], string>> = {
+  all: '',
+  header: 'HEADER',
+  fields: 'HEADER.FIELDS',
+  'fields-not': 'HEADER.FIELDS.NOT',
+  text: 'TEXT',
+  mime: 'MIME',
+};
+
+/** `* 12 FETCH (…)` as buffers to be written in order; section data is not copied. */
+export function fetchLine(sequenceNumber: number, values: readonly FetchValue[]): Buffer[] {
+  const line = new ResponseLine().raw(`* ${sequenceNumber} FETCH `);
+  return line.list(values, (value) => writeValue(line, value)).end();
+}
+
+function writeValue(line: ResponseLine, value: FetchValue): void {
+  switch (value.type) {
+    case 'flags':
+      line.raw(`FLAGS (${value.flags.join(' ')})`);
+      return;
+    case 'uid':
+      line.raw(`UID ${value.uid}`);
+      return;
+    case 'internaldate':
+      line.raw(`INTERNALDATE "${formatDateTime(value.date)}"`);
+      return;
+    case 'rfc822.size':
+      line.raw(`RFC822.SIZE ${value.sizeBytes}`);
+      return;
+    case 'envelope':
+      writeEnvelope(line.raw('ENVELOPE '), value.envelope);
+      return;
+    case 'section':
+      writeSection(line, value.item, value.data);
+      return;
+    default:
+      writeStructure(line.raw(`${value.type.toUpperCase()} `), value.structure, value.type === 'bodystructure');
+  }
+}
+
+function writeSection(line: ResponseLine, item: FetchSection, data: Buffer | null): void {
+  line.raw(item.label);
+  if (item.label === 'BODY') writeSectionName(line, item);
+  line.raw(' ');
+  if (data === null) line.raw('NIL');
+  else line.literal(data);
+}
+
+function writeSectionName(line: ResponseLine, { section, partial }: FetchSection): void {
+  line.raw(`[${[...section.part, SECTION_NAMES[section.kind]].filter((piece) => piece !== '').join('.')}`);
+  if (section.fields.length > 0) line.raw(' ').list(section.fields, (field) => line.astring(field));
+  line.raw(partial === null ? ']' : `]<${partial.offset}>`);
+}

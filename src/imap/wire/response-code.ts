@@ -1,0 +1,63 @@
+/** Response codes: RFC 3501 §7.1, RFC 4315 §3 (UIDPLUS), RFC 5530, RFC 6154 §3 (USEATTR), RFC 7889 §4 (TOOBIG). */
+import { formatSequenceSet } from './sets.ts';
+
+export type PlainResponseCode =
+  | 'ALERT'
+  | 'PARSE'
+  | 'READ-ONLY'
+  | 'READ-WRITE'
+  | 'TRYCREATE'
+  | 'UIDNOTSTICKY'
+  | 'CLOSED'
+  | 'USEATTR'
+  | 'TOOBIG'
+  | 'UNAVAILABLE'
+  | 'AUTHENTICATIONFAILED'
+  | 'AUTHORIZATIONFAILED'
+  | 'EXPIRED'
+  | 'PRIVACYREQUIRED'
+  | 'CONTACTADMIN'
+  | 'NOPERM'
+  | 'INUSE'
+  | 'EXPUNGEISSUED'
+  | 'CORRUPTION'
+  | 'SERVERBUG'
+  | 'CLIENTBUG'
+  | 'CANNOT'
+  | 'LIMIT'
+  | 'OVERQUOTA'
+  | 'ALREADYEXISTS'
+  | 'NONEXISTENT';
+
+export type ResponseCode =
+  | PlainResponseCode
+  | { name: 'BADCHARSET'; charsets: readonly string[] }
+  | { name: 'CAPABILITY'; capabilities: readonly string[] }
+  /** `\*` says that new keywords may be created. */
+  | { name: 'PERMANENTFLAGS'; flags: readonly string[] }
+  | { name: 'UIDNEXT' | 'UIDVALIDITY' | 'UNSEEN'; value: number }
+  | { name: 'APPENDUID'; uidValidity: number; uid: number }
+  /** Equally many of each, in corresponding order. */
+  | { name: 'COPYUID'; uidValidity: number; source: readonly number[]; target: readonly number[] };
+
+/** The code with its brackets. */
+export function formatResponseCode(code: ResponseCode): string {
+  return `[${typeof code === 'string' ? code : codeText(code)}]`;
+}
+
+function codeText(code: Exclude<ResponseCode, string>): string {
+  switch (code.name) {
+    case 'BADCHARSET':
+      return `BADCHARSET (${code.charsets.join(' ')})`;
+    case 'CAPABILITY':
+      return `CAPABILITY ${code.capabilities.join(' ')}`;
+    case 'PERMANENTFLAGS':
+      return `PERMANENTFLAGS (${code.flags.join(' ')})`;
+    case 'APPENDUID':
+      return `APPENDUID ${code.uidValidity} ${code.uid}`;
+    case 'COPYUID':
+      return `COPYUID ${code.uidValidity} ${formatSequenceSet(code.source)} ${formatSequenceSet(code.target)}`;
+    default:
+      return `${code.name} ${code.value}`;
+  }
+}

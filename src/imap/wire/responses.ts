@@ -1,0 +1,141 @@
+/** Every response of the server but FETCH (RFC 3501 §7), each a whole line. */
+
+import type { StatusItem } from './commands.ts';
+import type { DecoderEvent } from './decoder.ts';
+import { ResponseLine } from './encoder.ts';
+import { formatResponseCode, type ResponseCode } from './response-code.ts';
+import { ADVERTISED_CHARSETS } from './search-charset.ts';
+
+export type StatusName = 'OK' | 'NO' | 'BAD';
+
+/** `A1 OK [CODE] text`. */
+export function taggedLine(tag: string, status: StatusName, text: string, code?: ResponseCode): Buffer {
+  return statusText(`${tag} ${status}`, text, code);
+}
+
+/** `* OK [CODE] text`; also the greeting and BYE. */
+export function untaggedLine(status: StatusName | 'BYE' | 'PREAUTH', text: string, code?: ResponseCode): Buffer {
+  return statusText(`* ${status}`, text, code);
+}
+
+/** `+ text`; in AUTHENTICATE the text is base64 of the challenge, possibly empty. */
+export function continuationLine(text = ''): Buffer {
+  return new ResponseLine().raw(`+ ${printable(text)}`).toBuffer();
+}
+
+/** The answer to what the decoder could not read. Without a tag it is untagged; fatal errors are BYE. */
+export function errorLine(error: Extract<DecoderEvent, { type: 'error' }>): Buffer {
+  if (error.fatal) return untaggedLine('BYE', error.message);
+  const { status, code } = errorStatus(error.code);
+  return error.tag === null ? untaggedLine('BAD', error.message) : taggedLine(error.tag, status, error.message, code);
+}
+
+export function capabilityLine(capabilities: readonly string[]): Buffer {
+  return new ResponseLine().raw(`* CAPABILITY ${capabilities.join(' ')}`).toBuffer();
+}
+
+export function enabledLine(capabilities: readonly string[]): Buffer {
+  return new ResponseLine().raw(['* ENABLED', ...capabilities].join(' ')).toBuffer();
+}
+
+/** `* 23 EXISTS`, `* 5 RECENT`, `* 44 EXPUNGE`. */
+export function countLine(number: number, name: 'EXISTS' | 'RECENT' | 'EXPUNGE'): Buffer {
+  return new ResponseLine().raw(`* ${number} ${name}`).toBuffer();
+}
+
+export function flagsLine(flags: readonly string[]): Buffer {
+  return new ResponseLine().raw(`* FLAGS (${flags.join(' ')})`).toBuffer();
+}
+
+/** Numbers or UIDs, none of them for an empty result. */
+export function searchLine(numbers: readonly number[]): Buffer {
+  return new ResponseLine().raw(['* SEARCH', ...numbers].join(' ')).toBuffer();
+}
+
+export interface ListEntry {
+  /** `\Noselect`, `\HasChildren`, `\Sent` and so on. */
+  attributes: readonly string[];
+  /** One character, or null for a flat name. */
+  delimiter: string | null;
+  mailbox: string;
+  /** RFC 5258 §3.5: CHILDINFO, the selection options that children match. */
+  childInfo?: readonly string[];
+}
+
+export function listLine(name: 'LIST' | 'LSUB', entry: ListEntry): Buffer {
+  const line = new ResponseLine().raw(`* ${name} (${entry.attributes.join(' ')}) `);
+  line.nstring(entry.delimiter).raw(' ').mailbox(entry.mailbox);
+  if (entry.childInfo !== undefined && entry.childInfo.length > 0) {
+    line
+      .raw(' ("CHILDINFO" ')
+      .list(entry.childInfo, (option) => line.nstring(option))
+      .raw(')');
+  }
+  return line.toBuffer();
+}
+
+/** Items in the order they were asked for. */
+export function statusLine(mailbox: string, items: readonly (readonly [item: StatusItem, value: number])[]): Buffer {
+  const values = items.map(([item, value]) => `${item} ${value}`).join(' ');
+  return new ResponseLine().raw('* STATUS ').mailbox(mailbox).raw(` (${values})`).toBuffer();
+}
+
+export interface NamespaceEntry {
+  prefix: string;
+  delimiter: string | null;
+}
+
+/** RFC 2342 §5; null for a kind of namespace that is not there. */
+export function namespaceLine(namespaces: {
+  personal: readonly NamespaceEntry[] | null;
+  others: readonly NamespaceEntry[] | null;
+  shared: readonly NamespaceEntry[] | null;
+}): Buffer {
+  const line = new ResponseLine().raw('* NAMESPACE');
+  for (const entries of [namespaces.personal, namespaces.others, namespaces.shared]) {
+    line.raw(' ');
+    if (entries === null || entries.length === 0) line.raw('NIL');
+    else line.list(entries, (entry) => writeNamespace(line, entry), '');
+  }
+  return line.toBuffer();
+}
+
+/** RFC 2971 §3.2; null gives NIL. */
+export function idLine(fields: readonly (readonly [field: string, value: string | null])[] | null): Buffer {
+  const line = new ResponseLine().raw('* ID ');
+  if (fields === null) return line.raw('NIL').toBuffer();
+  return line.list(fields, ([field, value]) => line.utf8(field).raw(' ').utf8(value)).toBuffer();
+}
+
+/** LIST and namespaces show the delimiter and a prefix as strings, never as atoms. */
+function writeNamespace(line: ResponseLine, { prefix, delimiter }: NamespaceEntry): void {
+  line.raw('(').nstring(prefix).raw(' ').nstring(delimiter).raw(')');
+}
+
+function errorStatus(code: Extract<DecoderEvent, { type: 'error' }>['code']): {
+  status: StatusName;
+  code?: ResponseCode;
+} {
+  switch (code) {
+    case 'LITERAL_TOO_BIG':
+      return { status: 'NO', code: 'TOOBIG' };
+    case 'BAD_CHARSET':
+      return { status: 'NO', code: { name: 'BADCHARSET', charsets: ADVERTISED_CHARSETS } };
+    case 'BAD_MAILBOX_NAME':
+      return { status: 'NO', code: 'CANNOT' };
+    default:
+      return { status: 'BAD' };
+  }
+}
+
+function statusText(head: string, text: string, code: ResponseCode | undefined): Buffer {
+  const bracketed = code === undefined ? '' : `${formatResponseCode(code)} `;
+  // Without a code the text must not look like one.
+  const safe = printable(text).replace(/^\[/, '(');
+  return new ResponseLine().raw(`${head} ${bracketed}${safe === '' ? '.' : safe}`).toBuffer();
+}
+
+/** Text for people (RFC 3501 §9: text): what cannot stand in it becomes a question mark. */
+function printable(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, '?');
+}

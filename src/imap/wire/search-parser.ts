@@ -1,0 +1,153 @@
+/**
+ * SEARCH (RFC 3501 §6.4.4): every key, nested lists, OR, NOT, and strings decoded from the named charset. Recursion is
+ * bounded by the reader's depth.
+ */
+import type { DayComparison, EpochDay } from '../../mime/structure/calendar-day.ts';
+import type { CommandReader } from './command-reader.ts';
+import type { SearchCommand, SearchKey } from './commands.ts';
+import { parseDay } from './date-time.ts';
+import { canonicalFlag } from './flags.ts';
+import { decodeSearchString, isSearchCharset } from './search-charset.ts';
+import { WireError } from './wire-error.ts';
+
+type KeyParser = (context: KeyContext) => SearchKey;
+
+interface KeyContext {
+  reader: CommandReader;
+  charset: string | null;
+}
+
+const DATE_TEXT = /[0-9A-Za-z-]+/y;
+const KEY_NAME = /[A-Za-z0-9]+/y;
+
+const KEYS: ReadonlyMap<string, KeyParser> = new Map<string, KeyParser>([
+  ['ALL', () => ({ type: 'all' })],
+  ...flagKeys('ANSWERED', 'DELETED', 'DRAFT', 'FLAGGED', 'SEEN'),
+  ['RECENT', () => flagKey('\\Recent', true)],
+  ['OLD', () => flagKey('\\Recent', false)],
+  ['NEW', () => ({ type: 'and', keys: [flagKey('\\Recent', true), flagKey('\\Seen', false)] })],
+  [
+    'KEYWORD',
+    ({ reader }) =>
+      flagKey(
+        argument(reader, () => reader.atom()),
+        true,
+      ),
+  ],
+  [
+    'UNKEYWORD',
+    ({ reader }) =>
+      flagKey(
+        argument(reader, () => reader.atom()),
+        false,
+      ),
+  ],
+  ...headerKeys('BCC', 'CC', 'FROM', 'SUBJECT', 'TO'),
+  ['HEADER', headerKey],
+  ['BODY', (context) => ({ type: 'body', value: searchString(context) })],
+  ['TEXT', (context) => ({ type: 'text', value: searchString(context) })],
+  ...dateKeys('internaldate', ''),
+  ...dateKeys('sentdate', 'SENT'),
+  ['LARGER', ({ reader }) => ({ type: 'larger', sizeBytes: argument(reader, () => reader.number()) })],
+  ['SMALLER', ({ reader }) => ({ type: 'smaller', sizeBytes: argument(reader, () => reader.number()) })],
+  ['UID', ({ reader }) => ({ type: 'uid', set: argument(reader, () => reader.sequenceSet()) })],
+  ['NOT', (context) => ({ type: 'not', key: nestedKey(context) })],
+  ['OR', (context) => ({ type: 'or', left: nestedKey(context), right: nestedKey(context) })],
+]);
+
+export function parseSearch(reader: CommandReader, uid: boolean): SearchCommand {
+  reader.space();
+  const context: KeyContext = { reader, charset: null };
+  const keys: SearchKey[] = [];
+  do {
+    const name = keyName(reader);
+    if (name === 'CHARSET' && keys.length === 0 && context.charset === null) context.charset = parseCharset(reader);
+    else keys.push(namedKey(context, name));
+  } while (reader.skipSpaces() && !reader.atEnd());
+  if (keys.length === 0) throw reader.syntax('Expected a SEARCH key');
+  return { name: 'SEARCH', uid, charset: context.charset, key: conjunction(keys) };
+}
+
+function parseCharset(reader: CommandReader): string {
+  const charset = argument(reader, () => reader.astring().toString('latin1'));
+  if (!isSearchCharset(charset)) throw new WireError('BAD_CHARSET', 'Character set is not supported');
+  return charset;
+}
+
+function conjunction(keys: SearchKey[]): SearchKey {
+  const [only] = keys;
+  return only !== undefined && keys.length === 1 ? only : { type: 'and', keys };
+}
+
+/** The name of a key, or null where a list or a sequence set stands. */
+function keyName(reader: CommandReader): string | null {
+  return /^[A-Za-z]$/.test(reader.peek()) ? reader.pattern(KEY_NAME, 'a SEARCH key').toUpperCase() : null;
+}
+
+function namedKey(context: KeyContext, name: string | null): SearchKey {
+  if (name === null) return listOrSet(context);
+  const parser = KEYS.get(name);
+  if (parser === undefined) throw context.reader.syntax('Unknown SEARCH key');
+  return parser(context);
+}
+
+function listOrSet(context: KeyContext): SearchKey {
+  const { reader } = context;
+  if (reader.peek() !== '(') return { type: 'sequence', set: reader.sequenceSet() };
+  const keys = reader.list(() => namedKey(context, keyName(reader)));
+  if (keys.length === 0) throw reader.syntax('Expected a SEARCH key');
+  return conjunction(keys);
+}
+
+function nestedKey(context: KeyContext): SearchKey {
+  context.reader.space();
+  return context.reader.nested(() => namedKey(context, keyName(context.reader)));
+}
+
+function argument<T>(reader: CommandReader, read: () => T): T {
+  reader.space();
+  return read();
+}
+
+function searchString({ reader, charset }: KeyContext): string {
+  return decodeSearchString(
+    argument(reader, () => reader.astring()),
+    charset,
+  );
+}
+
+function headerKey(context: KeyContext): SearchKey {
+  const field = argument(context.reader, () => context.reader.astring().toString('latin1'));
+  return { type: 'header', field, value: searchString(context) };
+}
+
+function headerKeys(...names: string[]): [string, KeyParser][] {
+  return names.map((name) => [name, (context) => ({ type: 'header', field: name, value: searchString(context) })]);
+}
+
+function flagKey(flag: string, present: boolean): SearchKey {
+  return { type: 'flag', flag: canonicalFlag(flag), present };
+}
+
+function flagKeys(...names: string[]): [string, KeyParser][] {
+  return names.flatMap((name): [string, KeyParser][] => [
+    [name, () => flagKey(`\\${name}`, true)],
+    [`UN${name}`, () => flagKey(`\\${name}`, false)],
+  ]);
+}
+
+function dateKeys(type: 'internaldate' | 'sentdate', prefix: string): [string, KeyParser][] {
+  const comparisons: DayComparison[] = ['before', 'on', 'since'];
+  return comparisons.map((comparison) => [
+    `${prefix}${comparison.toUpperCase()}`,
+    ({ reader }) => ({ type, comparison, day: argument(reader, () => searchDay(reader)) }),
+  ]);
+}
+
+function searchDay(reader: CommandReader): EpochDay {
+  const quoted = reader.accept('"');
+  const day = parseDay(reader.pattern(DATE_TEXT, 'a date'));
+  if (quoted) reader.expect('"');
+  if (day === null) throw reader.syntax('Invalid date');
+  return day;
+}

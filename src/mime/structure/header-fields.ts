@@ -1,0 +1,98 @@
+/**
+ * Header fields as byte ranges (RFC 5322 §2.2): finding, unfolding and looking up, in one pass over the header. Lines
+ * end with CRLF or LF. A line that is neither a field nor a continuation belongs to no field.
+ */
+import type { ByteString } from './types.ts';
+
+const LF = 0x0a;
+const CR = 0x0d;
+const SPACE = 0x20;
+const TAB = 0x09;
+const COLON = 0x3a;
+/** RFC 5322 §2.1.1 bounds lines at 998; a longer name is none. */
+const NAME_BYTES = 998;
+
+/** One field. All are offsets into the buffer. */
+export interface FieldRange {
+  /** Lower case. */
+  name: string;
+  start: number;
+  valueStart: number;
+  /** Behind the line end of the field's last line. */
+  end: number;
+}
+
+/** Where the line that starts at `start` ends, its line end included, at most `end`. */
+export function lineEnd(raw: Buffer, start: number, end: number): number {
+  const newline = raw.indexOf(LF, start);
+  return newline < 0 || newline >= end ? end : newline + 1;
+}
+
+/** True for a line of nothing but its line end. */
+export function isBlankLine(raw: Buffer, start: number, end: number): boolean {
+  const first = raw[start];
+  return start >= end || first === LF || (first === CR && (start + 1 >= end || raw[start + 1] === LF));
+}
+
+/** Where the header that starts at `start` ends, its blank line included; `end` when there is no blank line. */
+export function headerEnd(raw: Buffer, start = 0, end = raw.length): number {
+  let position = start;
+  while (position < end) {
+    const next = lineEnd(raw, position, end);
+    if (isBlankLine(raw, position, next)) return next;
+    position = next;
+  }
+  return end;
+}
+
+/** Every field between `start` and `end`, in order; stops at a blank line. */
+export function* headerFields(raw: Buffer, start = 0, end = raw.length): Generator<FieldRange> {
+  let position = start;
+  while (position < end) {
+    let next = lineEnd(raw, position, end);
+    if (isBlankLine(raw, position, next)) return;
+    while (next < end && isFold(raw[next]) && !isBlankLine(raw, next, end)) next = lineEnd(raw, next, end);
+    const field = fieldAt(raw, position, next);
+    if (field !== null) yield field;
+    position = next;
+  }
+}
+
+/** The value without its folds, its white space at both ends removed. Looks at `maxBytes` of it at most. */
+export function unfoldedValue(raw: Buffer, field: FieldRange, maxBytes: number): ByteString {
+  const end = Math.min(field.end, field.valueStart + maxBytes);
+  // Only line ends go: the white space that starts the next line is part of the value (RFC 5322 §2.2.3).
+  return raw
+    .toString('latin1', field.valueStart, end)
+    .replace(/[\r\n]+/g, '')
+    .trim() as ByteString;
+}
+
+/** Unfolded values by lower-case name, of the wanted fields only, each in the order of the header. */
+export function collectFields(
+  raw: Buffer,
+  options: { start: number; end: number; wanted: ReadonlySet<string>; maxBytes: number },
+): Map<string, ByteString[]> {
+  const collected = new Map<string, ByteString[]>();
+  for (const field of headerFields(raw, options.start, options.end)) {
+    if (!options.wanted.has(field.name)) continue;
+    const value = unfoldedValue(raw, field, options.maxBytes);
+    const values = collected.get(field.name);
+    if (values === undefined) collected.set(field.name, [value]);
+    else values.push(value);
+  }
+  return collected;
+}
+
+function fieldAt(raw: Buffer, start: number, end: number): FieldRange | null {
+  const colon = raw.subarray(start, Math.min(end, start + NAME_BYTES + 1)).indexOf(COLON);
+  if (colon <= 0) return null;
+  // White space before the colon is obsolete syntax (RFC 5322 §4.5).
+  const name = raw.toString('latin1', start, start + colon).trimEnd();
+  if (name === '' || /[^\x21-\x7e]/.test(name)) return null;
+  return { name: name.toLowerCase(), start, valueStart: start + colon + 1, end };
+}
+
+function isFold(byte: number | undefined): boolean {
+  return byte === SPACE || byte === TAB;
+}

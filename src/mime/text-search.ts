@@ -1,0 +1,134 @@
+/**
+ * SEARCH in the text of a message (RFC 3501 §6.4.4): substrings without regard to case, in header values and in text
+ * parts after transfer encoding and charset are undone. HTML is searched as its source.
+ */
+import libmime from 'libmime';
+import { parameterValue } from './structure/content-fields.ts';
+import { headerFields, unfoldedValue } from './structure/header-fields.ts';
+import type { LeafPart, MessageIndex, Part } from './structure/types.ts';
+import { decodeBytes } from './text.ts';
+
+/** A header value is read up to here; a longer one is no text that anybody searches. */
+const VALUE_BYTES = 64 * 1024;
+/** Encoded bytes of text that are searched in one message, so that one SEARCH does not decode gigabytes. */
+export const SEARCHED_TEXT_BYTES = 16 * 1024 * 1024;
+
+const EIGHT_BIT = /[\x80-\xff]/;
+const EQUALS = 0x3d;
+const SPACE = 0x20;
+const TAB = 0x09;
+const CR = 0x0d;
+const LF = 0x0a;
+
+/** The text as it is compared: composed (NFC) and in lower case. */
+export function foldText(text: string): string {
+  return text.normalize('NFC').toLowerCase();
+}
+
+/**
+ * True when a field of that name, in any case, contains the needle; an empty needle asks whether there is such a
+ * field. `header` holds the bytes of one header.
+ */
+export function headerContains(header: Buffer, fieldName: string, needle: string): boolean {
+  const name = fieldName.toLowerCase();
+  const folded = foldText(needle);
+  for (const field of headerFields(header)) {
+    if (
+      field.name === name &&
+      foldText(decodeHeaderBytes(unfoldedValue(header, field, VALUE_BYTES))).includes(folded)
+    ) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/** True when any field, its name or its decoded value, contains the needle. */
+export function anyHeaderContains(header: Buffer, needle: string): boolean {
+  const folded = foldText(needle);
+  for (const field of headerFields(header)) {
+    const value = decodeHeaderBytes(unfoldedValue(header, field, VALUE_BYTES));
+    if (foldText(`${field.name}: ${value}`).includes(folded)) return true;
+  }
+  return false;
+}
+
+/** SEARCH BODY: text parts, and the headers of embedded messages. `raw` is the message that `index` describes. */
+export function bodyContains(raw: Buffer, index: MessageIndex, needle: string): boolean {
+  const folded = foldText(needle);
+  return new BodySearch(raw, folded).contains(index.structure);
+}
+
+/** SEARCH TEXT: the header of the message or its body. */
+export function textContains(raw: Buffer, index: MessageIndex, needle: string): boolean {
+  return anyHeaderContains(raw.subarray(0, index.headerBytes), needle) || bodyContains(raw, index, needle);
+}
+
+/** The Unicode text of a text part, its transfer encoding and charset undone; as the rendering of the message does. */
+export function decodeTextPart(raw: Buffer, part: LeafPart, maxBytes = SEARCHED_TEXT_BYTES): string {
+  const body = raw.subarray(part.bodyStart, Math.min(part.bodyEnd, part.bodyStart + maxBytes));
+  const charset = parameterValue(part.params, 'charset');
+  return decodeBytes(decodeTransferEncoding(body, part.encoding), charset);
+}
+
+/** Undoes base64 and quoted-printable (RFC 2045 §6); other encodings leave the bytes alone. Skips what is invalid. */
+export function decodeTransferEncoding(body: Buffer, encoding: string): Buffer {
+  const name = encoding.toLowerCase();
+  if (name === 'base64') return Buffer.from(body.toString('latin1'), 'base64');
+  return name === 'quoted-printable' ? decodeQuotedPrintable(body) : body;
+}
+
+/** A header value in Unicode: RFC 2047 words decoded, bare 8-bit text read as UTF-8 where it is. */
+export function decodeHeaderBytes(value: string): string {
+  return libmime.decodeWords(EIGHT_BIT.test(value) ? decodeBytes(Buffer.from(value, 'latin1'), null) : value);
+}
+
+class BodySearch {
+  readonly #raw: Buffer;
+  readonly #folded: string;
+  #remainingBytes = SEARCHED_TEXT_BYTES;
+
+  constructor(raw: Buffer, folded: string) {
+    this.#raw = raw;
+    this.#folded = folded;
+  }
+
+  contains(part: Part): boolean {
+    if (part.kind === 'multipart') return part.children.some((child) => this.contains(child));
+    if (part.kind === 'leaf') return part.type === 'text' && this.#leafContains(part);
+    const { headerStart, bodyStart } = part.message;
+    return anyHeaderContains(this.#raw.subarray(headerStart, bodyStart), this.#folded) || this.contains(part.message);
+  }
+
+  #leafContains(part: LeafPart): boolean {
+    const text = decodeTextPart(this.#raw, part, this.#remainingBytes);
+    this.#remainingBytes = Math.max(0, this.#remainingBytes - (part.bodyEnd - part.bodyStart));
+    return foldText(text).includes(this.#folded);
+  }
+}
+
+function decodeQuotedPrintable(body: Buffer): Buffer {
+  const decoded = Buffer.allocUnsafe(body.length);
+  let length = 0;
+  for (let position = 0; position < body.length; ) {
+    const byte = body[position] ?? 0;
+    const softEnd = byte === EQUALS ? softBreakEnd(body, position + 1) : -1;
+    const value = byte === EQUALS && softEnd < 0 ? hexByte(body, position + 1) : -1;
+    if (softEnd < 0) length = decoded.writeUInt8(value < 0 ? byte : value, length);
+    position = softEnd >= 0 ? softEnd : position + (value < 0 ? 1 : 3);
+  }
+  return decoded.subarray(0, length);
+}
+
+/** Where the line goes on when a soft line break starts here, or -1. White space may stand before the line end. */
+function softBreakEnd(body: Buffer, start: number): number {
+  let position = start;
+  while (body[position] === SPACE || body[position] === TAB) position += 1;
+  if (body[position] === CR) position += 1;
+  return body[position] === LF || position >= body.length ? position + 1 : -1;
+}
+
+function hexByte(body: Buffer, start: number): number {
+  const digits = body.toString('latin1', start, start + 2);
+  return /^[0-9A-Fa-f]{2}$/.test(digits) ? Number.parseInt(digits, 16) : -1;
+}
