@@ -1,0 +1,90 @@
+/**
+ * Folders of a mailbox. Whoever makes, renames or removes one holds the account's row lock; a folder's id and
+ * `uid_validity` stay with it for life, whatever it is called.
+ */
+import type { Insertable, Selectable, Updateable } from 'kysely';
+import { sql } from 'kysely';
+import type { Executor, Tx } from './database.ts';
+import type { FolderTable } from './schema.ts';
+
+export type StoredFolder = Selectable<FolderTable>;
+
+/** The message type whose folders mail programs see. */
+export const MAIL_TYPE = 'email';
+
+/** Holds the mailbox until the transaction ends, without changing it. */
+export async function lockMailbox(tx: Tx, accountId: number): Promise<void> {
+  await tx.selectFrom('account').select('id').where('id', '=', accountId).forUpdate().executeTakeFirstOrThrow();
+}
+
+export function listMailFolders(db: Executor, accountId: number): Promise<StoredFolder[]> {
+  return db
+    .selectFrom('folder')
+    .selectAll()
+    .where('account_id', '=', accountId)
+    .where('message_type', '=', MAIL_TYPE)
+    .orderBy('id')
+    .execute();
+}
+
+export function findFolder(db: Executor, accountId: number, folderId: number): Promise<StoredFolder | undefined> {
+  return db
+    .selectFrom('folder')
+    .selectAll()
+    .where('account_id', '=', accountId)
+    .where('id', '=', folderId)
+    .executeTakeFirst();
+}
+
+export function insertFolder(
+  tx: Tx,
+  folder: Omit<Insertable<FolderTable>, 'message_type' | 'uid_next'>,
+): Promise<StoredFolder> {
+  return tx
+    .insertInto('folder')
+    .values({ ...folder, message_type: MAIL_TYPE })
+    .returningAll()
+    .executeTakeFirstOrThrow();
+}
+
+export async function changeFolder(
+  db: Executor,
+  folderId: number,
+  change: Pick<Updateable<FolderTable>, 'display_name' | 'parent_id' | 'subscribed' | 'special_use'>,
+): Promise<void> {
+  await db.updateTable('folder').set(change).where('id', '=', folderId).execute();
+}
+
+export async function removeFolder(tx: Tx, folderId: number): Promise<void> {
+  await tx.deleteFrom('folder').where('id', '=', folderId).execute();
+}
+
+/** Every message of a folder, whatever its state. */
+export async function folderMessageIds(tx: Tx, folderId: number): Promise<Buffer[]> {
+  const rows = await tx.selectFrom('message').select('message_id').where('folder_id', '=', folderId).execute();
+  return rows.map(({ message_id }) => message_id);
+}
+
+/** `seq` was shown as a UID of the folder; later ones are greater. */
+export async function raiseUidNext(tx: Tx, folderId: number, seq: number): Promise<void> {
+  await tx
+    .updateTable('folder')
+    .set({ uid_next: sql<number>`greatest(uid_next, ${seq + 1}::bigint)` })
+    .where('id', '=', folderId)
+    .execute();
+}
+
+export type FolderCounts = { messages: number; unseen: number };
+
+/** What people see of the folder, counted. */
+export async function countShown(db: Executor, folderId: number): Promise<FolderCounts> {
+  return db
+    .selectFrom('message')
+    .select((eb) => [
+      eb.fn.countAll<number>().as('messages'),
+      eb.fn.countAll<number>().filterWhere('read', '=', false).as('unseen'),
+    ])
+    .where('folder_id', '=', folderId)
+    .where('state', '=', 'shown')
+    .executeTakeFirstOrThrow();
+}
