@@ -5,132 +5,128 @@
  * killed at any instruction: what it found out is written in one transaction, and only if nobody was faster (`version`).
  * Consecutive stages of a delivery run in one go while nothing waits. Truth is the row; the queue only says "look at it".
  *
- *   stage    | asks                              | leaves in the row            | on success | when it fails
- *   ---------|-----------------------------------|------------------------------|------------|--------------------------------
- *   route    | discovery, pins                   | base_url                     | seal       | retry · hold (identity) · fail
- *   seal     | session, message key, own history | sealed_envelope              | mint       | retry · hold (identity) · fail
- *   mint     | session, parameters, threads      | minted_envelope, session     | deliver    | retry · hold (work) · fail
- *   deliver  | send_message                      | message_id                   | done       | retry · back to seal or mint
- *   held     | what it is held for, again        | as route, or mint            | as above   | held on, looked at now and then
+ *   stage    | asks                              | leaves in the row        | on success | when it fails
+ *   ---------|-----------------------------------|--------------------------|------------|-------------------------------
+ *   route    | discovery, pins                   | base_url                 | seal       | retry · hold (identity) · fail
+ *   seal     | session, message key, own history | sealed_envelope          | mint       | retry · hold (identity) · fail
+ *   mint     | session, parameters, threads      | minted_envelope, session | deliver    | retry · hold (work) · fail
+ *   deliver  | send_message                      | message_id               | done       | retry · back to seal or mint
+ *   held     | what it is held for, again        | as route, or mint        | as above   | held on, looked at now and then
  *
  * Retries end at the row's deadline. The sender is told by mail: once when it is late, once when it is held, and at the end
  * when it failed.
  */
 import type { Events } from '../events.ts';
-import type { Address } from '../smimp/address.ts';
-import type { Db } from '../store/database.ts';
-import { type ActiveStage, advanceDelivery, type Delivery, findDelivery } from '../store/outbound.ts';
-import type { ByteGate } from './byte-gate.ts';
-import { outcomeOfError } from './failures.ts';
-import { retryDelayMs } from './retry.ts';
-import { commit, type DeliveryTimes, settle, type Tell } from './settle.ts';
-import type { Stage, StageOutcome, Work } from './stage.ts';
-import { Turns } from './turns.ts';
+import type { Identity } from '../identity/resolve.ts';
+import type { Keystore } from '../keystore/keystore.ts';
+import type { HomeClient } from '../remote/home.ts';
+import type { Sessions } from '../remote/sessions.ts';
+import type { Db, Listener } from '../store/database.ts';
+import { type Accept, createAccept } from './accept.ts';
+import { createTell, type Notices } from './bounce.ts';
+import { ByteGate } from './byte-gate.ts';
+import { createDeliver } from './deliver.ts';
+import { createMint } from './mint.ts';
+import { createMinter, type Minter } from './minter.ts';
+import { type DeliveryQueue, openQueue, type QueueSettings } from './queue.ts';
+import { createQueueOperations, type QueueOperations } from './queue-operations.ts';
+import { type CheckRecipient, createCheckRecipient } from './recipients.ts';
+import { createHeld, createRoute } from './route.ts';
+import { createRunner, type Runner, type StageTable } from './runner.ts';
+import { createSeal } from './seal.ts';
+import { createSweep } from './sweep.ts';
+import { startWorker } from './worker.ts';
 
-export type StageTable = Readonly<Record<ActiveStage, Stage>>;
-
-/** More steps in one go than any honest delivery takes; the rest is left to another run. */
-const MAX_STEPS = 16;
-
-export interface Runner {
-  /** Does what is due of a delivery, until it ends or has to wait. Safe to call at any time, also twice at once. */
-  run(deliveryId: number, signal: AbortSignal): Promise<void>;
+export interface PipelineLimits {
+  /** Deliveries worked on at once. */
+  concurrency: number;
+  /** More zero bits than this need the operator's consent. */
+  askOperatorAboveBits: number;
+  /** A delivery that is not over by then is reported once. */
+  delayNoticeAfterMs: number;
+  /** Then it bounces. */
+  giveUpAfterMs: number;
+  /** Threads that mint. */
+  mintThreads: number;
 }
 
-export function createRunner(options: {
+export interface PipelineOptions {
   db: Db;
-  stages: StageTable;
-  tell: Tell;
-  times: DeliveryTimes;
-  gate: ByteGate;
+  listener: Listener;
+  queue: QueueSettings;
+  keystore: Keystore;
+  identity: Identity;
+  home: HomeClient;
+  sessions: Sessions;
+  notices: Notices;
   events: Events;
   clock: () => Date;
-}): Runner {
-  const { db, stages, events, clock, gate } = options;
-  const turns = new Turns();
-  const running = new Set<number>();
+  limits: PipelineLimits;
+}
 
-  const attempt = async (work: Work, stage: ActiveStage): Promise<StageOutcome> => {
-    try {
-      return await stages[stage](work);
-    } catch (error) {
-      if (work.signal.aborted) throw error;
-      const outcome = outcomeOfError(error, stage);
-      if (outcome !== null) return outcome;
-      events.unexpected(`pipeline ${stage}`, error);
-      return { kind: 'retry', reason: 'local', retryAfterMs: null };
-    }
-  };
+export interface Pipeline extends AsyncDisposable {
+  readonly accept: Accept;
+  readonly checkRecipient: CheckRecipient;
+  readonly operations: QueueOperations;
+  readonly run: Runner['run'];
+  /** Gives a job to what is due and has none. */
+  sweep(): Promise<number>;
+  /** Works on deliveries until disposed. */
+  work(): Promise<void>;
+}
 
-  /** One stage and its commit; true while there is more to do at once. */
-  const step = async (work: Work, stage: ActiveStage): Promise<boolean> => {
-    const startedMs = performance.now();
-    const outcome = await attempt(work, stage);
-    const now = clock();
-    const settled = settle(work.delivery, outcome, now, options.times);
-    const durationMs = Math.round(performance.now() - startedMs);
-    try {
-      const committed = await commit({ ...options, delivery: work.delivery, settled, now, durationMs });
-      return committed && settled.goesOn;
-    } catch (error) {
-      events.unexpected('pipeline commit', error);
-      await putOff(work.delivery, now);
-      return false;
-    }
-  };
+/**
+ * Bytes of messages that are worked on at once: one of the largest, or many small ones. A message passes through about eight
+ * buffers of its size.
+ */
+const MAX_BYTES_AT_ONCE = 36 * 1024 * 1024;
 
-  /** What could not be written down, a notice perhaps, is not tried again at once. */
-  const putOff = async (delivery: Delivery, now: Date): Promise<void> => {
-    const attempts = delivery.attempts + 1;
-    const next_attempt_at = new Date(now.getTime() + retryDelayMs(delivery.id, attempts));
-    await advanceDelivery(db, delivery, { attempts, next_attempt_at });
-  };
+function stageTable(options: PipelineOptions, minter: Minter): StageTable {
+  const { askOperatorAboveBits } = options.limits;
+  const route = createRoute(options);
+  const seal = createSeal(options);
+  const mint = createMint({ ...options, minter, askOperatorAboveBits });
+  const deliver = createDeliver(options);
+  return { route, seal, mint, deliver, held: createHeld({ route, mint }) };
+}
 
-  const steps = async (deliveryId: number, signal: AbortSignal): Promise<void> => {
-    let kept: Work['kept'] = null;
-    let endTurn: (() => void) | null = null;
-    try {
-      for (let taken = 0; taken < MAX_STEPS; taken++) {
-        const delivery = await findDelivery(db, deliveryId);
-        if (delivery === undefined || !isDue(delivery, clock()) || signal.aborted) return;
-        if (delivery.stage === 'seal') {
-          kept = null;
-          endTurn ??= await turns.take(`${delivery.account_id} ${delivery.recipient}`);
-        }
-        const work = workOn(delivery, signal, kept);
-        if (!(await step(work, delivery.stage))) return;
-        kept = work.kept;
-        if (delivery.stage === 'seal' && !work.singleUse) {
-          endTurn?.();
-          endTurn = null;
-        }
-      }
-    } finally {
-      endTurn?.();
-    }
+/** Opens the queue when it is first needed, so that a process that only looks at rows opens none. */
+export function createPipeline(options: PipelineOptions): Pipeline {
+  const { db, listener, events, clock, limits } = options;
+  const onError = (error: unknown): void => events.unexpected('queue', error);
+  const minter = createMinter({ threads: limits.mintThreads });
+  const gate = new ByteGate(MAX_BYTES_AT_ONCE);
+  const stages = stageTable(options, minter);
+  const runner = createRunner({ ...options, stages, tell: createTell(options), times: limits, gate });
+  const owned = new AsyncDisposableStack();
+  owned.use(minter);
+
+  let opening: Promise<DeliveryQueue> | null = null;
+  const queue = (): Promise<DeliveryQueue> => {
+    opening ??= openQueue({ settings: options.queue, onError })
+      .then((opened) => owned.use(opened))
+      .catch((error: unknown) => {
+        opening = null;
+        throw error;
+      });
+    return opening;
   };
+  const enqueue = async (deliveryIds: readonly number[]): Promise<void> => (await queue()).add(deliveryIds);
 
   return {
-    async run(deliveryId, signal) {
-      if (running.has(deliveryId)) return;
-      running.add(deliveryId);
-      try {
-        const delivery = await findDelivery(db, deliveryId);
-        if (delivery !== undefined) await gate.pass(delivery.size_bytes, () => steps(deliveryId, signal));
-      } catch (error) {
-        if (!signal.aborted) throw error;
-      } finally {
-        running.delete(deliveryId);
-      }
+    run: runner.run,
+    checkRecipient: createCheckRecipient(options),
+    operations: createQueueOperations(options),
+    accept: createAccept({ ...options, gate, enqueue, giveUpAfterMs: limits.giveUpAfterMs }),
+    async sweep() {
+      return createSweep({ db, listener, queue: await queue(), clock, onError }).runOnce();
     },
+    async work() {
+      const { concurrency } = limits;
+      const opened = await queue();
+      owned.use(await startWorker({ settings: options.queue, concurrency, run: runner.run, onError }));
+      owned.use(createSweep({ db, listener, queue: opened, clock, onError })).start();
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
-}
-
-function isDue(delivery: Delivery, now: Date): delivery is Delivery & { stage: ActiveStage } {
-  return delivery.finished_at === null && delivery.next_attempt_at <= now;
-}
-
-function workOn(delivery: Delivery, signal: AbortSignal, kept: Work['kept']): Work {
-  const { sender, recipient } = delivery;
-  return { delivery, sender: sender as Address, recipient: recipient as Address, signal, kept, singleUse: false };
 }

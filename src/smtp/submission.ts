@@ -109,6 +109,7 @@ function serverOptions(options: SubmissionOptions, sessions: Sessions): SMTPServ
     allowInsecureAuth: false,
     disableReverseLookup: true,
     disabledCommands: ['WIZ', 'SHELL', 'KILL', 'XCLIENT', 'XFORWARD', 'HELP'],
+    hideENHANCEDSTATUSCODES: false,
     hideDSN: true,
     hideREQUIRETLS: true,
     maxAllowedUnauthenticatedCommands: MAX_UNAUTHENTICATED_COMMANDS,
