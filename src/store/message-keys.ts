@@ -1,67 +1,105 @@
 /**
- * Public message keys on the server (SMIMP 0.1 §1.4, §5): the pool of ephemeral ones, the non-ephemeral one, and to whom
- * each was issued. Whoever changes a pool holds the account's row lock until commit.
+ * The server half's message keys of an account: a pool of single-use ones, and one that lasts. Public halves only; the
+ * caller has verified them. Whoever changes them holds the account's row lock or is the only one who may.
  */
 import type { Selectable } from 'kysely';
-import { sql } from 'kysely';
 import type { Hex32, SignedHash, Timestamp } from '../smimp/encoding.ts';
 import type { MessageKey } from '../smimp/message-key.ts';
 import type { Executor, Tx } from './database.ts';
-import type { MessageKeyTable } from './schema.ts';
+import type { MessageKeyState, MessageKeyTable } from './schema.ts';
 
-export type StoredKey = Selectable<MessageKeyTable>;
+export type StoredMessageKey = Selectable<MessageKeyTable>;
 
-type KeyRow = Pick<StoredKey, 'public_key' | 'kind' | 'created' | 'expires' | 'signed_hash'>;
+/** Keys in one INSERT, well below PostgreSQL's limit of 65,535 parameters. */
+const INSERT_AT_ONCE = 1000;
 
-/** The wire form of a stored key. */
-export function messageKey(row: KeyRow): MessageKey {
+function row(accountId: number, key: MessageKey, masterKey: Hex32, state: MessageKeyState) {
   return {
-    public_key: row.public_key.toString('hex') as Hex32,
-    kind: row.kind,
-    created: row.created as Timestamp,
-    expires: row.expires as Timestamp,
-    signed_hash: row.signed_hash.toString('hex') as SignedHash,
+    account_id: accountId,
+    public_key: Buffer.from(key.public_key, 'hex'),
+    kind: key.kind,
+    created: key.created,
+    expires: key.expires,
+    signed_hash: Buffer.from(key.signed_hash, 'hex'),
+    master_key: Buffer.from(masterKey, 'hex'),
+    state,
   };
 }
 
-/** Holds the account's keys and mailbox until the transaction ends. */
-export async function lockAccount(tx: Tx, accountId: number): Promise<void> {
-  await tx.selectFrom('account').select('id').where('id', '=', accountId).forUpdate().execute();
+/** Puts ephemeral keys at the end of the pool. Throws on a key that was there before (unique violation 23505). */
+export async function appendKeys(
+  tx: Tx,
+  accountId: number,
+  keys: readonly MessageKey[],
+  masterKey: Hex32,
+): Promise<void> {
+  for (let i = 0; i < keys.length; i += INSERT_AT_ONCE) {
+    const rows = keys.slice(i, i + INSERT_AT_ONCE).map((key) => row(accountId, key, masterKey, 'available'));
+    await tx.insertInto('message_key').values(rows).execute();
+  }
 }
 
-interface KeysOf {
-  accountId: number;
-  /** The master key that signed them. */
-  masterKey: Hex32;
+/** Swaps the keys that were not issued yet. Issued ones stay, for messages under way. */
+export async function replaceKeyPool(
+  tx: Tx,
+  accountId: number,
+  keys: readonly MessageKey[],
+  masterKey: Hex32,
+): Promise<void> {
+  await tx.deleteFrom('message_key').where('account_id', '=', accountId).where('state', '=', 'available').execute();
+  await appendKeys(tx, accountId, keys, masterKey);
 }
 
-/** Adds ephemeral keys at the end of the pool. Throws a unique violation (23505) on a key that was there before. */
-export async function appendKeys(tx: Tx, add: KeysOf & { keys: readonly MessageKey[] }): Promise<void> {
-  await insertKeys(tx, add, add.keys, 'available');
-}
-
-/** Puts `keys` in place of those of the pool that nobody has been given. */
-export async function replaceKeyPool(tx: Tx, replace: KeysOf & { keys: readonly MessageKey[] }): Promise<void> {
-  await tx
-    .deleteFrom('message_key')
-    .where('account_id', '=', replace.accountId)
-    .where('state', '=', 'available')
-    .execute();
-  await appendKeys(tx, replace);
-}
-
-/** The new non-ephemeral key; the old one is accepted a while longer. */
-export async function setNonEphemeral(tx: Tx, set: KeysOf & { key: MessageKey; now: Date }): Promise<void> {
+/** Puts a new non-ephemeral key in the place of the present one, which is kept as `replaced`. */
+export async function setNonEphemeral(
+  tx: Tx,
+  accountId: number,
+  key: MessageKey,
+  masterKey: Hex32,
+  now: Date,
+): Promise<void> {
   await tx
     .updateTable('message_key')
-    .set({ state: 'replaced', replaced_at: set.now })
-    .where('account_id', '=', set.accountId)
+    .set({ state: 'replaced', replaced_at: now })
+    .where('account_id', '=', accountId)
     .where('state', '=', 'current')
     .execute();
-  await insertKeys(tx, set, [set.key], 'current');
+  await tx
+    .insertInto('message_key')
+    .values(row(accountId, key, masterKey, 'current'))
+    .execute();
 }
 
-/** After a change of the master key: what was issued under the old one is accepted a little longer (§5). */
+export function findNonEphemeral(db: Executor, accountId: number): Promise<StoredMessageKey | undefined> {
+  return db
+    .selectFrom('message_key')
+    .selectAll()
+    .where('account_id', '=', accountId)
+    .where('state', '=', 'current')
+    .executeTakeFirst();
+}
+
+/** Takes keys that expire before `expires` (a timestamp of the protocol, which sorts as text) out of the pool. */
+export async function dropExpiringKeys(tx: Tx, accountId: number, expires: string): Promise<void> {
+  await tx
+    .deleteFrom('message_key')
+    .where('account_id', '=', accountId)
+    .where('state', '=', 'available')
+    .where('expires', '<', expires)
+    .execute();
+}
+
+export async function countAvailableKeys(db: Executor, accountId: number): Promise<number> {
+  const found = await db
+    .selectFrom('message_key')
+    .select((eb) => eb.fn.countAll().as('count'))
+    .where('account_id', '=', accountId)
+    .where('state', '=', 'available')
+    .executeTakeFirstOrThrow();
+  return Number(found.count);
+}
+
+/** After a change of the master key: what was issued under the old one is accepted a little longer (SMIMP 0.1 §5). */
 export async function retireIssuedKeys(tx: Tx, accountId: number, now: Date): Promise<void> {
   await tx
     .updateTable('message_key')
@@ -72,212 +110,26 @@ export async function retireIssuedKeys(tx: Tx, accountId: number, now: Date): Pr
     .execute();
 }
 
-async function insertKeys(
-  tx: Tx,
-  { accountId, masterKey }: KeysOf,
-  keys: readonly MessageKey[],
-  state: 'available' | 'current',
-): Promise<void> {
-  if (keys.length === 0) return;
-  const rows = keys.map(({ public_key, kind, created, expires, signed_hash }) => ({
-    account_id: accountId,
-    public_key: Buffer.from(public_key, 'hex'),
-    kind,
-    created,
-    expires,
-    signed_hash: Buffer.from(signed_hash, 'hex'),
-    master_key: Buffer.from(masterKey, 'hex'),
-    state,
-  }));
-  await tx.insertInto('message_key').values(rows).execute();
-}
-
-/** Keys of the pool that nobody has been given, in order of issue; `expiresAfter` leaves out those that end before. */
-export function listAvailableKeys(db: Executor, accountId: number, expiresAfter?: Timestamp): Promise<StoredKey[]> {
+/** Keys of the pool that nobody has been given, in order of issue. */
+export function listAvailableKeys(db: Executor, accountId: number): Promise<StoredMessageKey[]> {
   return db
     .selectFrom('message_key')
     .selectAll()
     .where('account_id', '=', accountId)
     .where('state', '=', 'available')
-    .$if(expiresAfter !== undefined, (query) => query.where('expires', '>', expiresAfter as string))
     .orderBy('position')
     .execute();
 }
 
-export function currentNonEphemeral(db: Executor, accountId: number): Promise<StoredKey | undefined> {
-  return db
-    .selectFrom('message_key')
-    .selectAll()
-    .where('account_id', '=', accountId)
-    .where('state', '=', 'current')
-    .executeTakeFirst();
-}
-
-interface Issue {
-  accountId: number;
-  sender: string;
-  senderDomain: string;
-  now: Date;
-}
-
-/** The key this sender was given since `since` and has not used, if it is still good. */
-export function outstandingKey(
-  tx: Tx,
-  ask: { accountId: number; sender: string; since: Date; expiresAfter: Timestamp },
-): Promise<StoredKey | undefined> {
-  return tx
-    .selectFrom('key_issue')
-    .innerJoin('message_key', (join) =>
-      join
-        .onRef('message_key.account_id', '=', 'key_issue.account_id')
-        .onRef('message_key.public_key', '=', 'key_issue.public_key'),
-    )
-    .selectAll('message_key')
-    .where('key_issue.account_id', '=', ask.accountId)
-    .where('key_issue.sender_address', '=', ask.sender)
-    .where('key_issue.ephemeral', '=', true)
-    .where('key_issue.used_at', 'is', null)
-    .where('key_issue.issued_at', '>', ask.since)
-    .where('message_key.state', '=', 'issued')
-    .where('message_key.replaced_at', 'is', null)
-    .where('message_key.expires', '>', ask.expiresAfter)
-    .orderBy('key_issue.id', 'desc')
-    .limit(1)
-    .executeTakeFirst();
-}
-
-/** Ephemeral keys issued since `since`: in all, to the sender, to the sender's domain; and how many are left. */
-export async function issueCounts(
-  tx: Tx,
-  ask: Omit<Issue, 'now'> & { since: Date },
-): Promise<{ total: number; sender: number; domain: number; available: number }> {
-  const counts = await tx
-    .selectFrom('key_issue')
-    .select((eb) => [
-      eb.fn.countAll<number>().as('total'),
-      eb.fn.countAll<number>().filterWhere('sender_address', '=', ask.sender).as('sender'),
-      eb.fn.countAll<number>().filterWhere('sender_domain', '=', ask.senderDomain).as('domain'),
-    ])
-    .where('account_id', '=', ask.accountId)
-    .where('ephemeral', '=', true)
-    .where('issued_at', '>', ask.since)
-    .executeTakeFirstOrThrow();
-  const { available } = await tx
-    .selectFrom('message_key')
-    .select((eb) => eb.fn.countAll<number>().as('available'))
-    .where('account_id', '=', ask.accountId)
-    .where('state', '=', 'available')
-    .executeTakeFirstOrThrow();
-  return { ...counts, available };
-}
-
-/** Takes the next good key of the pool for a sender; undefined when the pool is empty. */
-export async function issueEphemeral(
-  tx: Tx,
-  issue: Issue & { expiresAfter: Timestamp },
-): Promise<StoredKey | undefined> {
-  const taken = await tx
-    .updateTable('message_key')
-    .set({ state: 'issued' })
-    .where('account_id', '=', issue.accountId)
-    .where('public_key', '=', (eb) =>
-      eb
-        .selectFrom('message_key')
-        .select('public_key')
-        .where('account_id', '=', issue.accountId)
-        .where('state', '=', 'available')
-        .where('expires', '>', issue.expiresAfter)
-        .orderBy('position')
-        .limit(1),
-    )
-    .returningAll()
-    .executeTakeFirst();
-  if (taken !== undefined) await insertIssue(tx, issue, taken.public_key, true);
-  return taken;
-}
-
-/** Notes that the non-ephemeral key was given to a sender; once for each. */
-export async function issueNonEphemeral(tx: Tx, issue: Issue, key: StoredKey): Promise<void> {
-  const known = await tx
-    .selectFrom('key_issue')
-    .select(sql`1`.as('one'))
-    .where('account_id', '=', issue.accountId)
-    .where('sender_address', '=', issue.sender)
-    .where('public_key', '=', key.public_key)
-    .executeTakeFirst();
-  if (known === undefined) await insertIssue(tx, issue, key.public_key, false);
-}
-
-async function insertIssue(tx: Tx, issue: Issue, publicKey: Buffer, ephemeral: boolean): Promise<void> {
-  await tx
-    .insertInto('key_issue')
-    .values({
-      account_id: issue.accountId,
-      public_key: publicKey,
-      ephemeral,
-      sender_address: issue.sender,
-      sender_domain: issue.senderDomain,
-      issued_at: issue.now,
-    })
-    .execute();
-}
-
-export type IssuedKey = Pick<StoredKey, 'public_key' | 'kind' | 'state' | 'expires' | 'master_key' | 'replaced_at'>;
-
-/** The key, if it was issued to this sender by this account. */
-export function findIssuedKey(
-  db: Executor,
-  ask: { accountId: number; sender: string; publicKey: Buffer },
-): Promise<IssuedKey | undefined> {
-  return db
-    .selectFrom('key_issue')
-    .innerJoin('message_key', (join) =>
-      join
-        .onRef('message_key.account_id', '=', 'key_issue.account_id')
-        .onRef('message_key.public_key', '=', 'key_issue.public_key'),
-    )
-    .select([
-      'message_key.public_key',
-      'message_key.kind',
-      'message_key.state',
-      'message_key.expires',
-      'message_key.master_key',
-      'message_key.replaced_at',
-    ])
-    .where('key_issue.account_id', '=', ask.accountId)
-    .where('key_issue.sender_address', '=', ask.sender)
-    .where('key_issue.public_key', '=', ask.publicKey)
-    .executeTakeFirst();
-}
-
-/** Uses up a single-use key; false when somebody was faster. */
-export async function consumeEphemeral(
-  tx: Tx,
-  use: { accountId: number; publicKey: Buffer; now: Date },
-): Promise<boolean> {
-  const used = await tx
-    .updateTable('message_key')
-    .set({ state: 'used' })
-    .where('account_id', '=', use.accountId)
-    .where('public_key', '=', use.publicKey)
-    .where('state', '=', 'issued')
-    .executeTakeFirst();
-  if (used.numUpdatedRows === 0n) return false;
-  await tx
-    .updateTable('key_issue')
-    .set({ used_at: use.now })
-    .where('account_id', '=', use.accountId)
-    .where('public_key', '=', use.publicKey)
-    .execute();
-  return true;
-}
-
-/** Public halves nobody can use any more: expired and never issued. */
-export async function dropExpiredKeys(tx: Tx, accountId: number, now: Timestamp): Promise<void> {
-  await tx
-    .deleteFrom('message_key')
-    .where('account_id', '=', accountId)
-    .where('state', '=', 'available')
-    .where('expires', '<=', now)
-    .execute();
+/** The wire form of a stored key. */
+export function messageKey(
+  stored: Pick<StoredMessageKey, 'public_key' | 'kind' | 'created' | 'expires' | 'signed_hash'>,
+): MessageKey {
+  return {
+    public_key: stored.public_key.toString('hex') as Hex32,
+    kind: stored.kind,
+    created: stored.created as Timestamp,
+    expires: stored.expires as Timestamp,
+    signed_hash: stored.signed_hash.toString('hex') as SignedHash,
+  };
 }

@@ -1,22 +1,13 @@
-/** Histories as the server holds them (SMIMP 0.1 §3): appended to, never rewritten. */
+/** The server half's histories, and the two moments at which a whole identity is put in or changed. */
 import type { Selectable } from 'kysely';
-import type { SignedHash } from '../smimp/encoding.ts';
+import type { Hex32, SignedHash } from '../smimp/encoding.ts';
+import type { MessageKey } from '../smimp/message-key.ts';
 import type { IdentityRecord } from '../smimp/record.ts';
 import type { Executor, Tx } from './database.ts';
+import { appendKeys, replaceKeyPool, retireIssuedKeys, setNonEphemeral } from './message-keys.ts';
 import type { RecordTable } from './schema.ts';
 
 export type StoredRecord = Selectable<RecordTable>;
-
-/** The wire form of a stored record. */
-export function identityRecord(
-  row: Pick<StoredRecord, 'data' | 'signed_hash' | 'new_key_signed_hash'>,
-): IdentityRecord {
-  return {
-    data: row.data,
-    signed_hash: row.signed_hash.toString('hex') as SignedHash,
-    new_key_signed_hash: (row.new_key_signed_hash?.toString('hex') as SignedHash | undefined) ?? null,
-  };
-}
 
 /** Records from number `from` on, in order. */
 export function listRecords(db: Executor, accountId: number, from = 0): Promise<StoredRecord[]> {
@@ -29,6 +20,80 @@ export function listRecords(db: Executor, accountId: number, from = 0): Promise<
     .execute();
 }
 
+/** The caller has verified that the record continues the history. A number that is taken throws (23505). */
+export async function appendRecord(
+  tx: Tx,
+  accountId: number,
+  record: IdentityRecord,
+  at: { seq: number; now: Date },
+): Promise<void> {
+  const proof = record.new_key_signed_hash;
+  await tx
+    .insertInto('record')
+    .values({
+      account_id: accountId,
+      seq: at.seq,
+      data: record.data,
+      signed_hash: Buffer.from(record.signed_hash, 'hex'),
+      new_key_signed_hash: proof === null ? null : Buffer.from(proof, 'hex'),
+      stored_at: at.now,
+    })
+    .execute();
+}
+
+export type PublishedKeys = {
+  /** The master key that signed the message keys. */
+  masterKey: Hex32;
+  nonEphemeralKey: MessageKey;
+  ephemeralKeys: readonly MessageKey[];
+};
+
+/** Record 0 and the first keys of an account. False when it has been initialised before. */
+export async function initializeAccount(
+  tx: Tx,
+  account: PublishedKeys & { accountId: number; record: IdentityRecord; now: Date },
+): Promise<boolean> {
+  const { accountId, record, masterKey, now } = account;
+  const { numUpdatedRows } = await tx
+    .updateTable('account')
+    .set({ initialized_at: now, initialize_hash: null })
+    .where('id', '=', accountId)
+    .where('initialized_at', 'is', null)
+    .executeTakeFirst();
+  if (numUpdatedRows === 0n) return false;
+  await appendRecord(tx, accountId, record, { seq: 0, now });
+  await setNonEphemeral(tx, accountId, account.nonEphemeralKey, masterKey, now);
+  await appendKeys(tx, accountId, account.ephemeralKeys, masterKey);
+  return true;
+}
+
+/**
+ * A record that brings a new master key: swaps the pool and the non-ephemeral key and ends every session (SMIMP 0.1 §5,
+ * `update_profile`).
+ */
+export async function changeMasterKey(
+  tx: Tx,
+  change: PublishedKeys & { accountId: number; address: string; record: IdentityRecord; seq: number; now: Date },
+): Promise<void> {
+  const { accountId, record, seq, masterKey, now } = change;
+  await appendRecord(tx, accountId, record, { seq, now });
+  await retireIssuedKeys(tx, accountId, now);
+  await setNonEphemeral(tx, accountId, change.nonEphemeralKey, masterKey, now);
+  await replaceKeyPool(tx, accountId, change.ephemeralKeys, masterKey);
+  await tx.deleteFrom('session').where('address', '=', change.address).execute();
+}
+
+/** The wire form of a stored record. */
+export function identityRecord(
+  row: Pick<StoredRecord, 'data' | 'signed_hash' | 'new_key_signed_hash'>,
+): IdentityRecord {
+  return {
+    data: row.data,
+    signed_hash: row.signed_hash.toString('hex') as SignedHash,
+    new_key_signed_hash: (row.new_key_signed_hash?.toString('hex') as SignedHash | undefined) ?? null,
+  };
+}
+
 export function lastRecord(db: Executor, accountId: number): Promise<StoredRecord | undefined> {
   return db
     .selectFrom('record')
@@ -37,25 +102,6 @@ export function lastRecord(db: Executor, accountId: number): Promise<StoredRecor
     .orderBy('seq', 'desc')
     .limit(1)
     .executeTakeFirst();
-}
-
-/** Throws a unique violation (23505) when that number is taken. The caller has verified the record. */
-export async function appendRecord(
-  tx: Tx,
-  append: { accountId: number; seq: number; record: IdentityRecord; now: Date },
-): Promise<void> {
-  const { data, signed_hash, new_key_signed_hash } = append.record;
-  await tx
-    .insertInto('record')
-    .values({
-      account_id: append.accountId,
-      seq: append.seq,
-      data,
-      signed_hash: Buffer.from(signed_hash, 'hex'),
-      new_key_signed_hash: new_key_signed_hash === null ? null : Buffer.from(new_key_signed_hash, 'hex'),
-      stored_at: append.now,
-    })
-    .execute();
 }
 
 /** Records stored at or after `since`, record 0 aside: how often the profile was changed. */
