@@ -73,7 +73,7 @@ export class Sessions {
     const { keystore, events, clock, limits } = this.#options;
     const visit = this.#visit(session);
     const { username, password, authzid } = auth;
-    if (username === undefined || password === undefined) throw REPLIES.wrongLogin();
+    if (username == null || password == null) throw REPLIES.wrongLogin();
     const result = await keystore
       .verifyPassword({ address: userAddress(username), password, source: session.remoteAddress, now: clock() })
       .catch(busyReply);
