@@ -1,7 +1,7 @@
 /**
  * Keys that look after themselves (SMIMP 0.1 §1.4): the pool is topped up, the non-ephemeral key replaced weekly, secrets
  * erased when nothing can need them any more. Safe to run in several processes at once and as often as one likes: each
- * account is done in one transaction, by whoever has its lock, from what is then found.
+ * account is done in one transaction, under its row lock, from what is then found.
  */
 import type { Events } from '../events.ts';
 import { addMasterSecret } from '../keystore/account-keys.ts';
@@ -12,7 +12,7 @@ import { formatTimestamp, toHex } from '../smimp/encoding.ts';
 import type { MessageKey } from '../smimp/message-key.ts';
 import { type IdentityRecord, rotateRecord } from '../smimp/record.ts';
 import type { Db, Tx } from '../store/database.ts';
-import { lockAccountKeys, tryLockAccountKeys } from '../store/key-locks.ts';
+import { lockMailbox } from '../store/folders.ts';
 import { forgetOldFailures } from '../store/login-failures.ts';
 import { appendKeys, countAvailableKeys, dropExpiringKeys, setNonEphemeral } from '../store/message-keys.ts';
 import { changeMasterKey } from '../store/records.ts';
@@ -41,7 +41,7 @@ export const KEEP_UNUSED_MS = 30 * DAY_MS;
 export const KEEP_RETIRED_MS = 2 * DAY_MS;
 
 export interface KeyMaintenance {
-  /** One round over all accounts. Another process at the same account is left to it. */
+  /** One round over all accounts. */
   runOnce(now: Date): Promise<void>;
   /** Gives the account a new master key, published with new message keys; sessions everywhere end. */
   rotateMaster(accountId: number, now: Date): Promise<void>;
@@ -55,7 +55,7 @@ export function createKeyMaintenance(options: { db: Db; keystore: Keystore; even
 
   const maintain = async (accountId: number, now: Date): Promise<void> => {
     const made = await db.transaction().execute(async (tx) => {
-      if (!(await tryLockAccountKeys(tx, accountId))) return null;
+      await lockMailbox(tx, accountId);
       const keys = await keystore.open(accountId, tx);
       const nonEphemeral = await rotateNonEphemeral(tx, keys, now);
       const ephemeral = await topUp(tx, keys, now);
@@ -63,7 +63,7 @@ export function createKeyMaintenance(options: { db: Db; keystore: Keystore; even
       await eraseRetiredSecrets(tx, accountId, new Date(now.getTime() - KEEP_RETIRED_MS));
       return { ephemeral, nonEphemeral };
     });
-    if (made !== null) published(accountId, made.ephemeral, made.nonEphemeral);
+    published(accountId, made.ephemeral, made.nonEphemeral);
   };
 
   return {
@@ -77,7 +77,7 @@ export function createKeyMaintenance(options: { db: Db; keystore: Keystore; even
     },
     async rotateMaster(accountId, now) {
       const made = await db.transaction().execute(async (tx) => {
-        await lockAccountKeys(tx, accountId);
+        await lockMailbox(tx, accountId);
         return rotate(tx, await keystore.open(accountId, tx), now);
       });
       published(accountId, made.ephemeralKeys.length, 1);

@@ -14,7 +14,7 @@ import { historyIdentity } from '../smimp/pin.ts';
 import type { Db } from '../store/database.ts';
 import { findPin } from '../store/pins.ts';
 import { type Contact, type ContactHistory, historyOf } from './contact.ts';
-import { createHistories, type HistoryLook } from './histories.ts';
+import { createHistories } from './histories.ts';
 import { readOwnHistory } from './own-history.ts';
 import { isSticky, keepFork, keepVerdict, lookAgainstPin, pinOf, stickyVerdict, type Verdict } from './pins.ts';
 import { createTrust, type Trust } from './trust.ts';
@@ -68,13 +68,18 @@ export function createIdentity(options: {
   };
 
   const resolveOther = async ({ accountId, contact, fresh }: About & { fresh: boolean }): Promise<Contact> => {
+    let anew = fresh;
     for (let looks = 0; looks < MAX_LOOKS; looks++) {
       const before = await findPin(db, accountId, contact);
       if (before !== undefined && isSticky(before)) return contactOf(contact, stickyVerdict(before), null);
       const now = clock();
-      const ask = { address: contact, pin: pinOf(before), fresh: fresh || looks > 0, now: now.getTime() / 1000 };
+      const ask = { address: contact, pin: pinOf(before), fresh: anew, now: now.getTime() / 1000 };
       const { look, verdict } = await lookAgainstPin(histories, ask);
-      if (verdict.sending === 'blocked' && isKept(look)) continue;
+      // A kept answer may be older than the pin, so it may accuse nobody.
+      if (verdict.sending === 'blocked' && look.kind === 'answer' && look.cached) {
+        anew = true;
+        continue;
+      }
       const kept = await keepVerdict(db, { accountId, address: contact, before, verdict, now });
       if (kept === null) continue;
       report(accountId, kept.verdict, kept.changed);
@@ -126,11 +131,6 @@ const UNDECIDED: Verdict = {
   reason: 'unavailable',
   evidence: null,
 };
-
-/** Whether a kept answer was used; it may be older than the pin, so it may accuse nobody. */
-function isKept(look: HistoryLook): boolean {
-  return look.kind === 'answer' && look.cached;
-}
 
 function contactOf(address: Address, verdict: Verdict, baseUrl: BaseUrl | null): Contact {
   const { state, sending, pin, keyChanged, reason } = verdict;

@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Address, parseAddress, parsePathSegment } from '../../src/smimp/address.ts';
 import { API_PREFIX, type ApiErrorCode, type CallName, problem } from '../../src/smimp/api.ts';
-import { type MasterKeyPair, masterKeyPair, randomBytes } from '../../src/smimp/crypto.ts';
+import { hash, type MasterKeyPair, masterKeyPair, randomBytes } from '../../src/smimp/crypto.ts';
 import type { BaseUrl } from '../../src/smimp/discovery.ts';
 import { formatTimestamp, type Hex32, toHex } from '../../src/smimp/encoding.ts';
 import type { SentEnvelope } from '../../src/smimp/envelope.ts';
@@ -18,6 +18,8 @@ import { answerJson, answerText, type Handler, readRequest, startTlsServer, type
 export class ServedUser {
   readonly address: Address;
   master: MasterKeyPair;
+  /** Master keys that were rotated away, oldest first. */
+  readonly retired: MasterKeyPair[] = [];
   records: IdentityRecord[];
   /** Served instead of the true head. */
   head: Hex32 | null = null;
@@ -47,6 +49,7 @@ export class ServedUser {
     const signer = this.master;
     const record = rotateRecord({ previous: this.lastRecord, signer, now, profile, ...(newKey ? { newKey } : {}) });
     this.records = [...this.records, record];
+    if (newKey !== undefined) this.retired.push(signer);
     this.master = newKey ?? signer;
   }
 }
@@ -103,10 +106,10 @@ export async function startHostileServer(domain: string, settings: HostileSettin
 
   const history = ({ request, response, parameters }: Call, user: ServedUser): void => {
     const head = user.head ?? (user.records.length === 0 ? fresh() : user.trueHead());
-    const etag = `"${head} ${user.records.length}"`;
-    if (request.headers['if-none-match'] === etag) return void response.writeHead(304, { etag }).end();
-    const records = user.records.slice(Number(parameters[1] ?? 0));
-    answerJson(response, { address: user.address, records, head }, 200, { etag });
+    const answer = { address: user.address, records: user.records.slice(Number(parameters[1] ?? 0)), head };
+    const etag = `"${toHex(hash(Buffer.from(JSON.stringify(answer))))}"`;
+    if (request.headers['if-none-match'] === etag) response.writeHead(304, { etag }).end();
+    else answerJson(response, answer, 200, { etag });
   };
 
   const login = async ({ request, response }: Call, address: Address): Promise<void> => {
