@@ -59,8 +59,15 @@ type Parts = Omit<CallDefinition, 'method' | 'path' | 'auth' | 'errors' | 'statu
   errors?: readonly ApiErrorCode[];
 };
 
-function call<const P extends Parts>(method: CallDefinition['method'], path: string, auth: CallAuth, parts: P) {
-  return { status: 200, errors: [], ...parts, method, path, auth } as const satisfies CallDefinition;
+type Defined<P extends Parts> = P & Pick<CallDefinition, 'method' | 'path' | 'auth' | 'status' | 'errors'>;
+
+function call<const P extends Parts>(
+  method: CallDefinition['method'],
+  path: string,
+  auth: CallAuth,
+  parts: P,
+): Defined<P> {
+  return { status: 200, errors: [], ...parts, method, path, auth } as Defined<P>;
 }
 
 const done = { response: s.nothing, status: 204 } as const;

@@ -62,3 +62,14 @@ export async function advanceMailbox(
     .executeTakeFirstOrThrow();
   return { firstSeq: row.next_seq - take.seqs, revision: row.revision };
 }
+
+/** Counts one try of the one-time code; how many there were, this one included. */
+export async function countInitializeTry(db: Executor, accountId: number): Promise<number> {
+  const row = await db
+    .updateTable('account')
+    .set((eb) => ({ initialize_tries: eb('initialize_tries', '+', 1) }))
+    .where('id', '=', accountId)
+    .returning('initialize_tries')
+    .executeTakeFirstOrThrow();
+  return row.initialize_tries;
+}

@@ -1,0 +1,68 @@
+/** Who has an account here: `version`, `server_information`, `get_user` (SMIMP 0.1 §5). */
+
+import type { Address } from '../smimp/address.ts';
+import { MAX_EPHEMERAL_KEYS, MAX_MESSAGE_BYTES, MAX_PROFILE_UPDATES_PER_DAY, MAX_REQUEST_BYTES } from '../smimp/api.ts';
+import type { Hex32 } from '../smimp/encoding.ts';
+import { parseRecordData, recordHead } from '../smimp/record.ts';
+import { findAccount } from '../store/accounts.ts';
+import type { Executor } from '../store/database.ts';
+import { identityRecord, lastRecord, listRecords } from '../store/records.ts';
+import type { ApiServices, Handlers } from './call.ts';
+import { ApiError } from './errors.ts';
+
+export const VERSION = '0.1';
+
+export interface CurrentIdentity {
+  accountId: number;
+  address: Address;
+  publicKey: Hex32;
+  seq: number;
+  head: Hex32;
+}
+
+/** The present key and head of an account. Throws `unknown_user`, also when it is not initialised. */
+export async function currentIdentity(db: Executor, address: Address): Promise<CurrentIdentity> {
+  const account = await findAccount(db, address);
+  const row = account === undefined ? undefined : await lastRecord(db, account.id);
+  if (account === undefined || row === undefined) throw new ApiError('unknown_user');
+  const record = identityRecord(row);
+  const { public_key } = parseRecordData(record.data);
+  return { accountId: account.id, address, publicKey: public_key, seq: row.seq, head: recordHead(row.seq, record) };
+}
+
+export function identityHandlers(services: ApiServices, callNames: () => string[]): Handlers {
+  const { db } = services;
+  return {
+    version: async () => ({ body: { versions: [VERSION] } }),
+    server_information: async () => ({
+      body: {
+        apis: callNames(),
+        limits: {
+          message_bytes: MAX_MESSAGE_BYTES,
+          request_bytes: MAX_REQUEST_BYTES,
+          ephemeral_keys: MAX_EPHEMERAL_KEYS,
+          profile_updates_per_day: MAX_PROFILE_UPDATES_PER_DAY,
+        },
+        domains: [...services.domains],
+      },
+    }),
+    get_public_key: async ({ params }) => {
+      const { publicKey, seq, head, address } = await currentIdentity(db, params.a);
+      return { body: { address, public_key: publicKey, seq, head } };
+    },
+    get_most_recent: async ({ params }) => {
+      const { accountId } = await currentIdentity(db, params.a);
+      const row = await lastRecord(db, accountId);
+      if (row === undefined) throw new ApiError('unknown_user');
+      return { body: identityRecord(row) };
+    },
+    get_history: async ({ params, query, ifNoneMatch }) => {
+      const { accountId, address, head } = await currentIdentity(db, params.a);
+      const from = query.from ?? 0;
+      const etag = `"${head}-${from}"`;
+      if (ifNoneMatch === etag) return { body: { address, records: [], head }, etag, notModified: true };
+      const records = (await listRecords(db, accountId, from)).map(identityRecord);
+      return { body: { address, records, head }, etag };
+    },
+  };
+}

@@ -1,0 +1,211 @@
+/**
+ * `get_pow_params` and `send_message` (SMIMP 0.1 §4.3, §5). The checks of `send_message` stand in the written order; then key
+ * and nonce are used up and the message is stored, in one transaction under the recipient's mailbox lock.
+ */
+
+import { type Address, addressParts } from '../smimp/address.ts';
+import { MAX_POW_NONCES, REPLACED_KEY_GRACE_SECONDS, ROTATED_KEY_GRACE_SECONDS } from '../smimp/api.ts';
+import { randomBytes } from '../smimp/crypto.ts';
+import { formatTimestamp, type Hex32, toHex } from '../smimp/encoding.ts';
+import { type DecodedSentEnvelope, parseSentEnvelope } from '../smimp/envelope.ts';
+import { ProfileError } from '../smimp/errors.ts';
+import { checkSubmittedKey, checkSubmittedSignature, checkSubmittedWork } from '../smimp/submit.ts';
+import { digestOf } from '../smimp/transcript.ts';
+import type { Tx } from '../store/database.ts';
+import { lockMailbox } from '../store/folders.ts';
+import { consumeEphemeral, findIssuedKey, type IssuedKey } from '../store/key-issue.ts';
+import { inboxId, insertMessage } from '../store/messages.ts';
+import {
+  consumePowNonce,
+  findPowNonce,
+  findSentEnvelope,
+  insertPowNonce,
+  insertSentEnvelope,
+  type StoredNonce,
+  type StoredSession,
+} from '../store/sessions.ts';
+import { type ApiServices, type Handlers, seconds, secondsLater, sessionOf } from './call.ts';
+import { ApiError } from './errors.ts';
+import { type CurrentIdentity, currentIdentity } from './identity.ts';
+import { masterKeysOf, SIGNATURE_CODES } from './message-keys.ts';
+import { refreshSenderKey } from './sessions.ts';
+
+const ID_BYTES = 32;
+const NONCE_BYTES = 32;
+/** Long enough to mint 28 bits on a slow machine and to post 25 MB over a slow line. */
+const POW_SECONDS = 3_600;
+
+interface Submission {
+  envelope: DecodedSentEnvelope;
+  session: StoredSession;
+  recipient: CurrentIdentity;
+  digest: Hex32;
+  now: Date;
+}
+
+export function sendHandlers(services: ApiServices): Handlers {
+  const { db, zeroBits, domains } = services;
+  const isLocal = (address: string): boolean => domains.includes(addressParts(address as Address).domain);
+
+  const submit = async (session: StoredSession, to: Address, request: unknown, now: Date): Promise<Hex32> => {
+    const envelope = parseSentEnvelope(request);
+    const recipient = await currentIdentity(db, to);
+    const repeated = await findSentEnvelope(db, {
+      sessionHash: session.token_hash,
+      digest: Buffer.from(digestOf(envelope.message_hash), 'hex'),
+      recipient: to,
+    });
+    const submission = { envelope, session, recipient, now, digest: digestOf(envelope.message_hash) };
+    if (repeated !== null) {
+      checkSignature(submission);
+      return toHex(repeated);
+    }
+    const key = await checkKey(services, submission);
+    const nonce = await checkWork(services, submission);
+    await refreshSenderKey(services, session, now);
+    checkSignature(submission);
+    return db.transaction().execute((tx) => store(tx, services, submission, { key, nonce }));
+  };
+
+  return {
+    get_pow_params: async (call) => {
+      const { params, now } = call;
+      const session = sessionOf(call);
+      await currentIdentity(db, params.a);
+      const zero_bits = session.scope === 'home' && isLocal(session.address) ? 0 : zeroBits;
+      const nonce = randomBytes(NONCE_BYTES);
+      const expires_at = secondsLater(now, POW_SECONDS);
+      const row = { nonce, session_hash: session.token_hash, zero_bits, expires_at };
+      const issued = { ...row, recipient_address: params.a, message_type: params.type };
+      const limit = { most: MAX_POW_NONCES, now };
+      if (!(await db.transaction().execute((tx) => insertPowNonce(tx, issued, limit))))
+        throw new ApiError('too_many_requests');
+      return { body: { zero_bits, nonce: toHex<Hex32>(nonce), expires: formatTimestamp(seconds(expires_at)) } };
+    },
+    send_message: async (call) => ({
+      body: { message_id: await submit(sessionOf(call), call.params.a, call.request, call.now) },
+    }),
+  };
+}
+
+/** The key was issued to this sender for this recipient, is unused and still accepted, and is sound. */
+async function checkKey({ db }: ApiServices, submission: Submission): Promise<IssuedKey> {
+  const { envelope, session, recipient, now } = submission;
+  const key = await findIssuedKey(db, {
+    accountId: recipient.accountId,
+    sender: session.address,
+    publicKey: Buffer.from(envelope.message_public_key, 'hex'),
+  });
+  if (key === undefined) throw new ApiError('bad_key');
+  if (key.state === 'used' || !isAccepted(key, recipient, now)) throw new ApiError('key_consumed');
+  try {
+    checkSubmittedKey(envelope, toHex(key.public_key), await masterKeysOf(db, recipient.accountId));
+  } catch (error) {
+    throw refusal(error, 'bad_key');
+  }
+  return key;
+}
+
+/** A replaced key is accepted for 24 hours, one under an old master key for one (§5). */
+function isAccepted(key: IssuedKey, recipient: CurrentIdentity, now: Date): boolean {
+  if (key.expires <= formatTimestamp(seconds(now))) return false;
+  if (key.replaced_at === null) return true;
+  const underOldMaster = toHex(key.master_key) !== recipient.publicKey;
+  const graceSeconds = underOldMaster ? ROTATED_KEY_GRACE_SECONDS : REPLACED_KEY_GRACE_SECONDS;
+  return now <= secondsLater(key.replaced_at, graceSeconds);
+}
+
+/** The nonce was issued to this session for this recipient and type, and the work is done. */
+async function checkWork({ db }: ApiServices, submission: Submission): Promise<StoredNonce> {
+  const { envelope, session, recipient, now } = submission;
+  const claimed = envelope.proof_of_work?.split(':')[2];
+  const nonce = claimed === undefined ? undefined : await findPowNonce(db, Buffer.from(claimed, 'hex'));
+  const matches =
+    nonce?.session_hash.equals(session.token_hash) &&
+    nonce.recipient_address === recipient.address &&
+    nonce.message_type === envelope.message_type &&
+    nonce.expires_at > now;
+  if (!matches) throw new ApiError('bad_pow');
+  try {
+    checkSubmittedWork(envelope, {
+      recipient: recipient.address,
+      loginTokenHash: toHex(session.login_token_hash),
+      parameters: { zero_bits: nonce.zero_bits, nonce: toHex(nonce.nonce) },
+    });
+  } catch (error) {
+    throw refusal(error, 'bad_pow');
+  }
+  return nonce;
+}
+
+function checkSignature({ envelope, session, recipient }: Submission): void {
+  try {
+    checkSubmittedSignature(envelope, {
+      sender: session.address as Address,
+      recipient: recipient.address,
+      senderPublicKey: toHex(session.public_key),
+      loginTokenHash: toHex(session.login_token_hash),
+    });
+  } catch (error) {
+    throw refusal(error, 'bad_signature');
+  }
+}
+
+function refusal(error: unknown, code: 'bad_key' | 'bad_pow' | 'bad_signature'): unknown {
+  if (!(error instanceof ProfileError)) return error;
+  return new ApiError(SIGNATURE_CODES.has(error.code) ? 'bad_signature' : code, { cause: error });
+}
+
+async function store(
+  tx: Tx,
+  services: ApiServices,
+  submission: Submission,
+  used: { key: IssuedKey; nonce: StoredNonce },
+): Promise<Hex32> {
+  const { envelope, session, recipient, now } = submission;
+  const { accountId } = recipient;
+  await lockMailbox(tx, accountId);
+  const sent = {
+    sessionHash: session.token_hash,
+    digest: Buffer.from(submission.digest, 'hex'),
+    recipient: recipient.address,
+  };
+  const repeated = await findSentEnvelope(tx, sent);
+  if (repeated !== null) return toHex(repeated);
+  const isEphemeral = used.key.kind === 'ephemeral';
+  if (isEphemeral && !(await consumeEphemeral(tx, { accountId, publicKey: used.key.public_key, now })))
+    throw new ApiError('key_consumed');
+  if (!(await consumePowNonce(tx, used.nonce.nonce))) throw new ApiError('bad_pow');
+  const messageId = randomBytes(ID_BYTES);
+  await insertSentEnvelope(tx, { ...sent, messageId, now });
+  await insertMessage(tx, {
+    ...envelopeColumns(envelope),
+    message_id: messageId,
+    account_id: accountId,
+    folder_id: await inboxId(tx, accountId),
+    sender_address: session.address,
+    sender_public_key: session.public_key,
+    time_received: now,
+    pow_zero_bits: used.nonce.zero_bits,
+    pow_nonce: used.nonce.nonce,
+    login_token_hash: session.login_token_hash,
+    received_via: 'smimp_client',
+    extensions_data: null,
+    state: 'pending',
+  });
+  const sizeBytes = envelope.ciphertext.byteLength;
+  services.events.messageReceived({ accountId, sizeBytes, messageType: envelope.message_type });
+  return toHex(messageId);
+}
+
+/** What of an envelope as sent goes into its row. */
+export function envelopeColumns(envelope: DecodedSentEnvelope) {
+  return {
+    message_type: envelope.message_type,
+    ciphertext: Buffer.from(envelope.ciphertext.buffer, envelope.ciphertext.byteOffset, envelope.ciphertext.byteLength),
+    message_public_key: Buffer.from(envelope.message_public_key, 'hex'),
+    nonce: Buffer.from(envelope.nonce, 'hex'),
+    proof_of_work: envelope.proof_of_work,
+    message_hash: Buffer.from(envelope.message_hash, 'hex'),
+  };
+}

@@ -1,0 +1,220 @@
+/**
+ * The SMIMP home server (SMIMP 0.1 §5): HTTPS only, routes made from the table of calls, strict JSON in, problem
+ * documents out. Limits of size and time hold while a request streams in.
+ */
+import { once } from 'node:events';
+import type { Server } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { Address } from '../smimp/address.ts';
+import {
+  API_PREFIX,
+  CALLS,
+  type CallDefinition,
+  type CallName,
+  MAX_MESSAGE_REQUEST_BYTES,
+  MAX_REQUEST_BYTES,
+  SESSION_HEADER,
+} from '../smimp/api.ts';
+import { parseFields } from '../smimp/fields.ts';
+import { parseStrictJson } from '../smimp/json.ts';
+import { findAccount } from '../store/accounts.ts';
+import type { StoredSession } from '../store/sessions.ts';
+import type { ApiServices, Call, Handlers, Owner } from './call.ts';
+import { changesHandlers } from './changes.ts';
+import { ApiError, sendProblem } from './errors.ts';
+import { identityHandlers } from './identity.ts';
+import { mailboxHandlers } from './mailbox.ts';
+import { messageKeyHandlers } from './message-keys.ts';
+import { profileHandlers } from './profile.ts';
+import { sendHandlers } from './send.ts';
+import { authenticate, sessionHandlers } from './sessions.ts';
+
+export interface ApiLimits {
+  connections: number;
+  /** From the first byte of a request to its last: 56 MiB at 2 Mbit/s take 235 s. */
+  requestTimeoutMs: number;
+  headersTimeoutMs: number;
+  keepAliveMs: number;
+}
+
+export const DEFAULT_API_LIMITS: ApiLimits = {
+  connections: 2_000,
+  requestTimeoutMs: 300_000,
+  headersTimeoutMs: 15_000,
+  keepAliveMs: 15_000,
+};
+
+/** An address is at most 509 characters, three times as long percent-encoded. */
+const MAX_SEGMENT_CHARACTERS = 1_536;
+const MAX_HEADERS = 64;
+const CALLS_WITH_MESSAGES: ReadonlySet<CallName> = new Set(['send_message', 'import_message']);
+
+export interface Api extends AsyncDisposable {
+  /** Opens the listener; port 0 takes a free one. */
+  listen(door: { host: string; port: number }): Promise<{ port: number }>;
+  /** For new connections. */
+  setTls(tls: { cert: string; key: string }): void;
+}
+
+export function createApi(
+  options: ApiServices & { tls: { cert: string; key: string }; limits?: Partial<ApiLimits> },
+): Api {
+  const limits = { ...DEFAULT_API_LIMITS, ...options.limits };
+  const app = createApp(options, limits);
+  const server = app.server as unknown as Server;
+  server.maxConnections = limits.connections;
+  server.maxHeadersCount = MAX_HEADERS;
+  server.headersTimeout = limits.headersTimeoutMs;
+  server.on('tlsClientError', () => options.events.protocolError({ protocol: 'https', code: 'tls' }));
+  return {
+    async listen({ host, port }) {
+      await app.ready();
+      await once(server.listen(port, host), 'listening');
+      return { port: (server.address() as AddressInfo).port };
+    },
+    setTls: (tls) => server.setSecureContext({ ...tls, minVersion: 'TLSv1.2' }),
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await app.close();
+    },
+  };
+}
+
+function createApp(options: ApiServices & { tls: { cert: string; key: string } }, limits: ApiLimits): FastifyInstance {
+  const app = Fastify({
+    https: { ...options.tls, minVersion: 'TLSv1.2' },
+    logger: false,
+    bodyLimit: MAX_REQUEST_BYTES,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.keepAliveMs,
+    forceCloseConnections: true,
+    exposeHeadRoutes: false,
+    routerOptions: { maxParamLength: MAX_SEGMENT_CHARACTERS, caseSensitive: true },
+    frameworkErrors: (error, _request, reply) => void sendProblem(reply as FastifyReply, error, unrouted(options)),
+    clientErrorHandler: (error, socket) => {
+      const status = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? '408 Request Timeout' : '400 Bad Request';
+      if (socket.writable) socket.write(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+      socket.destroy();
+    },
+  }) as unknown as FastifyInstance;
+  app.decorateRequest('admitted', null);
+  refuseCompressed(app);
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
+    try {
+      done(null, parseStrictJson(body as Buffer));
+    } catch (error) {
+      done(error as Error);
+    }
+  });
+  app.setErrorHandler((error, request, reply) =>
+    sendProblem(reply, error, { call: request.routeOptions.config.call ?? 'none', events: options.events }),
+  );
+  app.setNotFoundHandler((_request, reply) => sendProblem(reply, new ApiError('not_found'), unrouted(options)));
+  app.get('/.well-known/smimp.txt', async (_request, reply) =>
+    reply.type('text/plain; charset=us-ascii').send(`${options.baseUrl}\n`),
+  );
+  addRoutes(app, options);
+  return app as unknown as FastifyInstance;
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    call?: CallName;
+  }
+  interface FastifyRequest {
+    admitted: Admitted | null;
+  }
+}
+
+/** Who calls, and when. */
+type Admitted = { session: StoredSession | null; owner: Owner | null; now: Date };
+
+const unrouted = ({ events }: ApiServices) => ({ call: 'none', events });
+
+/** A few bytes could unfold to gigabytes. */
+function refuseCompressed(app: FastifyInstance): void {
+  app.addHook('onRequest', async (request) => {
+    const encoding = request.headers['content-encoding'];
+    if (encoding !== undefined && encoding !== 'identity') throw new ApiError('unsupported_media_type');
+  });
+}
+
+function addRoutes(app: FastifyInstance, services: ApiServices): void {
+  const handlers: Handlers = {
+    ...identityHandlers(services, () => Object.keys(handlers)),
+    ...sessionHandlers(services),
+    ...messageKeyHandlers(services),
+    ...sendHandlers(services),
+    ...mailboxHandlers(services),
+    ...changesHandlers(services),
+    ...profileHandlers(services),
+  };
+  const basePath = new URL(services.baseUrl).pathname.replace(/\/$/, '');
+  for (const name of Object.keys(handlers) as CallName[]) {
+    const definition: CallDefinition = CALLS[name];
+    const prefix = name === 'version' ? '/' : API_PREFIX;
+    app.route({
+      method: definition.method,
+      url: `${basePath}${prefix}${definition.path.replace(/\{(\w+)\}/g, ':$1')}`,
+      config: { call: name },
+      bodyLimit: CALLS_WITH_MESSAGES.has(name) ? MAX_MESSAGE_REQUEST_BYTES : MAX_REQUEST_BYTES,
+      // Before a byte of the body is taken in: who has no session cannot make this server receive megabytes.
+      onRequest: async (request) => {
+        request.admitted = await admit(services, definition, request);
+      },
+      handler: (request, reply) => answer({ name, definition, handlers, request, reply }),
+    });
+  }
+}
+
+interface Routed {
+  name: CallName;
+  definition: CallDefinition;
+  handlers: Handlers;
+  request: FastifyRequest;
+  reply: FastifyReply;
+}
+
+async function answer(routed: Routed): Promise<void> {
+  const { name, definition, handlers, request, reply } = routed;
+  const { admitted } = request;
+  if (admitted === null) throw new TypeError('the request was not admitted');
+  const gone = new AbortController();
+  reply.raw.once('close', () => gone.abort());
+  const call = {
+    params: definition.params && parseFields(definition.params, request.params),
+    query: definition.query && parseFields(definition.query, request.query),
+    request: definition.request && parseFields(definition.request, request.body),
+    ...admitted,
+    ifMatch: headerOf(request, 'if-match'),
+    ifNoneMatch: headerOf(request, 'if-none-match'),
+    signal: gone.signal,
+  } as unknown as Call<CallName>;
+  const handle = handlers[name] as (
+    call: Call<CallName>,
+  ) => Promise<{ body: unknown; etag?: string; notModified?: true }>;
+  const { body, etag, notModified } = await handle(call);
+  reply.header('cache-control', 'no-store');
+  if (etag !== undefined) reply.header('etag', etag);
+  if (notModified === true) await reply.code(304).send();
+  else if (body === undefined) await reply.code(definition.status).send();
+  else await reply.code(definition.status).type('application/json; charset=utf-8').send(JSON.stringify(body));
+}
+
+const headerOf = (request: FastifyRequest, name: 'if-match' | 'if-none-match'): string | null =>
+  request.headers[name] ?? null;
+
+/** Who calls, as the call demands it. Throws `unauthorized`, `forbidden`. */
+async function admit(services: ApiServices, { auth }: CallDefinition, request: FastifyRequest): Promise<Admitted> {
+  const now = services.clock();
+  if (auth === 'none' || auth === 'code') return { session: null, owner: null, now };
+  const token = request.headers[SESSION_HEADER];
+  const session = await authenticate(services.db, typeof token === 'string' ? token : undefined, now);
+  if (auth === 'session') return { session, owner: null, now };
+  if (session.scope !== 'home') throw new ApiError('forbidden');
+  const account = await findAccount(services.db, session.address);
+  if (account === undefined) throw new ApiError('unauthorized');
+  return { session, owner: { accountId: account.id, address: session.address as Address }, now };
+}

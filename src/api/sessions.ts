@@ -1,0 +1,139 @@
+/**
+ * Logging in (SMIMP 0.1 §5): a token is signed, under the login purpose and this server's base URL, by the present
+ * master key of whoever logs in. Only the POST ever asks another server, and only after the signature holds.
+ */
+import { RemoteError } from '../remote/errors.ts';
+import { type Address, addressParts } from '../smimp/address.ts';
+import { LOGIN_TOKEN_SECONDS, SENDER_KEY_FRESH_SECONDS, SESSION_IDLE_SECONDS, SESSION_SECONDS } from '../smimp/api.ts';
+import { hash, randomBytes } from '../smimp/crypto.ts';
+import { formatTimestamp, type Hex32, toHex } from '../smimp/encoding.ts';
+import { ProfileError } from '../smimp/errors.ts';
+import { loginDigest, loginTokenDigest, verifySignedHash } from '../smimp/transcript.ts';
+import type { Db } from '../store/database.ts';
+import {
+  deleteSession,
+  findSession,
+  insertLoginToken,
+  insertSession,
+  type StoredSession,
+  setKeyChecked,
+  takeLoginToken,
+  touchSession,
+} from '../store/sessions.ts';
+import { type ApiServices, type Handlers, seconds, secondsLater, sessionOf } from './call.ts';
+import { ApiError } from './errors.ts';
+import { currentIdentity } from './identity.ts';
+
+const TOKEN_BYTES = 32;
+/** The use of a session is written down no more often than this. */
+const TOUCH_AFTER_SECONDS = 60;
+
+export const sessionHash = (token: Hex32): Buffer => hash(Buffer.from(token, 'hex'));
+
+/** The session of a request. Throws `unauthorized` when there is none, or it has ended. */
+export async function authenticate(db: Db, token: string | undefined, now: Date): Promise<StoredSession> {
+  if (token === undefined || !/^[0-9a-f]{64}$/.test(token)) throw new ApiError('unauthorized');
+  const tokenHash = sessionHash(token as Hex32);
+  const session = await findSession(db, { tokenHash, now, idleSince: secondsLater(now, -SESSION_IDLE_SECONDS) });
+  if (session === undefined) throw new ApiError('unauthorized');
+  if (session.last_used_at < secondsLater(now, -TOUCH_AFTER_SECONDS)) await touchSession(db, tokenHash, now);
+  return session;
+}
+
+/** The key that `address` has now: from here when it lives here, else from its own server. */
+async function presentKey(services: ApiServices, address: Address): Promise<Hex32> {
+  if (services.domains.includes(addressParts(address).domain)) {
+    return (await currentIdentity(services.db, address)).publicKey;
+  }
+  try {
+    return (await services.fetchPublicKey(address)).public_key;
+  } catch (error) {
+    if (!(error instanceof RemoteError)) throw error;
+    throw new ApiError(remoteFailure(error), { cause: error });
+  }
+}
+
+function remoteFailure(error: RemoteError): 'unauthorized' | 'gateway_timeout' | 'bad_gateway' | 'too_many_requests' {
+  if (error.apiCode === 'unknown_user') return 'unauthorized';
+  if (error.code === 'rate-limited') return 'too_many_requests';
+  return error.code === 'timeout' ? 'gateway_timeout' : 'bad_gateway';
+}
+
+/** Makes sure that the sender still has the key of the session; a session under an older one has ended. */
+export async function refreshSenderKey(services: ApiServices, session: StoredSession, now: Date): Promise<void> {
+  if (session.key_checked_at >= secondsLater(now, -SENDER_KEY_FRESH_SECONDS)) return;
+  const key = await presentKey(services, session.address as Address);
+  if (key !== toHex(session.public_key)) {
+    await deleteSession(services.db, session.token_hash);
+    throw new ApiError('unauthorized');
+  }
+  await setKeyChecked(services.db, session.token_hash, now);
+}
+
+export function sessionHandlers(services: ApiServices): Handlers {
+  const { db, baseUrl, domains } = services;
+
+  const openSession = async (login: { address: Address; token: Buffer; publicKey: Hex32; now: Date }) => {
+    const { address, now } = login;
+    const token = toHex<Hex32>(randomBytes(TOKEN_BYTES));
+    const expires = secondsLater(now, SESSION_SECONDS);
+    const scope = domains.includes(addressParts(address).domain) ? ('home' as const) : ('remote' as const);
+    await insertSession(db, {
+      token_hash: sessionHash(token),
+      login_token_hash: loginTokenDigest(toHex(login.token)),
+      address,
+      scope,
+      public_key: Buffer.from(login.publicKey, 'hex'),
+      key_checked_at: now,
+      created_at: now,
+      last_used_at: now,
+      expires_at: expires,
+    });
+    return { authentication_token: token, expires: formatTimestamp(seconds(expires)), scope };
+  };
+
+  return {
+    get_create_session: async ({ params, now }) => {
+      const token = randomBytes(TOKEN_BYTES);
+      const expiresAt = secondsLater(now, LOGIN_TOKEN_SECONDS);
+      await insertLoginToken(db, { token, address: params.a, expiresAt });
+      return { body: { token: toHex<Hex32>(token), expires: formatTimestamp(seconds(expiresAt)) } };
+    },
+    post_create_session: async ({ params, request, now }) => {
+      const token = Buffer.from(request.token, 'hex');
+      const issued = await takeLoginToken(db, token);
+      if (issued === undefined || issued.address !== params.a || issued.expires_at <= now)
+        throw new ApiError('unauthorized');
+      verifyLogin({ ...request, baseUrl, address: params.a });
+      const key = await presentKey(services, params.a).catch(unknownIsUnauthorized);
+      if (key !== request.public_key) throw new ApiError('unauthorized');
+      return { body: await openSession({ address: params.a, token, publicKey: request.public_key, now }) };
+    },
+    destroy_session: async (call) => {
+      await deleteSession(db, sessionOf(call).token_hash);
+      return { body: undefined };
+    },
+  };
+}
+
+function verifyLogin(login: {
+  baseUrl: string;
+  address: Address;
+  token: Hex32;
+  signed_token: string;
+  public_key: Hex32;
+}): void {
+  const { baseUrl, address, token, public_key } = login;
+  try {
+    verifySignedHash(login.signed_token, loginDigest({ baseUrl, address, masterKey: public_key, token }), public_key);
+  } catch (error) {
+    if (!(error instanceof ProfileError)) throw error;
+    throw new ApiError('unauthorized', { cause: error });
+  }
+}
+
+/** Whether an account exists must not show in how its login is refused. */
+function unknownIsUnauthorized(error: unknown): never {
+  if (error instanceof ApiError && error.code === 'unknown_user') throw new ApiError('unauthorized', { cause: error });
+  throw error;
+}
