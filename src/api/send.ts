@@ -117,15 +117,10 @@ function isAccepted(key: IssuedKey, recipient: CurrentIdentity, now: Date): bool
 
 /** The nonce was issued to this session for this recipient and type, and the work is done. */
 async function checkWork({ db }: ApiServices, submission: Submission): Promise<StoredNonce> {
-  const { envelope, session, recipient, now } = submission;
+  const { envelope, session, recipient } = submission;
   const claimed = envelope.proof_of_work?.split(':')[2];
   const nonce = claimed === undefined ? undefined : await findPowNonce(db, Buffer.from(claimed, 'hex'));
-  const matches =
-    nonce?.session_hash.equals(session.token_hash) &&
-    nonce.recipient_address === recipient.address &&
-    nonce.message_type === envelope.message_type &&
-    nonce.expires_at > now;
-  if (!matches) throw new ApiError('bad_pow');
+  if (nonce === undefined || !isIssuedFor(nonce, submission)) throw new ApiError('bad_pow');
   try {
     checkSubmittedWork(envelope, {
       recipient: recipient.address,
@@ -136,6 +131,15 @@ async function checkWork({ db }: ApiServices, submission: Submission): Promise<S
     throw refusal(error, 'bad_pow');
   }
   return nonce;
+}
+
+function isIssuedFor(nonce: StoredNonce, { envelope, session, recipient, now }: Submission): boolean {
+  return (
+    nonce.session_hash.equals(session.token_hash) &&
+    nonce.recipient_address === recipient.address &&
+    nonce.message_type === envelope.message_type &&
+    nonce.expires_at > now
+  );
 }
 
 function checkSignature({ envelope, session, recipient }: Submission): void {
