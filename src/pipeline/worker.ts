@@ -13,8 +13,8 @@ import {
 } from './queue.ts';
 
 /** How long a silent worker keeps a job. It renews at half of it; sealing 25 MB stops the event loop for about a second. */
-const LOCK_MS = 15_000;
-const STALLED_CHECK_MS = 5_000;
+const LOCK_MS = 6_000;
+const STALLED_CHECK_MS = 3_000;
 /** A job may be found abandoned this often; then it is dropped, and the sweep makes another. */
 const MAX_STALLED = 3;
 
