@@ -1,4 +1,4 @@
-/** The logger. Secrets and addresses never reach it by accident: what may be logged is listed in events.ts. */
+/** The logger, to standard error. Secrets and addresses never reach it by accident: what may be logged is listed in events.ts. */
 import { type Logger, pino } from 'pino';
 
 export type { Logger };
@@ -20,7 +20,7 @@ export const REDACTED_KEYS = [
 export function createLogger(options: { level: string; destination?: { write(line: string): void } }): Logger {
   const paths = REDACTED_KEYS.flatMap((key) => [key, `*.${key}`]);
   const settings = { level: options.level, base: null, redact: { paths, censor: '[redacted]' } };
-  return options.destination === undefined ? pino(settings) : pino(settings, options.destination);
+  return pino(settings, options.destination ?? pino.destination({ fd: 2, sync: true }));
 }
 
 /** How an error is logged: its kind and code, and those of its causes. Never its message, which may quote input. */

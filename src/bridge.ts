@@ -1,0 +1,244 @@
+/**
+ * The composition root: which services there are, and who gets which. Nothing else builds one.
+ *
+ * Every service is owned by one stack, so that closing goes the way back: doors first, then work, then the database.
+ */
+import { mkdir, readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { loadTls, type TlsMaterial } from './admin/tls.ts';
+import { createApi } from './api/server.ts';
+import { startChores } from './chores.ts';
+import type { Config } from './config.ts';
+import { createEvents, type Events } from './events.ts';
+import { type Accounts, createAccounts } from './identity/accounts.ts';
+import { createKeyMaintenance } from './identity/maintenance.ts';
+import { createIdentity, type Identity } from './identity/resolve.ts';
+import { createImapServer } from './imap/listener.ts';
+import { createKeystore, type Keystore } from './keystore/keystore.ts';
+import { openServerKey } from './keystore/server-key.ts';
+import { createLogger } from './log.ts';
+import { createMailbox, type Mailbox } from './mailbox/mailbox.ts';
+import { createPipeline, type Pipeline } from './pipeline/pipeline.ts';
+import type { QueueSettings } from './pipeline/queue.ts';
+import { createDiscovery } from './remote/discovery.ts';
+import { createHomeClient } from './remote/home.ts';
+import { createHttps } from './remote/https.ts';
+import { createFetchPublicKey, type FetchPublicKey } from './remote/public-keys.ts';
+import { createSessions } from './remote/sessions.ts';
+import type { BaseUrl } from './smimp/discovery.ts';
+import { createSubmission } from './smtp/submission.ts';
+import { type Channel, type OpenedDatabase, openDatabase } from './store/database.ts';
+import { ensureDatabase, startEmbeddedPostgres } from './store/embedded.ts';
+
+export const ROLES = ['api', 'smtp', 'imap', 'worker'] as const;
+export type Role = (typeof ROLES)[number];
+
+export type Door = keyof Config['listen'];
+
+export interface Bridge extends AsyncDisposable {
+  readonly config: Config;
+  readonly events: Events;
+  readonly tls: TlsMaterial;
+  readonly keystore: Keystore;
+  readonly identity: Identity;
+  readonly accounts: Accounts;
+  readonly pipeline: Pipeline;
+  /** Opens the doors and starts the work of this process's roles. */
+  listen(): Promise<void>;
+  /** Ports of the open doors; null for the others. */
+  listening(): Record<Door, number | null>;
+}
+
+const CHANNELS: Channel[] = ['mailbox_changed', 'mail_received', 'delivery_ready'];
+const EMBEDDED_DATABASE = 'smimp_bridge';
+/** A command needs few connections; a bridge under load one for each thing it does at once. */
+const POOL_SIZE = { command: 4, serving: 30 };
+
+/** Opens everything that the roles need; no role at all is enough for a command. Owned by the caller. */
+export async function openBridge(options: { config: Config; roles: readonly Role[] }): Promise<Bridge> {
+  await using opening = new AsyncDisposableStack();
+  const { config, roles } = options;
+  const events = createEvents(createLogger({ level: roles.length === 0 ? 'warn' : config.log.level }));
+  const clock = (): Date => new Date();
+  await mkdir(config.data_directory, { recursive: true, mode: 0o700 });
+  const tls = await loadTls(config, clock());
+  const poolSize = roles.length === 0 ? POOL_SIZE.command : POOL_SIZE.serving;
+  const opened = await openStore(opening, config, events, poolSize);
+  const parts = await buildParts(opening, { config, opened, events, clock, tls });
+  const doors = createDoors(opening, { config, roles, opened, events, clock, tls, ...parts });
+  const owned = opening.move();
+  const { keystore, identity, accounts, pipeline } = parts;
+  return {
+    config,
+    events,
+    tls,
+    keystore,
+    identity,
+    accounts,
+    pipeline,
+    ...doors,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+async function openStore(
+  stack: AsyncDisposableStack,
+  config: Config,
+  events: Events,
+  poolSize: number,
+): Promise<OpenedDatabase> {
+  const onError = (error: Error): void => events.unexpected('database', error);
+  const { url } = config.database;
+  if (url !== null) return stack.use(await openDatabase({ connection: { connectionString: url }, poolSize, onError }));
+  const postgres = stack.use(await startEmbeddedPostgres({ directory: join(config.data_directory, 'postgres') }));
+  await ensureDatabase(postgres, EMBEDDED_DATABASE);
+  const connection = { ...postgres.connection, database: EMBEDDED_DATABASE };
+  return stack.use(await openDatabase({ connection, poolSize, onError }));
+}
+
+interface Base {
+  config: Config;
+  opened: OpenedDatabase;
+  events: Events;
+  clock: () => Date;
+  tls: TlsMaterial;
+}
+
+interface Parts {
+  keystore: Keystore;
+  identity: Identity;
+  accounts: Accounts;
+  mailbox: Mailbox;
+  pipeline: Pipeline;
+  fetchPublicKey: FetchPublicKey;
+}
+
+async function buildParts(stack: AsyncDisposableStack, base: Base): Promise<Parts> {
+  const { config, opened, events, clock, tls } = base;
+  const { db, listener } = opened;
+  const file = config.server_key.file ?? join(config.data_directory, 'server.key');
+  const keystore = createKeystore({
+    db,
+    serverKey: await openServerKey({ db, value: config.secrets.serverKey, file }),
+  });
+  const https = stack.use(createHttps(await networkOf(config, tls)));
+  const home = createHomeClient({ https });
+  const discovery = createDiscovery({ https, db, clock });
+  const sessions = createSessions({ home, db, keystore, clock });
+  const baseUrl = config.base_url as BaseUrl;
+  const identity = createIdentity({ db, discovery, home, keystore, events, clock, baseUrl });
+  const mailbox = stack.use(createMailbox({ db, listener, keystore, identity, events, clock }));
+  const shared = { db, listener, keystore, identity, home, sessions, events, clock };
+  const limits = {
+    concurrency: config.delivery.concurrency,
+    askOperatorAboveBits: config.proof_of_work.ask_operator_above,
+    delayNoticeAfterMs: config.delivery.delay_notice_after,
+    giveUpAfterMs: config.delivery.give_up_after,
+    mintThreads: config.proof_of_work.threads ?? availableParallelism(),
+  };
+  const queue = queueSettings(config, opened);
+  const pipeline = stack.use(createPipeline({ ...shared, queue, notices: mailbox.notices, limits }));
+  const accounts = createAccounts({ db, keystore, events, clock });
+  return {
+    keystore,
+    identity,
+    accounts,
+    mailbox,
+    pipeline,
+    fetchPublicKey: createFetchPublicKey({ discovery, home, clock }),
+  };
+}
+
+function queueSettings(config: Config, opened: OpenedDatabase): QueueSettings {
+  if (config.queue.redis !== null) return { kind: 'redis', url: config.queue.redis };
+  return { kind: 'postgres', connection: opened.connection };
+}
+
+/** Its own names lead straight to its own door: no DNS, no way out through the router and in again. */
+async function networkOf(
+  config: Config,
+  tls: TlsMaterial,
+): Promise<{ hosts: Record<string, string>; allow: string[]; ca: string[] }> {
+  const { hosts, allow, ca } = config.network;
+  const authorities = ca === null ? [] : [await readFile(ca, 'utf8')];
+  if (tls.authority !== null) authorities.push(tls.authority.pem);
+  const door = config.listen.api;
+  if (door === null) return { hosts, allow, ca: authorities };
+  const address = door.host === '0.0.0.0' || door.host === '::' ? '127.0.0.1' : door.host;
+  const here = address.includes(':') ? `[${address}]:${door.port}` : `${address}:${door.port}`;
+  const names = [new URL(config.base_url).hostname, ...(tls.authority === null ? [] : config.domains)];
+  return { hosts: { ...Object.fromEntries(names.map((name) => [name, here])), ...hosts }, allow, ca: authorities };
+}
+
+function createDoors(
+  stack: AsyncDisposableStack,
+  base: Base & Parts & { roles: readonly Role[] },
+): Pick<Bridge, 'listen' | 'listening'> {
+  const { config, roles, opened, events, tls, keystore, mailbox, pipeline, clock } = base;
+  const material = { cert: tls.certificate, key: tls.key };
+  const ports: Record<Door, number | null> = {
+    api: null,
+    submission: null,
+    submissions: null,
+    imap: null,
+    imaps: null,
+  };
+  const plays = (role: Role): boolean => roles.includes(role);
+
+  type Listening = { listen(door: { host: string; port: number; implicitTls: boolean }): Promise<{ port: number }> };
+  const open = async (server: Listening, door: Door, implicitTls: boolean): Promise<void> => {
+    const at = config.listen[door];
+    if (at === null) return;
+    ports[door] = (await server.listen({ ...at, implicitTls })).port;
+    events.listening({ role: door, port: ports[door] ?? 0, tls: implicitTls });
+  };
+
+  return {
+    listening: () => ({ ...ports }),
+    async listen() {
+      await opened.listener.start(CHANNELS);
+      if (plays('worker')) await startWork(stack, base);
+      if (plays('api')) {
+        const { db, listener } = opened;
+        const services = { db, listener, events, clock, fetchPublicKey: base.fetchPublicKey };
+        const own = { baseUrl: config.base_url as BaseUrl, domains: config.domains };
+        const zeroBits = config.proof_of_work.zero_bits;
+        await open(stack.use(createApi({ ...services, ...own, zeroBits, tls: material })), 'api', true);
+      }
+      const limits = connectionLimits(config);
+      if (plays('imap')) {
+        const server = stack.use(createImapServer({ tls: material, limits, keystore, mailbox, events, clock }));
+        await open(server, 'imaps', true);
+        await open(server, 'imap', false);
+      }
+      if (plays('smtp')) {
+        const { accept, checkRecipient } = pipeline;
+        const shared = { keystore, accept, checkRecipient, events, clock };
+        const server = stack.use(createSubmission({ name: config.mail_host, tls: material, limits, ...shared }));
+        await open(server, 'submissions', true);
+        await open(server, 'submission', false);
+      }
+    },
+  };
+}
+
+function connectionLimits(config: Config) {
+  const { message, recipients, connections, connections_per_address, connections_per_account } = config.limits;
+  return {
+    messageBytes: message,
+    recipients,
+    connections,
+    connectionsPerAddress: connections_per_address,
+    connectionsPerAccount: connections_per_account,
+  };
+}
+
+/** What the worker role does: deliver, open what arrives, keep keys fresh, throw away what has ended. */
+async function startWork(stack: AsyncDisposableStack, base: Base & Parts): Promise<void> {
+  const { opened, keystore, events, clock, mailbox, pipeline } = base;
+  await pipeline.work();
+  stack.use(await mailbox.startOpening());
+  const maintenance = createKeyMaintenance({ db: opened.db, keystore, events });
+  stack.use(startChores({ db: opened.db, maintenance, events, clock }));
+}

@@ -1,0 +1,47 @@
+/** What has to be done now and then: keys topped up and rotated, ended sessions and old rows thrown away. */
+import type { Events } from './events.ts';
+import type { KeyMaintenance } from './identity/maintenance.ts';
+import { SESSION_IDLE_SECONDS, SESSION_SECONDS } from './smimp/api.ts';
+import type { Db } from './store/database.ts';
+import { forgetOldFailures } from './store/login-failures.ts';
+import { forgetFinishedSubmissions } from './store/outbound.ts';
+import { deleteExpiredRemoteSessions } from './store/remote-sessions.ts';
+import { purgeExpired } from './store/sessions.ts';
+
+/** A pool of a hundred keys, topped up below fifty, lasts this long under all but an attack. */
+const EVERY_MS = 60_000;
+const DAY_MS = 86_400_000;
+/** What was sent is shown by `queue list --all` for this long. */
+const KEEP_FINISHED_MS = 30 * DAY_MS;
+
+/** Begins at once and goes on until disposed. */
+export function startChores(options: {
+  db: Db;
+  maintenance: KeyMaintenance;
+  events: Events;
+  clock: () => Date;
+}): AsyncDisposable {
+  let round = Promise.resolve();
+  const next = (): void => {
+    round = round.then(() => doChores(options)).catch((error: unknown) => options.events.unexpected('chores', error));
+  };
+  next();
+  const timer = setInterval(next, EVERY_MS);
+  return {
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer);
+      await round;
+    },
+  };
+}
+
+/** One round; safe in several processes at once. */
+export async function doChores(options: { db: Db; maintenance: KeyMaintenance; clock: () => Date }): Promise<void> {
+  const { db, maintenance, clock } = options;
+  const now = clock();
+  await maintenance.runOnce(now);
+  await purgeExpired(db, now, { idleMs: SESSION_IDLE_SECONDS * 1000, keepSentMs: 2 * SESSION_SECONDS * 1000 });
+  await deleteExpiredRemoteSessions(db, now);
+  await forgetOldFailures(db, new Date(now.getTime() - DAY_MS));
+  await forgetFinishedSubmissions(db, new Date(now.getTime() - KEEP_FINISHED_MS));
+}
