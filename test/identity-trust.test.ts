@@ -385,13 +385,20 @@ describe('many processes over one database', () => {
     expect(states.every((state) => state === 'NEW' || state === 'OK')).toBe(true);
   });
 
-  it('share what a fingerprint released', async () => {
+  it('share what a fingerprint released, and do not hold an answer of before against it', async () => {
     const other = await newProcess();
     await resolve();
-    const { records } = impostor();
-    bob.records = records;
-    expect(await other.resolve({ accountId: alice, contact: bob.address })).toMatchObject({ state: 'REPLACED' });
+    const replacement = impostor();
+    bob.records = replacement.records;
+    const ask = { accountId: alice, contact: bob.address };
+    expect(await other.resolve(ask)).toMatchObject({ state: 'REPLACED', sending: 'blocked' });
     expect(await resolve()).toMatchObject({ state: 'REPLACED', sending: 'blocked' });
+    await other.verify({ ...ask, fingerprint: historyFingerprint(historyOf(replacement)) });
+    expect(await resolve()).toMatchObject({
+      state: 'OK',
+      sending: 'allowed',
+      history: { head: replacement.trueHead() },
+    });
   });
 });
 

@@ -316,7 +316,11 @@ describe('where a connection may go', () => {
     const server = await serve(handler);
     const url = new URL(`https://peer.test:${server.port}/`);
     const both = async () => [{ address: '127.0.0.2' }, { address: '127.0.0.1' }];
-    expect((await ask(client({}, { allow: ['127.0.0.0/8'], lookup: both }), { url })).status).toBe(200);
+    const ofBoth = () => client({}, { allow: ['127.0.0.0/8'], lookup: both });
+    expect((await ask(ofBoth(), { url })).status).toBe(200);
+    await serve(handler, { host: '127.0.0.2', port: server.port, names: ['other.test'] });
+    expect(await codeOf(ask(ofBoth(), { url }))).toBe('tls');
+    expect(server.requests).toHaveLength(1);
     const failing = async () => {
       throw new Error('no such name');
     };

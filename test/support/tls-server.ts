@@ -8,7 +8,7 @@ export type Handler = (request: IncomingMessage, response: ServerResponse) => vo
 
 export interface TlsServer extends AsyncDisposable {
   readonly port: number;
-  /** For the `hosts` of a client: `127.0.0.1:port`. */
+  /** For the `hosts` of a client: `127.0.0.1:port`, or the `host` it was given. */
   readonly target: string;
   /** `METHOD path` of every request, in order. */
   readonly requests: string[];
@@ -26,9 +26,9 @@ export function testAuthority(): Promise<Authority> {
 
 /** Serves `names` with a certificate of `authority` (default: the shared one), by `handler`. */
 export async function startTlsServer(
-  options: { names: string[]; handler: Handler; authority?: Authority } & Validity,
+  options: { names: string[]; handler: Handler; authority?: Authority; host?: string; port?: number } & Validity,
 ): Promise<TlsServer> {
-  const { names, handler, authority, ...validity } = options;
+  const { names, handler, authority, host = '127.0.0.1', port: wanted = 0, ...validity } = options;
   const issued = await issueCertificate({ authority: authority ?? (await testAuthority()), names, ...validity });
   const requests: string[] = [];
   let connections = 0;
@@ -39,11 +39,11 @@ export async function startTlsServer(
   server.on('secureConnection', () => {
     connections += 1;
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(wanted, host, resolve));
   const { port } = server.address() as AddressInfo;
   return {
     port,
-    target: `127.0.0.1:${port}`,
+    target: `${host}:${port}`,
     requests,
     connections: () => connections,
     async [Symbol.asyncDispose]() {
