@@ -1,0 +1,30 @@
+/** The calls this server answers, for the OpenAPI document. A test holds the list against `server_information`. */
+import type { CallName } from '../smimp/api.ts';
+
+export const SERVED_CALLS: readonly CallName[] = [
+  'version',
+  'server_information',
+  'get_public_key',
+  'get_most_recent',
+  'get_history',
+  'get_create_session',
+  'post_create_session',
+  'destroy_session',
+  'get_message_key',
+  'get_nonephemeral_key',
+  'post_nonephemeral_key',
+  'get_ephemeral_keys',
+  'post_ephemeral_keys',
+  'get_pow_params',
+  'send_message',
+  'get_inbox',
+  'get_folder',
+  'get_message',
+  'delete_message',
+  'get_message_read',
+  'post_message_read',
+  'import_message',
+  'get_changes',
+  'initialize_account',
+  'update_profile',
+];
