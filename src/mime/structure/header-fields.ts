@@ -22,9 +22,14 @@ export interface FieldRange {
   end: number;
 }
 
+/** Up to here a loop finds the line end faster than a native search, which has a price per call. */
+const SHORT_LINE_BYTES = 16;
+
 /** Where the line that starts at `start` ends, its line end included, at most `end`. */
 export function lineEnd(raw: Buffer, start: number, end: number): number {
-  const newline = raw.indexOf(LF, start);
+  const short = Math.min(start + SHORT_LINE_BYTES, end);
+  for (let position = start; position < short; position += 1) if (raw[position] === LF) return position + 1;
+  const newline = raw.indexOf(LF, short);
   return newline < 0 || newline >= end ? end : newline + 1;
 }
 

@@ -1,0 +1,117 @@
+/**
+ * The header block at the top of a message, found and bounded by one linear scan before any parser sees it.
+ * Ugly mail is normal: a message without a header, with an mbox line, or with a hundred thousand fields.
+ */
+import { Buffer } from 'node:buffer';
+import { parseRawField, type RawField } from './headers.ts';
+
+/** The longest real headers (many relays, ARC, DKIM) stay far below both. */
+export const MAX_HEADER_LINES = 4_000;
+export const MAX_HEADER_BYTES = 512 * 1024;
+/** Fields that decide what a message means; kept wherever they stand, up to the hard end of the scan. */
+const ESSENTIAL = new Set([
+  ...['from', 'to', 'cc', 'reply-to', 'subject', 'date', 'message-id', 'in-reply-to', 'references'],
+  ...['mime-version', 'content-type', 'content-transfer-encoding', 'content-disposition', 'content-id'],
+]);
+const LF = 0x0a;
+const FIELD_START = /^[\x21-\x39\x3b-\x7e]+[ \t]*:/;
+
+/** `header` ends with an empty line. `bodyStart` is an offset into the message. */
+export type HeaderBlock = { header: Buffer; fields: RawField[]; bodyStart: number };
+
+/** Splits and bounds. A message that does not start with a field is all body. Linear in the header's size. */
+export function readHeaderBlock(message: Buffer): HeaderBlock {
+  let offset = mboxLineLength(message);
+  const kept = new KeptFields();
+  while (offset < message.length) {
+    const end = lineEnd(message, offset);
+    const line = message.subarray(offset, end);
+    if (isBlank(line)) return { ...kept.finish(), bodyStart: end };
+    if (kept.isEmpty && !FIELD_START.test(line.toString('latin1', 0, 200))) break;
+    kept.add(line);
+    offset = end;
+  }
+  return { ...kept.finish(), bodyStart: offset };
+}
+
+function mboxLineLength(message: Buffer): number {
+  const first = message.toString('latin1', 0, 6);
+  return first.startsWith('From ') || first === '>From ' ? lineEnd(message, 0) : 0;
+}
+
+function lineEnd(message: Buffer, offset: number): number {
+  const at = message.indexOf(LF, offset);
+  return at < 0 ? message.length : at + 1;
+}
+
+function isBlank(line: Buffer): boolean {
+  return line[0] === LF || (line[0] === 0x0d && (line[1] === LF || line.length === 1));
+}
+
+/** Lines of fields in order: all of them up to the limits, after that only the first of each essential name. */
+class KeptFields {
+  readonly #lines: Buffer[] = [];
+  readonly #seen = new Set<string>();
+  #sizeBytes = 0;
+  #keeping = false;
+  #fieldBytes = 0;
+
+  get isEmpty(): boolean {
+    return this.#lines.length === 0;
+  }
+
+  add(line: Buffer): void {
+    const continued = line[0] === 0x20 || line[0] === 0x09;
+    if (!continued) {
+      this.#fieldBytes = 0;
+      this.#keeping = this.#wants(line);
+    }
+    this.#fieldBytes += line.length;
+    if (this.#keeping && this.#fieldBytes <= MAX_HEADER_BYTES) this.#push(line);
+  }
+
+  #wants(line: Buffer): boolean {
+    const within = this.#lines.length < MAX_HEADER_LINES && this.#sizeBytes + line.length <= MAX_HEADER_BYTES;
+    const name = fieldName(line);
+    const first = ESSENTIAL.has(name) && !this.#seen.has(name);
+    if (first) this.#seen.add(name);
+    return within || first;
+  }
+
+  #push(line: Buffer): void {
+    const open = this.#lines.length < 2 * MAX_HEADER_LINES && this.#sizeBytes + line.length <= 2 * MAX_HEADER_BYTES;
+    if (!open) return;
+    this.#lines.push(line);
+    this.#sizeBytes += line.length;
+  }
+
+  finish(): { header: Buffer; fields: RawField[] } {
+    const last = this.#lines.at(-1);
+    const ending = last === undefined || last.at(-1) === LF ? '\r\n' : '\r\n\r\n';
+    return { header: Buffer.concat([...this.#lines, Buffer.from(ending)]), fields: this.#fields() };
+  }
+
+  #fields(): RawField[] {
+    const texts = unfoldedLines(this.#lines);
+    return texts.map(parseRawField).filter((field) => field !== null);
+  }
+}
+
+function fieldName(line: Buffer): string {
+  const text = line.toString('latin1', 0, 64);
+  return text
+    .slice(0, Math.max(text.indexOf(':'), 0))
+    .trim()
+    .toLowerCase();
+}
+
+function unfoldedLines(lines: readonly Buffer[]): string[] {
+  const fields: string[][] = [];
+  for (const line of lines) {
+    const text = line.toString('latin1');
+    const current = fields.at(-1);
+    if (/^[ \t]/.test(text) && current !== undefined) current.push(text);
+    else fields.push([text]);
+  }
+  return fields.map((pieces) => pieces.join(''));
+}

@@ -1,0 +1,46 @@
+/**
+ * Markdown to tokens, by marked, for text from strangers. Nesting and size are checked first: marked recurses
+ * on containers and backtracks on some marks. What is refused here is shown as plain text by the callers.
+ */
+import { Marked, type Token, type Tokens } from 'marked';
+
+/** Books are smaller; above it a body is shown as text without markup. */
+export const MAX_MARKDOWN_CHARS = 1024 * 1024;
+/** One line is a paragraph to many senders, not a book. */
+const MAX_LINE_CHARS = 64 * 1024;
+/** Containers (quotes, lists) in one another; twice what text-to-markdown.ts writes. */
+const MAX_CONTAINERS = 24;
+/** Nested marks such as `[[[[` or `***_**` cost marked time in the square of their number. */
+const MAX_OPENERS_PER_BLOCK = 2_000;
+
+const markdown = new Marked({ gfm: true, breaks: false, async: false });
+
+/** Tokens of the blocks, or `null` when the text is not safe to parse. Deterministic. */
+export function parseMarkdown(text: string): Token[] | null {
+  return isSafe(text) ? markdown.lexer(text) : null;
+}
+
+function isSafe(text: string): boolean {
+  if (text.length > MAX_MARKDOWN_CHARS) return false;
+  let openers = 0;
+  for (const line of text.split('\n')) {
+    if (line.length > MAX_LINE_CHARS || containers(line) > MAX_CONTAINERS) return false;
+    openers = line.trim() === '' ? 0 : openers + countOpeners(line);
+    if (openers > MAX_OPENERS_PER_BLOCK) return false;
+  }
+  return true;
+}
+
+/** Marks of containers at the start of a line; two columns of white space may be one more level. */
+function containers(line: string): number {
+  const prefix = /^(?:[ \t]|>|[-+*][ \t]|\d{1,9}[.)][ \t])*/.exec(line.slice(0, 4096))?.[0] ?? '';
+  const marks = prefix.match(/[>+*.)-]/g)?.length ?? 0;
+  const inList = /[-+*]|\d[.)]/.test(prefix) || /^[-+*>]|^\d{1,9}[.)]/.test(line.trimStart());
+  return marks + (inList ? (prefix.match(/[ \t]{2}/g)?.length ?? 0) : 0);
+}
+
+function countOpeners(line: string): number {
+  return line.match(/[[*_~`<]/g)?.length ?? 0;
+}
+
+export type { Token, Tokens };

@@ -1,0 +1,182 @@
+/**
+ * Bytes of a legacy message to a tree of parts (RFC 5322, RFC 2045 to 2049), by mailparser under limits of
+ * our own. Ugly mail never fails: what cannot be taken apart within the limits is kept whole, as one part,
+ * and `degraded` says why.
+ */
+import { Buffer } from 'node:buffer';
+import { Readable } from 'node:stream';
+import { type AttachmentStream, MailParser } from 'mailparser';
+import { type HeaderBlock, MAX_HEADER_BYTES, readHeaderBlock } from './header-block.ts';
+import { decodeParameters, parseRawField, type RawField } from './headers.ts';
+
+/** What a server advertises at most, base64 and headers included, with room for growth. */
+export const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
+/** mailsplit stops here; no person sends that many parts. */
+export const MAX_PARTS = 1_000;
+/** Forwards of forwards reach about ten. */
+export const MAX_DEPTH = 100;
+/** Few pieces for one long line, yet no copy of the whole message at once. */
+const CHUNK_BYTES = 1024 * 1024;
+
+export type MimeErrorCode = 'too-large';
+
+export class MimeError extends Error {
+  readonly code: MimeErrorCode;
+
+  constructor(code: MimeErrorCode, options?: { cause?: unknown }) {
+    super(code, options);
+    this.name = 'MimeError';
+    this.code = code;
+  }
+}
+
+/** One part. `content` is decoded from its transfer encoding, not from its character set. */
+export type MailPart = {
+  contentType: string;
+  parameters: ReadonlyMap<string, string>;
+  disposition: 'inline' | 'attachment' | null;
+  fileName: string | null;
+  /** Without angle brackets. */
+  contentId: string | null;
+  children: MailPart[];
+  content: Buffer;
+};
+
+export type Degraded = 'too-many-parts' | 'too-deep' | 'no-parts' | 'unreadable';
+
+export type ParsedMail = {
+  /** Fields of the top header, in order, bounded. */
+  fields: RawField[];
+  root: MailPart;
+  /** Not null: `root` is one part that holds the message as it came. */
+  degraded: Degraded | null;
+};
+
+/** Nodes of mailparser's tree: it keeps them on the parser, but its declarations do not name them. */
+type ParserNode = {
+  contentType: string | false;
+  headers: AttachmentStream['headers'];
+  headerLines: { key: string; line: string }[];
+  children: ParserNode[];
+};
+type ParserInside = { textTypes: string[]; tree: ParserNode | false };
+
+/** Parses one message of at most `maxBytes`. Throws `too-large`, nothing else. */
+export async function parseMail(message: Uint8Array, options: { maxBytes?: number } = {}): Promise<ParsedMail> {
+  if (message.length > (options.maxBytes ?? MAX_MESSAGE_BYTES)) throw new MimeError('too-large');
+  const bytes = Buffer.from(message.buffer, message.byteOffset, message.length);
+  const block = readHeaderBlock(bytes);
+  const body = bytes.subarray(block.bodyStart);
+  const split = await splitParts(block, body);
+  if ('failed' in split) return { fields: block.fields, root: keptWhole(bytes), degraded: split.failed };
+  const { root } = split;
+  if (isEmptyMultipart(root)) return { fields: block.fields, root: textPart(body), degraded: null };
+  const degraded = findFault(root);
+  if (degraded !== null) return { fields: block.fields, root: keptWhole(bytes), degraded };
+  return { fields: block.fields, root, degraded: null };
+}
+
+type SplitResult = { root: MailPart } | { failed: Degraded };
+
+async function splitParts(block: HeaderBlock, body: Buffer): Promise<SplitResult> {
+  const parser = new MailParser({
+    ...{ skipHtmlToText: true, skipTextToHtml: true, skipTextLinks: true, skipImageLinks: true },
+    ...{ checksumAlgo: false, ignoreEmbedded: true, maxChildNodes: MAX_PARTS, maxHeadSize: 2 * MAX_HEADER_BYTES },
+  });
+  const inside = parser as unknown as ParserInside;
+  // With no type counted as text, every leaf comes out as bytes: the order of alternatives, the character
+  // sets and format=flowed are decided in one place, select.ts, and not by how mailparser joins texts.
+  inside.textTypes = [];
+  try {
+    const contents = await readLeaves(Readable.from(chunksOf(block.header, body)).pipe(parser));
+    return inside.tree === false ? { root: textPart(body) } : { root: toPart(inside.tree, contents) };
+  } catch (error) {
+    return { failed: isLengthError(error) ? 'too-many-parts' : 'unreadable' };
+  }
+}
+
+function* chunksOf(header: Buffer, body: Buffer): Generator<Buffer> {
+  yield header;
+  for (let offset = 0; offset < body.length; offset += CHUNK_BYTES) yield body.subarray(offset, offset + CHUNK_BYTES);
+}
+
+function isLengthError(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'EMAXLEN';
+}
+
+/** The bytes of each leaf, under the parser's own header map of that leaf. */
+async function readLeaves(parser: MailParser): Promise<Map<AttachmentStream['headers'], Buffer>> {
+  const contents = new Map<AttachmentStream['headers'], Buffer>();
+  for await (const item of parser) {
+    if (item.type !== 'attachment') continue;
+    const chunks: Buffer[] = await item.content.toArray();
+    contents.set(item.headers, chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks));
+    item.release();
+  }
+  return contents;
+}
+
+/** Recursion is as deep as the parts are nested, at most MAX_PARTS. */
+function toPart(node: ParserNode, contents: ReadonlyMap<AttachmentStream['headers'], Buffer>): MailPart {
+  const fields = node.headerLines.map((line) => parseRawField(line.line)).filter((field) => field !== null);
+  const type = decodeParameters(firstValue(fields, 'content-type'));
+  const disposition = decodeParameters(firstValue(fields, 'content-disposition'));
+  const id = firstValue(fields, 'content-id').replace(/^<|>$/g, '');
+  return {
+    contentType: node.contentType || 'text/plain',
+    parameters: type.parameters,
+    disposition: dispositionOf(disposition.value),
+    fileName: disposition.parameters.get('filename') || type.parameters.get('name') || null,
+    contentId: /^[\x21-\x3b\x3d\x3f-\x7e]{1,400}$/.test(id) ? id : null,
+    children: node.children.map((child) => toPart(child, contents)),
+    content: contents.get(node.headers) ?? Buffer.alloc(0),
+  };
+}
+
+function firstValue(fields: readonly RawField[], name: string): string {
+  return fields.find((field) => field.name === name)?.value ?? '';
+}
+
+/** RFC 2183 §2.8: an unknown disposition is an attachment. */
+function dispositionOf(value: string): MailPart['disposition'] {
+  if (value === '') return null;
+  return value === 'inline' ? 'inline' : 'attachment';
+}
+
+export function isMultipart(part: MailPart): boolean {
+  return part.contentType.startsWith('multipart/');
+}
+
+/** A multipart whose boundary is missing or never comes: its text would be lost as preamble. */
+function isEmptyMultipart(part: MailPart): boolean {
+  return isMultipart(part) && part.children.length === 0;
+}
+
+function findFault(root: MailPart): Degraded | null {
+  let level: MailPart[] = [root];
+  for (let depth = 0; level.length > 0; depth += 1) {
+    if (depth > MAX_DEPTH) return 'too-deep';
+    if (level.some(isEmptyMultipart)) return 'no-parts';
+    level = level.flatMap((part) => part.children);
+  }
+  return null;
+}
+
+const NO_PARAMETERS: ReadonlyMap<string, string> = new Map();
+
+function textPart(content: Buffer): MailPart {
+  const shared = { parameters: NO_PARAMETERS, disposition: null, fileName: null, contentId: null, children: [] };
+  return { contentType: 'text/plain', ...shared, content };
+}
+
+/** The message as one part. Not as message/rfc822, which the next reader would try to take apart again. */
+function keptWhole(bytes: Buffer): MailPart {
+  const shared = { parameters: NO_PARAMETERS, contentId: null, children: [] };
+  return {
+    contentType: 'application/octet-stream',
+    ...shared,
+    disposition: 'attachment',
+    fileName: 'original.eml',
+    content: bytes,
+  };
+}

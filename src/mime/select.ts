@@ -1,0 +1,74 @@
+/**
+ * Which parts of a message are its text and which are attachments (RFC 2046 §5.1.4, RFC 2183, RFC 2387). HTML is
+ * preferred to its plain alternative, because what was formatted stands there.
+ */
+
+import { isMultipart, type MailPart } from './parse.ts';
+import { decodeBytes } from './text.ts';
+
+export type SelectedText = { kind: 'plain' | 'html'; text: string };
+export type Selected = { texts: SelectedText[]; attachments: MailPart[] };
+
+export function selectParts(root: MailPart): Selected {
+  const selected: Selected = { texts: [], attachments: [] };
+  collect(root, selected);
+  return selected;
+}
+
+function collect(part: MailPart, selected: Selected): void {
+  const kind = textKind(part);
+  if (part.contentType === 'multipart/alternative') collectAlternative(part, selected);
+  else if (isMultipart(part)) for (const child of part.children) collect(child, selected);
+  else if (kind === null) selected.attachments.push(part);
+  else selected.texts.push({ kind, text: textOf(part, kind) });
+}
+
+/** Of alternatives the one with HTML, else the last with text; what is neither (an invitation) goes along. */
+function collectAlternative(part: MailPart, selected: Selected): void {
+  const best = part.children.findLast(holdsHtml) ?? part.children.findLast((child) => textKind(child) === 'plain');
+  for (const child of part.children) {
+    if (child === best || (textKind(child) === null && !isMultipart(child))) collect(child, selected);
+  }
+  if (best === undefined) for (const child of part.children) if (isMultipart(child)) collect(child, selected);
+}
+
+function holdsHtml(part: MailPart): boolean {
+  return textKind(part) === 'html' || (isMultipart(part) && part.children.some(holdsHtml));
+}
+
+function textKind(part: MailPart): SelectedText['kind'] | null {
+  if (part.disposition === 'attachment' || part.fileName !== null) return null;
+  if (part.contentType === 'text/plain') return 'plain';
+  return part.contentType === 'text/html' ? 'html' : null;
+}
+
+function textOf(part: MailPart, kind: SelectedText['kind']): string {
+  const text = decodeBytes(part.content, part.parameters.get('charset') ?? null).replace(/\r\n?/g, '\n');
+  const isFlowed = kind === 'plain' && part.parameters.get('format')?.toLowerCase() === 'flowed';
+  return isFlowed ? unflow(text, part.parameters.get('delsp')?.toLowerCase() === 'yes') : text;
+}
+
+/** Joins the lines of format=flowed (RFC 3676 §4). */
+export function unflow(text: string, deleteSpace: boolean): string {
+  const out: string[] = [];
+  let open: { quote: string; text: string } | null = null;
+  for (const line of text.split('\n')) {
+    const quote = /^>*/.exec(line)?.[0] ?? '';
+    const rest = line.slice(quote.length).replace(/^ /, '');
+    const flows = rest.endsWith(' ') && rest !== '-- ';
+    const piece = flows && deleteSpace ? rest.slice(0, -1) : rest;
+    if (open !== null && open.quote === quote && rest !== '-- ') open.text += piece;
+    else {
+      if (open !== null) out.push(joined(open));
+      open = { quote, text: piece };
+    }
+    if (!flows && open !== null) {
+      out.push(joined(open));
+      open = null;
+    }
+  }
+  if (open !== null) out.push(joined(open));
+  return out.join('\n');
+}
+
+const joined = ({ quote, text }: { quote: string; text: string }): string => (quote === '' ? text : `${quote} ${text}`);

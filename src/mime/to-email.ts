@@ -1,0 +1,206 @@
+/**
+ * A legacy message as the body of an `email` (SMIMP 0.1 §4.1). Bcc never enters. What has no place in the body is kept in
+ * `extensions_data` (legacy-data.ts).
+ */
+import { Buffer } from 'node:buffer';
+import { type Address, type Domain, fromMailbox } from '../smimp/address.ts';
+import type { Attachment, EmailBody } from '../smimp/email.ts';
+import { type Base64, formatTimestamp, type Hex32 } from '../smimp/encoding.ts';
+import { ProfileError } from '../smimp/errors.ts';
+import { encodeLegacy } from '../smimp/gateway.ts';
+import { parseMailDate } from './date.ts';
+import { decodeMailboxes, decodeMessageIds, decodeText, type Mailbox } from './headers.ts';
+import { htmlToMarkdown } from './html-to-markdown.ts';
+import { EMPTY_LEGACY_DATA, KEPT_FIELDS, type LegacyData } from './legacy-data.ts';
+import type { MailPart, ParsedMail } from './parse.ts';
+import { type SelectedText, selectParts } from './select.ts';
+import { cleanLine, cleanText, truncate } from './text.ts';
+import { textToMarkdown } from './text-to-markdown.ts';
+import { renderedMessageId, threadIdOf, uidOfMessageId } from './threads.ts';
+
+const MAX_SUBJECT_CHARS = 4_000;
+const MAX_REFERENCES = 100;
+const MAX_KEPT_VALUE_CHARS = 4_000;
+const MAX_FILE_NAME_CHARS = 255;
+const SIGNATURE_MARK = /(?:^|\n)-- \n/;
+/** Of a Content-Type, what the next reader needs; the boundary and the name go their own ways. */
+const KEPT_PARAMETERS = new Set([
+  'charset',
+  'method',
+  'format',
+  'delsp',
+  'component',
+  'protocol',
+  'micalg',
+  'report-type',
+]);
+
+export interface ToEmailOptions {
+  mail: ParsedMail;
+  /** Who sends it; for the name in From. */
+  from: Address;
+  uid: Hex32;
+  /** The uid of the message that this one answers, where the caller knows it: see `parentMessageId`. */
+  parentUid: Hex32 | null;
+  /** Under whose domain people without SMIMP appear; null without a gateway. */
+  gatewayDomain: Domain | null;
+  /** Unix seconds, for a message without a date. */
+  now: number;
+}
+
+/** The message that this one answers, as its Message-ID. */
+export function parentMessageId({ fields }: ParsedMail): string | null {
+  const answered = decodeMessageIds(fieldValue(fields, 'in-reply-to'))[0];
+  return answered ?? decodeMessageIds(fieldValue(fields, 'references')).at(-1) ?? null;
+}
+
+/** The legacy Message-ID, or null where there is none. */
+export function ownMessageId({ fields }: ParsedMail): string | null {
+  return decodeMessageIds(fieldValue(fields, 'message-id'))[0] ?? null;
+}
+
+export function toEmailBody(options: ToEmailOptions): EmailBody {
+  const { mail, from, uid, parentUid, now } = options;
+  const { fields } = mail;
+  const { texts, attachments } = selectParts(mail.root);
+  const { markdown, signature } = bodyOf(texts);
+  const to = divide(decodeMailboxes(fieldValue(fields, 'to')), options);
+  const cc = divide(decodeMailboxes(fieldValue(fields, 'cc')), options);
+  const parent = parentMessageId(mail);
+  const messageId = ownMessageId(mail) ?? renderedMessageId(uid);
+  const references = decodeMessageIds(fieldValue(fields, 'references')).slice(-MAX_REFERENCES);
+  const root = references[0] ?? parent ?? messageId;
+  const replyTo = divide(decodeMailboxes(fieldValue(fields, 'reply-to')), options);
+  const legacy: LegacyData = {
+    ...EMPTY_LEGACY_DATA,
+    message_id: ownMessageId(mail),
+    in_reply_to: parent,
+    references,
+    names: { ...to.names, ...cc.names, ...replyTo.names, ...nameOf(fields, from) },
+    legacy_to: to.legacy,
+    legacy_cc: cc.legacy,
+    reply_to: replyTo.addresses.length + replyTo.legacy.length > 1 || replyTo.legacy.length > 0 ? replyTo.all : [],
+    fields: keptFields(fields),
+  };
+  return {
+    to: to.addresses,
+    cc: cc.addresses,
+    subject: truncate(decodeText(fieldValue(fields, 'subject')), MAX_SUBJECT_CHARS),
+    thread_id: threadIdOf(root),
+    reply_to_message_id: parentUid ?? (parent === null ? null : uidOfMessageId(parent)),
+    date_sent: formatTimestamp(parseMailDate(fieldValue(fields, 'date')) ?? now),
+    body: markdown,
+    signature_text: signature,
+    attachments: attachments.map(attachmentOf),
+    extensions_data: { smimp_bridge: legacy },
+    reply_to: replyTo.addresses.length === 1 && replyTo.legacy.length === 0 ? (replyTo.addresses[0] ?? null) : null,
+    auto_reply_address: null,
+  };
+}
+
+type Fields = ParsedMail['fields'];
+
+function fieldValue(fields: Fields, name: string): string {
+  return fields.find((field) => field.name === name)?.value ?? '';
+}
+
+/** The name in From, when From is the sender; another From was refused before. */
+function nameOf(fields: Fields, from: Address): Record<string, string> {
+  const sender = decodeMailboxes(fieldValue(fields, 'from')).find(({ address }) => smimpAddress(address) === from);
+  return sender === undefined || sender.name === '' ? {} : { [from]: sender.name };
+}
+
+function smimpAddress(mailbox: string): Address | null {
+  try {
+    return fromMailbox(mailbox);
+  } catch (error) {
+    if (!(error instanceof ProfileError)) throw error;
+    return null;
+  }
+}
+
+interface Divided {
+  addresses: Address[];
+  legacy: Mailbox[];
+  all: Mailbox[];
+  names: Record<string, string>;
+}
+
+/** Who can be an SMIMP address is one; others appear under the gateway's coding, or, without a gateway, beside the body. */
+function divide(mailboxes: readonly Mailbox[], { gatewayDomain }: Pick<ToEmailOptions, 'gatewayDomain'>): Divided {
+  const divided: Divided = { addresses: [], legacy: [], all: [...mailboxes], names: {} };
+  for (const mailbox of mailboxes) {
+    const address = smimpAddress(mailbox.address) ?? codedAddress(mailbox.address, gatewayDomain);
+    if (address === null) divided.legacy.push(mailbox);
+    else if (!divided.addresses.includes(address)) divided.addresses.push(address);
+    if (address !== null && mailbox.name !== '') divided.names[address] = mailbox.name;
+  }
+  return divided;
+}
+
+function codedAddress(mailbox: string, gatewayDomain: Domain | null): Address | null {
+  if (gatewayDomain === null) return null;
+  try {
+    return encodeLegacy(mailbox, gatewayDomain);
+  } catch (error) {
+    if (!(error instanceof ProfileError)) throw error;
+    return null;
+  }
+}
+
+function keptFields(fields: Fields): LegacyData['fields'] {
+  const names: ReadonlySet<string> = new Set(KEPT_FIELDS);
+  return fields
+    .filter(({ name }) => names.has(name))
+    .slice(0, KEPT_FIELDS.length)
+    .map(({ name, value }) => ({
+      name: name as (typeof KEPT_FIELDS)[number],
+      value: truncate(decodeText(value), MAX_KEPT_VALUE_CHARS),
+    }));
+}
+
+/** Plain text gives its signature up; within HTML there is no telling where one begins. */
+function bodyOf(texts: readonly SelectedText[]): { markdown: string; signature: string | null } {
+  const [only] = texts;
+  if (texts.length === 1 && only?.kind === 'plain') {
+    const { text, signature } = splitSignature(cleanText(only.text));
+    return { markdown: textToMarkdown(text), signature };
+  }
+  const pieces = texts.map(({ kind, text }) => {
+    const clean = cleanText(text);
+    return kind === 'html' ? htmlToMarkdown(clean) : textToMarkdown(clean);
+  });
+  return { markdown: pieces.filter((piece) => piece !== '').join('\n\n'), signature: null };
+}
+
+/** RFC 3676 §4.3: the last `-- ` line begins the signature. */
+function splitSignature(text: string): { text: string; signature: string | null } {
+  const parts = text.split(SIGNATURE_MARK);
+  if (parts.length < 2) return { text, signature: null };
+  const signature = (parts.at(-1) ?? '').replace(/\n+$/, '');
+  return { text: text.slice(0, text.lastIndexOf('-- \n')).replace(/\n$/, ''), signature };
+}
+
+function attachmentOf(part: MailPart): Attachment {
+  const { buffer, byteOffset, byteLength } = part.content;
+  return {
+    file_name: fileNameOf(part),
+    content: Buffer.from(buffer, byteOffset, byteLength).toString('base64') as Base64,
+    content_type: contentTypeOf(part),
+    content_id: part.contentId,
+  };
+}
+
+function fileNameOf({ fileName, contentType }: MailPart): string {
+  const name = truncate(cleanLine(fileName ?? '').replace(/[/\\]/g, '_'), MAX_FILE_NAME_CHARS);
+  if (name !== '') return name;
+  if (contentType === 'message/rfc822') return 'message.eml';
+  return contentType === 'text/calendar' ? 'invite.ics' : 'attachment';
+}
+
+function contentTypeOf({ contentType, parameters }: MailPart): string {
+  const kept = [...parameters].filter(
+    ([name, value]) => KEPT_PARAMETERS.has(name) && /^[\x20-\x7e]{1,200}$/.test(value),
+  );
+  return [contentType, ...kept.map(([name, value]) => `${name}="${value.replace(/["\\]/g, '')}"`)].join('; ');
+}
