@@ -11,7 +11,7 @@ import { type DecodedSentEnvelope, parseSentEnvelope } from '../smimp/envelope.t
 import { ProfileError } from '../smimp/errors.ts';
 import { checkSubmittedKey, checkSubmittedSignature, checkSubmittedWork } from '../smimp/submit.ts';
 import { digestOf } from '../smimp/transcript.ts';
-import type { Tx } from '../store/database.ts';
+import type { Executor, Tx } from '../store/database.ts';
 import { lockMailbox } from '../store/folders.ts';
 import { consumeEphemeral, findIssuedKey, type IssuedKey } from '../store/key-issue.ts';
 import { inboxId, insertMessage } from '../store/messages.ts';
@@ -50,21 +50,24 @@ export function sendHandlers(services: ApiServices): Handlers {
   const submit = async (session: StoredSession, to: Address, request: unknown, now: Date): Promise<Hex32> => {
     const envelope = parseSentEnvelope(request);
     const recipient = await currentIdentity(db, to);
-    const repeated = await findSentEnvelope(db, {
-      sessionHash: session.token_hash,
-      digest: Buffer.from(digestOf(envelope.message_hash), 'hex'),
-      recipient: to,
-    });
     const submission = { envelope, session, recipient, now, digest: digestOf(envelope.message_hash) };
-    if (repeated !== null) {
+    return (await repeated(db, submission)) ?? (await checked(submission));
+  };
+
+  /** Its twin may have used up key and nonce between the look above and the checks: then both get the same answer. */
+  const checked = async (submission: Submission): Promise<Hex32> => {
+    try {
+      const key = await checkKey(services, submission);
+      const nonce = await checkWork(services, submission);
+      await refreshSenderKey(services, submission.session, submission.now);
       checkSignature(submission);
-      return toHex(repeated);
+      return await db.transaction().execute((tx) => store(tx, services, submission, { key, nonce }));
+    } catch (error) {
+      const usedUp = error instanceof ApiError && (error.code === 'key_consumed' || error.code === 'bad_pow');
+      const twin = usedUp ? await repeated(db, submission) : null;
+      if (twin === null) throw error;
+      return twin;
     }
-    const key = await checkKey(services, submission);
-    const nonce = await checkWork(services, submission);
-    await refreshSenderKey(services, session, now);
-    checkSignature(submission);
-    return db.transaction().execute((tx) => store(tx, services, submission, { key, nonce }));
   };
 
   return {
@@ -86,6 +89,18 @@ export function sendHandlers(services: ApiServices): Handlers {
       body: { message_id: await submit(sessionOf(call), call.params.a, call.request, call.now) },
     }),
   };
+}
+
+/** The message that this envelope became before in this session; it must be the same one, not just end in its digest. */
+async function repeated(db: Executor, submission: Submission): Promise<Hex32 | null> {
+  const messageId = await findSentEnvelope(db, sentKey(submission));
+  if (messageId === null) return null;
+  checkSignature(submission);
+  return toHex(messageId);
+}
+
+function sentKey({ session, digest, recipient }: Submission) {
+  return { sessionHash: session.token_hash, digest: Buffer.from(digest, 'hex'), recipient: recipient.address };
 }
 
 /** The key was issued to this sender for this recipient, is unused and still accepted, and is sound. */
@@ -169,19 +184,14 @@ async function store(
   const { envelope, session, recipient, now } = submission;
   const { accountId } = recipient;
   await lockMailbox(tx, accountId);
-  const sent = {
-    sessionHash: session.token_hash,
-    digest: Buffer.from(submission.digest, 'hex'),
-    recipient: recipient.address,
-  };
-  const repeated = await findSentEnvelope(tx, sent);
-  if (repeated !== null) return toHex(repeated);
+  const twin = await repeated(tx, submission);
+  if (twin !== null) return twin;
   const isEphemeral = used.key.kind === 'ephemeral';
   if (isEphemeral && !(await consumeEphemeral(tx, { accountId, publicKey: used.key.public_key, now })))
     throw new ApiError('key_consumed');
   if (!(await consumePowNonce(tx, used.nonce.nonce))) throw new ApiError('bad_pow');
   const messageId = randomBytes(ID_BYTES);
-  await insertSentEnvelope(tx, { ...sent, messageId, now });
+  await insertSentEnvelope(tx, { ...sentKey(submission), messageId, now });
   await insertMessage(tx, {
     ...envelopeColumns(envelope),
     message_id: messageId,
