@@ -63,6 +63,8 @@ export interface OutboundSite extends AsyncDisposable {
   readonly stages: StageTable;
   readonly operations: QueueOperations;
   readonly alice: { accountId: number; address: Address };
+  /** Where servers are; may be added to. */
+  readonly hosts: Record<string, string>;
   /** Lines of the log. */
   readonly log: string[];
   runner(options?: { stages?: Partial<StageTable>; tell?: Tell }): Runner;
@@ -89,16 +91,18 @@ export const BODY: EmailBody = {
   auto_reply_address: null,
 };
 
-export async function outboundSite(servers: readonly HostileServer[], clock: TestClock): Promise<OutboundSite> {
+export async function outboundSite(
+  servers: readonly Pick<HostileServer, 'hosts'>[],
+  clock: TestClock,
+): Promise<OutboundSite> {
   const opened = await testDatabase();
   const { db } = opened;
   const log: string[] = [];
   const events = createEvents(createLogger({ level: 'info', destination: { write: (line) => log.push(line) } }));
+  const hosts: Record<string, string> = { 'dead.test': '127.0.0.1:1' };
+  for (const server of servers) Object.assign(hosts, server.hosts);
   const https = createHttps({
-    hosts: Object.assign({ 'dead.test': '127.0.0.1:1' }, ...servers.map(({ hosts }) => hosts)) as Record<
-      string,
-      string
-    >,
+    hosts,
     allow: [],
     ca: [(await testAuthority()).certificate],
   });
@@ -141,7 +145,7 @@ export async function outboundSite(servers: readonly HostileServer[], clock: Tes
   const usual = runner();
 
   return {
-    ...{ opened, clock, keystore, identity, events, minter, stages, log, runner },
+    ...{ opened, clock, keystore, identity, events, minter, stages, hosts, log, runner },
     operations: createQueueOperations(common),
     alice: { accountId, address },
     async submit(...recipients) {
