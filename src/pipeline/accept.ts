@@ -4,11 +4,16 @@
  */
 import type { Events } from '../events.ts';
 import type { AccountKeys, Keystore } from '../keystore/keystore.ts';
-import { readHeaderBlock } from '../mime/header-block.ts';
+import { referenceOf } from '../keystore/references.ts';
+import { type ParsedMail, parseMail } from '../mime/parse.ts';
+import { uidOfMessageId } from '../mime/threads.ts';
+import { ownMessageId, parentMessageId, toEmailBody } from '../mime/to-email.ts';
 import type { Address } from '../smimp/address.ts';
 import { hash, randomBytes } from '../smimp/crypto.ts';
 import { serializeBody } from '../smimp/email.ts';
+import { type Hex32, toHex } from '../smimp/encoding.ts';
 import { pae, text } from '../smimp/transcript.ts';
+import { findReference, insertReference } from '../store/contents.ts';
 import type { Db } from '../store/database.ts';
 import { insertSubmission } from '../store/outbound.ts';
 import type { ByteGate } from './byte-gate.ts';
@@ -64,44 +69,71 @@ export function createAccept(options: {
   const store = async (submitted: Submitted): Promise<{ submissionId: number; repeated: boolean }> => {
     const { accountId, recipients, raw, now } = submitted;
     const keys = await keystore.open(accountId);
+    const mail = await parseMail(raw);
     const uid = randomBytes(UID_BYTES);
-    const body = await translate(keys, submitted, uid);
+    const body = await translate(db, keys, { mail, submitted, uid });
     if (body.byteLength > MAX_BODY_BYTES) throw new AcceptError('too-large');
-    const sealed = sealContent(keys, uid, body);
-    const digest = submissionDigest(keys, submitted);
-    const inserted = await db.transaction().execute((tx) =>
-      insertSubmission(tx, {
+    const messageId = ownMessageId(mail);
+    const inserted = await db.transaction().execute(async (tx) => {
+      const result = await insertSubmission(tx, {
         accountId,
-        digest,
+        digest: messageId === null ? randomBytes(DIGEST_BYTES) : submissionDigest(keys, submitted),
         uid,
         messageType: 'email',
-        sealed,
+        sealed: sealContent(keys, uid, body),
         sizeBytes: body.byteLength,
         recipients,
         now,
         deadline: new Date(now.getTime() + giveUpAfterMs),
         repeatsSince: new Date(now.getTime() - REPEAT_WINDOW_MS),
         retiredDigest: randomBytes(DIGEST_BYTES),
-      }),
-    );
+      });
+      if (messageId !== null && !result.repeated)
+        await insertReference(tx, accountId, referenceOf(keys, messageId), uid);
+      return result;
+    });
     const { submissionId, deliveryIds, repeated } = inserted;
     events.submissionAccepted({ submissionId, recipients: recipients.length, sizeBytes: raw.length, repeated });
     enqueue(deliveryIds).catch((error: unknown) => events.unexpected('queue', error));
     return { submissionId, repeated };
   };
 
-  return (submitted) => {
+  return async (submitted) => {
     if (submitted.recipients.length === 0) throw new AcceptError('no-recipients');
     return gate.pass(submitted.raw.length, () => store(submitted));
   };
 }
 
+/** The bytes that every recipient gets. */
+async function translate(
+  db: Db,
+  keys: AccountKeys,
+  { mail, submitted, uid }: { mail: ParsedMail; submitted: Submitted; uid: Buffer },
+): Promise<Uint8Array> {
+  const { from, now } = submitted;
+  const body = toEmailBody({
+    mail,
+    from,
+    uid: toHex<Hex32>(uid),
+    parentUid: await parentUid(db, keys, mail),
+    gatewayDomain: null,
+    now: Math.floor(now.getTime() / 1000),
+  });
+  return serializeBody('email', body);
+}
+
+/** The uid of the message that this one answers, if it came or went through here, or names its uid itself. */
+async function parentUid(db: Db, keys: AccountKeys, mail: ParsedMail): Promise<Hex32 | null> {
+  const messageId = parentMessageId(mail);
+  if (messageId === null) return null;
+  const uid = await findReference(db, keys.accountId, referenceOf(keys, messageId));
+  return uid === null ? uidOfMessageId(messageId) : toHex<Hex32>(uid);
+}
+
 /**
- * The same message to the same people is the same submission when it names itself; without a Message-ID nothing says
+ * The same message to the same people is the same submission, when it names itself; without a Message-ID nothing says
  * whether it is meant twice.
  */
 function submissionDigest(keys: AccountKeys, { raw, recipients }: Submitted): Buffer {
-  const isNamed = readHeaderBlock(raw).fields.some(({ name, value }) => name === 'message-id' && value.trim() !== '');
-  if (!isNamed) return randomBytes(DIGEST_BYTES);
   return keys.blind('submission', pae([hash(raw), ...[...recipients].sort().map(text)]));
 }

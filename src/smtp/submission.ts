@@ -75,7 +75,6 @@ export function createSubmission(options: SubmissionOptions): Submission {
       await once(server.listen(port, host), 'listening');
       servers.push(server);
       const bound = (server.server.address() as AddressInfo).port;
-      options.events.listening({ role: 'smtp', port: bound, tls: implicitTls });
       return { port: bound };
     },
     setTls(renewed) {

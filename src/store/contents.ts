@@ -36,3 +36,14 @@ export async function insertReference(tx: Tx, accountId: number, reference: Buff
     .onConflict((conflict) => conflict.doNothing())
     .execute();
 }
+
+/** The uid that a Message-ID (keyed hash) stands for. */
+export async function findReference(db: Executor, accountId: number, reference: Buffer): Promise<Buffer | null> {
+  const row = await db
+    .selectFrom('message_reference')
+    .select('uid')
+    .where('account_id', '=', accountId)
+    .where('reference', '=', reference)
+    .executeTakeFirst();
+  return row?.uid ?? null;
+}

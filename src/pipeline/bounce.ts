@@ -1,0 +1,88 @@
+/**
+ * Tells a sender by mail what became of a message: that it is late, held, or failed (RFC 3464). The mail is put in the
+ * sender's own inbox within the transaction that makes it true.
+ */
+import { type AccountKeys, type Keystore, KeystoreError } from '../keystore/keystore.ts';
+import { readLegacyData } from '../mime/legacy-data.ts';
+import { buildBounce, buildDelay, buildHeld, type NoticeInput } from '../mime/notice.ts';
+import { type Address, addressParts, toMailbox } from '../smimp/address.ts';
+import { type EmailBody, parseBody } from '../smimp/email.ts';
+import { type Hex32, parseTimestamp, toHex } from '../smimp/encoding.ts';
+import type { Tx } from '../store/database.ts';
+import { type Delivery, submissionContent } from '../store/outbound.ts';
+import { type Explanation, explain, explainFinal } from './reasons.ts';
+import type { Tell } from './settle.ts';
+import { openContent } from './submission-content.ts';
+
+export type NoticeKind = 'failed' | 'delayed' | 'held';
+
+/** Puts mail of the bridge itself in the inbox of an account, within `tx`. */
+export interface Notices {
+  deliver(tx: Tx, notice: { accountId: number; body: EmailBody }): Promise<void>;
+}
+
+const BUILD = { failed: buildBounce, delayed: buildDelay, held: buildHeld } as const;
+const DAY_MS = 86_400_000;
+
+export function createTell({ keystore, notices }: { keystore: Keystore; notices: Notices }): Tell {
+  return async (tx, delivery, { kind, reason }, now) => {
+    const accountId = delivery.account_id;
+    const keys = await keystore.open(accountId, tx);
+    const mailbox = toMailbox(delivery.recipient as Address);
+    const explanation = kind === 'failed' ? explainFinal(reason, mailbox) : explain(reason, mailbox);
+    const input: NoticeInput = {
+      sender: keys.address,
+      recipient: delivery.recipient as Address,
+      status: explanation.status,
+      diagnostic: explanation.what,
+      explanation: paragraphs(kind, mailbox, explanation, { delivery, now }),
+      reporter: addressParts(keys.address).domain,
+      arrived: seconds(delivery.submitted_at),
+      now: seconds(now),
+      until: kind === 'failed' ? null : seconds(delivery.deadline_at),
+      original: await original(tx, keys, delivery),
+    };
+    await notices.deliver(tx, { accountId, body: BUILD[kind](input) });
+  };
+}
+
+function paragraphs(
+  kind: NoticeKind,
+  mailbox: string,
+  { what, advice }: Explanation,
+  { delivery, now }: { delivery: Delivery; now: Date },
+): string[] {
+  if (kind === 'held') return [`Your message to ${mailbox} is held back. Nothing of it was sent.`, what, advice];
+  if (kind === 'delayed') {
+    return [`Your message to ${mailbox} is late. It is still being tried; you need not send it again.`, what];
+  }
+  const expired = now >= delivery.deadline_at;
+  const days = Math.round((delivery.deadline_at.getTime() - delivery.submitted_at.getTime()) / DAY_MS);
+  const tried = expired && days > 0 ? [`It was tried for ${days} ${days === 1 ? 'day' : 'days'}.`] : [];
+  return [`Your message to ${mailbox} was not delivered, and it is not tried any longer.`, what, ...tried, advice];
+}
+
+/** What the notice says of the message; of one whose content is gone, that it was there. */
+async function original(tx: Tx, keys: AccountKeys, delivery: Delivery): Promise<NoticeInput['original']> {
+  const uid = toHex<Hex32>(delivery.uid);
+  const body = readContent(keys, delivery, await submissionContent(tx, delivery.submission_id));
+  if (body === null) {
+    const known = { subject: '', date_sent: '' as EmailBody['date_sent'], to: [delivery.recipient as Address] };
+    return { uid, body: { ...known, thread_id: uid }, messageId: null, date: seconds(delivery.submitted_at) };
+  }
+  const { message_id: messageId } = readLegacyData(body.extensions_data);
+  return { uid, body, messageId, date: parseTimestamp(body.date_sent) };
+}
+
+function readContent(keys: AccountKeys, delivery: Delivery, sealed: Buffer | null): EmailBody | null {
+  if (sealed === null) return null;
+  try {
+    const content = parseBody(delivery.message_type, openContent(keys, delivery.uid, sealed));
+    return content.type === 'email' ? content.value : null;
+  } catch (error) {
+    if (error instanceof KeystoreError && error.code === 'damaged') return null;
+    throw error;
+  }
+}
+
+const seconds = (time: Date): number => Math.floor(time.getTime() / 1000);
