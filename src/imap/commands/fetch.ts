@@ -1,0 +1,107 @@
+/**
+ * FETCH (RFC 3501 §6.4.5, §7.4.2). What is listed comes from the index, taken in batches; a message is opened only for
+ * the bytes of its body, one at a time, and the next one when the client has taken the last.
+ */
+import type { ListedMessage, ShownMessage } from '../../mailbox/types.ts';
+import { applyPartial, extractFromIndex, extractSection, isHeaderSection } from '../../mime/structure/section.ts';
+import { done, doneKeepingNumbers, type Handler, selectedOf } from '../context.ts';
+import { LIST_BATCH } from '../limits.ts';
+import type { Selected } from '../selected.ts';
+import type { FetchItem, FetchSection } from '../wire/commands.ts';
+import { type FetchValue, fetchLine } from '../wire/fetch-response.ts';
+import { messagesOf } from './messages.ts';
+
+export const fetch: Handler<'FETCH'> = async (session, { uid, set, items }) => {
+  const selected = selectedOf(session);
+  const positions = messagesOf(selected, set, uid);
+  const setsSeen = !selected.readOnly && items.some((item) => item.type === 'section' && !item.peek);
+  for (let from = 0; from < positions.length && !session.closed; from += LIST_BATCH) {
+    const batch = positions.slice(from, from + LIST_BATCH);
+    const seenNow = setsSeen ? await markSeen(selected, batch) : new Set<number>();
+    const listed = needsIndex(items) ? await selected.view.list(batch.map((position) => selected.at(position))) : null;
+    const lines: Buffer[] = [];
+    for (const [n, position] of batch.entries()) {
+      const message = selected.at(position);
+      const wanted =
+        seenNow.has(message.uid) && !items.some(({ type }) => type === 'flags') ? [...items, FLAGS] : items;
+      const values = await valuesOf(selected, message, wanted, listed?.[n] ?? null);
+      if (values.length > 0) lines.push(...fetchLine(position + 1, values));
+      if (sizeOf(lines) > FLUSH_BYTES) await session.send(...lines.splice(0));
+      if (session.closed) break;
+    }
+    await session.send(...lines);
+  }
+  const text = `${uid ? 'UID ' : ''}FETCH completed`;
+  return uid ? done(text) : doneKeepingNumbers(text);
+};
+
+const FLAGS = { type: 'flags' } as const;
+/** Enough for one write to be worth it, little enough to be held. */
+const FLUSH_BYTES = 128 * 1024;
+
+const sizeOf = (lines: readonly Buffer[]): number => lines.reduce((sum, { length }) => sum + length, 0);
+
+const needsIndex = (items: readonly FetchItem[]): boolean =>
+  items.some(({ type }) => type !== 'flags' && type !== 'uid');
+
+/** Sets \Seen where it is not yet; the UIDs that are answered with their new flags. */
+async function markSeen(selected: Selected, positions: readonly number[]): Promise<Set<number>> {
+  const unseen = positions
+    .map((position) => selected.at(position))
+    .filter((message) => !message.flags.includes('\\Seen') && !selected.isGone(message));
+  if (unseen.length === 0) return new Set();
+  const changed = await selected.view.changeFlags(unseen, { mode: 'add', flags: ['\\Seen'] });
+  selected.know(changed);
+  return new Set(changed.map(({ uid }) => uid));
+}
+
+/** Nothing for a message that is gone: its number is still there, but there is nothing to say of it. */
+async function valuesOf(
+  selected: Selected,
+  message: ShownMessage,
+  items: readonly FetchItem[],
+  listed: ListedMessage | null,
+): Promise<FetchValue[]> {
+  if (needsIndex(items) && listed === null) return [];
+  let raw: Buffer | null | undefined;
+  const values: FetchValue[] = [];
+  for (const item of items) {
+    if (item.type !== 'section') values.push(listedValue(item, message, listed));
+    else {
+      const { index } = listed as ListedMessage;
+      if (!isHeaderSection(index, item.section)) raw ??= await selected.view.raw(message);
+      const data = sectionOf(index, item, raw ?? null);
+      if (data === undefined) return [];
+      values.push({ type: 'section', item, data });
+    }
+  }
+  return values;
+}
+
+/** Undefined when the message is gone; null when it has no such part. */
+function sectionOf(index: ListedMessage['index'], item: FetchSection, raw: Buffer | null): Buffer | null | undefined {
+  const fromIndex = extractFromIndex(index, item.section);
+  if (fromIndex === null && raw === null) return undefined;
+  const bytes = fromIndex ?? extractSection(raw as Buffer, index, item.section);
+  return bytes === null ? null : applyPartial(bytes, item.partial);
+}
+
+function listedValue(
+  { type }: Exclude<FetchItem, FetchSection>,
+  { uid, flags }: ShownMessage,
+  listed: ListedMessage | null,
+): FetchValue {
+  if (type === 'flags') return { type, flags };
+  if (type === 'uid') return { type, uid };
+  const { index, internalDate } = listed as ListedMessage;
+  switch (type) {
+    case 'internaldate':
+      return { type, date: internalDate };
+    case 'rfc822.size':
+      return { type, sizeBytes: index.sizeBytes };
+    case 'envelope':
+      return { type, envelope: index.envelope };
+    default:
+      return { type, structure: index.structure };
+  }
+}

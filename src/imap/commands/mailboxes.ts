@@ -1,0 +1,156 @@
+/** Commands about mailboxes (RFC 3501 §6.3; RFC 3348 CHILDREN, RFC 6154 SPECIAL-USE, RFC 5258 as far as that needs). */
+import type { Folder } from '../../mailbox/folder-tree.ts';
+import { type Done, done, type Handler, mailboxOf, type Session, targetFolder } from '../context.ts';
+import { LIST_BATCH } from '../limits.ts';
+import { listPattern } from '../list-pattern.ts';
+import { Refusal } from '../replies.ts';
+import { Selected } from '../selected.ts';
+import type { ListCommand, ListReturn, ListSelection, StatusItem } from '../wire/commands.ts';
+import { SYSTEM_FLAGS } from '../wire/flags.ts';
+import { countLine, flagsLine, type ListEntry, listLine, statusLine, untaggedLine } from '../wire/responses.ts';
+
+const DELIMITER = '/';
+
+export const select: Handler<'SELECT' | 'EXAMINE'> = async (session, { name, mailbox: path }) => {
+  const mailbox = mailboxOf(session);
+  session.selected = null;
+  const folder = await mailbox.folders.find(path);
+  const view = await mailbox.view(folder);
+  const selected = new Selected(view, name === 'EXAMINE');
+  const { messages } = selected;
+  const keywords = [...new Set(messages.flatMap(({ flags }) => flags))].filter((flag) => !flag.startsWith('\\'));
+  const flags = [...SYSTEM_FLAGS, ...keywords];
+  const firstUnseen = messages.findIndex((message) => !message.flags.includes('\\Seen'));
+  const permanent = selected.readOnly ? [] : [...flags, '\\*'];
+  const { uidValidity, uidNext } = view.folder;
+  await session.send(
+    flagsLine(flags),
+    countLine(messages.length, 'EXISTS'),
+    countLine(0, 'RECENT'),
+    ...(firstUnseen < 0 ? [] : [untaggedLine('OK', 'First unseen', { name: 'UNSEEN', value: firstUnseen + 1 })]),
+    untaggedLine('OK', 'Flags that are kept', { name: 'PERMANENTFLAGS', flags: permanent }),
+    untaggedLine('OK', 'UIDs are valid', { name: 'UIDVALIDITY', value: uidValidity }),
+    untaggedLine('OK', 'Next UID', { name: 'UIDNEXT', value: uidNext }),
+  );
+  session.selected = selected;
+  return done(`${name} completed`, selected.readOnly ? 'READ-ONLY' : 'READ-WRITE');
+};
+
+export const create: Handler<'CREATE'> = async (session, { mailbox: path, specialUse }) => {
+  if (specialUse.length > 1) throw new Refusal('NO', 'A mailbox has one use', 'USEATTR');
+  await mailboxOf(session).folders.create(path, specialUse[0] ?? null);
+  return done('CREATE completed');
+};
+
+export const remove: Handler<'DELETE'> = async (session, { mailbox: path }) => {
+  const { folders } = mailboxOf(session);
+  const folder = await folders.find(path);
+  await folders.remove(path);
+  if (session.selected?.view.folder.id === folder.id) session.selected = null;
+  return done('DELETE completed');
+};
+
+export const rename: Handler<'RENAME'> = async (session, { from, to }) => {
+  await mailboxOf(session).folders.rename(from, to);
+  return done('RENAME completed');
+};
+
+export const subscribe: Handler<'SUBSCRIBE' | 'UNSUBSCRIBE'> = async (session, { name, mailbox: path }) => {
+  await mailboxOf(session).folders.setSubscribed(path, name === 'SUBSCRIBE');
+  return done(`${name} completed`);
+};
+
+/** An empty pattern asks for the delimiter only (RFC 3501 §6.3.8). */
+export const list: Handler<'LIST'> = async (session, command) => {
+  const folders = await mailboxOf(session).folders.list();
+  if (command.patterns.length === 1 && command.patterns[0] === '') {
+    await session.send(listLine('LIST', { attributes: ['\\Noselect'], delimiter: DELIMITER, mailbox: '' }));
+    return done('LIST completed');
+  }
+  const matches = command.patterns.map((pattern) => listPattern(command.reference + pattern));
+  const entries = folders.filter(({ path }) => matches.some((match) => match(path))).flatMap(listEntry(command));
+  await session.send(...entries.map((entry) => listLine('LIST', entry)));
+  return done('LIST completed');
+};
+
+function listEntry({ selection, returns, extended }: ListCommand): (folder: Folder) => ListEntry[] {
+  const asks = (option: ListSelection & ListReturn): boolean => selection.includes(option) || returns.includes(option);
+  return (folder) => {
+    if (selection.includes('SUBSCRIBED') && !folder.subscribed) return [];
+    if (selection.includes('SPECIAL-USE') && folder.specialUse === null) return [];
+    const attributes = [
+      folder.hasChildren ? '\\HasChildren' : '\\HasNoChildren',
+      ...(folder.specialUse === null ? [] : [folder.specialUse]),
+      ...(extended && asks('SUBSCRIBED') && folder.subscribed ? ['\\Subscribed'] : []),
+    ];
+    return [{ attributes, delimiter: DELIMITER, mailbox: folder.path }];
+  };
+}
+
+/**
+ * With `%` a folder stands for subscribed ones below it that the pattern does not reach (RFC 3501 §6.3.9).
+ */
+export const lsub: Handler<'LSUB'> = async (session, { reference, pattern }) => {
+  const folders = (await mailboxOf(session).folders.list()).filter(({ subscribed }) => subscribed);
+  const match = listPattern(reference + pattern);
+  const entries = new Map<string, ListEntry>();
+  for (const { path } of folders) {
+    const levels = path.split(DELIMITER);
+    const prefixes = levels.map((_level, depth) => levels.slice(0, depth + 1).join(DELIMITER));
+    const shown = match(path) ? path : pattern.endsWith('%') ? prefixes.findLast((prefix) => match(prefix)) : undefined;
+    if (shown === undefined || (shown !== path && entries.has(shown))) continue;
+    const attributes = shown === path ? [] : ['\\Noselect'];
+    entries.set(shown, { attributes, delimiter: DELIMITER, mailbox: shown });
+  }
+  await session.send(...[...entries.values()].map((entry) => listLine('LSUB', entry)));
+  return done('LSUB completed');
+};
+
+export const status: Handler<'STATUS'> = async (session, { mailbox: path, items }) => {
+  const mailbox = mailboxOf(session);
+  const folder = await mailbox.folders.find(path);
+  const counts = await mailbox.counts(folder);
+  const values: Record<StatusItem, number> = {
+    MESSAGES: counts.messages,
+    RECENT: 0,
+    UIDNEXT: folder.uidNext,
+    UIDVALIDITY: folder.uidValidity,
+    UNSEEN: counts.unseen,
+  };
+  await session.send(
+    statusLine(
+      folder.path,
+      items.map((item) => [item, values[item]] as const),
+    ),
+  );
+  return done('STATUS completed');
+};
+
+export const append: Handler<'APPEND'> = async (session, command) => {
+  const folder = await targetFolder(session, command.mailbox);
+  const { flags, internalDate, message: raw } = command;
+  const { uidValidity, uid } = await mailboxOf(session).append({ folder, raw, flags, internalDate });
+  return done('APPEND completed', { name: 'APPENDUID', uidValidity, uid });
+};
+
+/** CLOSE removes what is marked \Deleted and says nothing of it; UNSELECT removes nothing (RFC 3501 §6.4.2, RFC 3691). */
+export const close: Handler<'CLOSE' | 'UNSELECT'> = async (session, { name }): Promise<Done> => {
+  const { selected } = session;
+  if (selected === null) throw new Refusal('BAD', 'Select a mailbox first');
+  if (name === 'CLOSE' && !selected.readOnly) await removeDeleted(selected);
+  session.selected = null;
+  return done(`${name} completed`);
+};
+
+/** Deletes for good what is marked \Deleted; of `positions` only, when given. */
+export async function removeDeleted(
+  selected: Session['selected'] & object,
+  positions?: readonly number[],
+): Promise<void> {
+  await selected.sync(false);
+  const among = positions?.map((position) => selected.at(position)) ?? selected.messages;
+  const marked = among.filter(({ flags }) => flags.includes('\\Deleted'));
+  for (let from = 0; from < marked.length; from += LIST_BATCH) {
+    await selected.view.remove(marked.slice(from, from + LIST_BATCH));
+  }
+}

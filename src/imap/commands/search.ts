@@ -1,0 +1,142 @@
+/**
+ * SEARCH (RFC 3501 §6.4.4). Flags, numbers and UIDs are known; dates, sizes and headers come from the index; only BODY
+ * and TEXT open messages, and only those that everything else left over.
+ */
+import type { ListedMessage, ShownMessage } from '../../mailbox/types.ts';
+import { compareDay, dayOfDateHeader, dayOfInstant } from '../../mime/structure/calendar-day.ts';
+import { bodyContains, headerContains, textContains } from '../../mime/text-search.ts';
+import { done, doneKeepingNumbers, type Handler, selectedOf } from '../context.ts';
+import { LIST_BATCH } from '../limits.ts';
+import type { Selected } from '../selected.ts';
+import type { SearchKey } from '../wire/commands.ts';
+import { RECENT } from '../wire/flags.ts';
+import { searchLine } from '../wire/responses.ts';
+import { setContains } from '../wire/sets.ts';
+
+export const search: Handler<'SEARCH'> = async (session, { uid, key }) => {
+  const selected = selectedOf(session);
+  const found: number[] = [];
+  const { messages } = selected;
+  const listing = needs(key, LISTED);
+  for (let from = 0; from < messages.length && !session.closed; from += LIST_BATCH) {
+    const batch = messages.slice(from, from + LIST_BATCH);
+    const listed = listing ? await selected.view.list(batch) : null;
+    for (const [n, message] of batch.entries()) {
+      const candidate: Candidate = {
+        selected,
+        message,
+        number: from + n + 1,
+        listed: listed?.[n] ?? null,
+        raw: undefined,
+      };
+      if (listing && candidate.listed === null) continue;
+      if (await holds(key, candidate)) found.push(uid ? message.uid : candidate.number);
+    }
+  }
+  await session.send(searchLine(found));
+  const text = `${uid ? 'UID ' : ''}SEARCH completed`;
+  return uid ? done(text) : doneKeepingNumbers(text);
+};
+
+interface Candidate {
+  selected: Selected;
+  message: ShownMessage;
+  /** From 1. */
+  number: number;
+  listed: ListedMessage | null;
+  /** Undefined until it was asked for. */
+  raw: Buffer | null | undefined;
+}
+
+const OPENED: ReadonlySet<SearchKey['type']> = new Set(['body', 'text']);
+const LISTED: ReadonlySet<SearchKey['type']> = new Set([
+  ...OPENED,
+  'header',
+  'internaldate',
+  'sentdate',
+  'larger',
+  'smaller',
+]);
+
+function needs(key: SearchKey, types: ReadonlySet<SearchKey['type']>): boolean {
+  switch (key.type) {
+    case 'not':
+      return needs(key.key, types);
+    case 'or':
+      return needs(key.left, types) || needs(key.right, types);
+    case 'and':
+      return key.keys.some((part) => needs(part, types));
+    default:
+      return types.has(key.type);
+  }
+}
+
+/** Cheap keys first: false without opening the message, where that is enough. */
+async function holds(key: SearchKey, candidate: Candidate): Promise<boolean> {
+  switch (key.type) {
+    case 'and': {
+      const cheapFirst = [...key.keys].sort((a, b) => Number(needs(a, OPENED)) - Number(needs(b, OPENED)));
+      for (const part of cheapFirst) if (!(await holds(part, candidate))) return false;
+      return true;
+    }
+    case 'or': {
+      const [first, second] = needs(key.left, OPENED) ? [key.right, key.left] : [key.left, key.right];
+      return (await holds(first, candidate)) || holds(second, candidate);
+    }
+    case 'not':
+      return !(await holds(key.key, candidate));
+    case 'body':
+    case 'text':
+      return contains(key, candidate);
+    default:
+      return isKnown(key, candidate);
+  }
+}
+
+async function contains(key: { type: 'body' | 'text'; value: string }, candidate: Candidate): Promise<boolean> {
+  const { listed, selected, message } = candidate;
+  if (candidate.raw === undefined) candidate.raw = await selected.view.raw(message);
+  if (candidate.raw === null || listed === null) return false;
+  return (key.type === 'body' ? bodyContains : textContains)(candidate.raw, listed.index, key.value);
+}
+
+type KnownKey = Exclude<SearchKey, { type: 'and' | 'or' | 'not' | 'body' | 'text' }>;
+
+function isKnown(key: KnownKey, { message, number, listed, selected }: Candidate): boolean {
+  switch (key.type) {
+    case 'all':
+      return true;
+    case 'flag':
+      return hasFlag(message, key.flag) === key.present;
+    case 'sequence':
+      return setContains(key.set, number, selected.messages.length);
+    case 'uid':
+      return setContains(key.set, message.uid, selected.messages.at(-1)?.uid ?? 0);
+    default:
+      return listed !== null && isListed(key, listed);
+  }
+}
+
+function hasFlag({ flags }: ShownMessage, flag: string): boolean {
+  const wanted = flag.toLowerCase();
+  return flag !== RECENT && flags.some((present) => present.toLowerCase() === wanted);
+}
+
+type ListedKey = Exclude<KnownKey, { type: 'all' | 'flag' | 'sequence' | 'uid' }>;
+
+function isListed(key: ListedKey, { index, internalDate }: ListedMessage): boolean {
+  switch (key.type) {
+    case 'header':
+      return headerContains(Buffer.from(index.header ?? '', 'latin1'), key.field, key.value);
+    case 'larger':
+      return index.sizeBytes > key.sizeBytes;
+    case 'smaller':
+      return index.sizeBytes < key.sizeBytes;
+    case 'internaldate':
+      return compareDay(key.comparison, dayOfInstant(internalDate.unixSeconds, internalDate.zoneMinutes), key.day);
+    default: {
+      const day = dayOfDateHeader(index.envelope.date ?? '');
+      return day !== null && compareDay(key.comparison, day, key.day);
+    }
+  }
+}

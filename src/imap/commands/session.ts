@@ -1,0 +1,124 @@
+/** Commands about the session itself (RFC 3501 §6.1, §6.2; RFC 2971, 5161, 2342). */
+import { setTimeout as pause } from 'node:timers/promises';
+import { type Address, fromMailbox, normalizeAddress } from '../../smimp/address.ts';
+import { ProfileError } from '../../smimp/errors.ts';
+import { type Done, done, type Handler, mailboxOf, type Session } from '../context.ts';
+import { MAX_LOGIN_FAILURES } from '../limits.ts';
+import { Refusal } from '../replies.ts';
+import {
+  capabilityLine,
+  continuationLine,
+  enabledLine,
+  idLine,
+  namespaceLine,
+  untaggedLine,
+} from '../wire/responses.ts';
+import { parseSaslLine } from '../wire/sasl-line.ts';
+
+const ALWAYS = ['IMAP4rev1', 'SASL-IR', 'ID', 'ENABLE', 'NAMESPACE'];
+const LOGGED_IN = ['LITERAL+', 'IDLE', 'UIDPLUS', 'MOVE', 'UNSELECT', 'CHILDREN', 'SPECIAL-USE', 'CREATE-SPECIAL-USE'];
+
+/** What this connection can do now. Non-synchronising literals of any size only from people who are known (RFC 7888). */
+export function capabilitiesOf(session: Pick<Session, 'secure' | 'login'>): string[] {
+  if (!session.secure) return [...ALWAYS, 'LITERAL-', 'STARTTLS', 'LOGINDISABLED'];
+  return session.login === null ? [...ALWAYS, 'LITERAL-', 'AUTH=PLAIN'] : [...ALWAYS, ...LOGGED_IN];
+}
+
+export const capability: Handler<'CAPABILITY'> = async (session) => {
+  await session.send(capabilityLine(capabilitiesOf(session)));
+  return done('CAPABILITY completed');
+};
+
+export const noop: Handler<'NOOP' | 'CHECK'> = async (session, { name }) => {
+  if (name === 'CHECK' && session.selected === null) throw new Refusal('BAD', 'Select a mailbox first');
+  return done(`${name} completed`);
+};
+
+export const logout: Handler<'LOGOUT'> = async (session) => {
+  await session.send(untaggedLine('BYE', 'Goodbye'));
+  return { ...done('LOGOUT completed'), bye: true };
+};
+
+export const id: Handler<'ID'> = async (session) => {
+  await session.send(idLine([['name', 'smimp-bridge']]));
+  return done('ID completed');
+};
+
+/** Nothing that is offered here has to be enabled (RFC 5161 §3.1: what is not known is ignored). */
+export const enable: Handler<'ENABLE'> = async (session) => {
+  mailboxOf(session);
+  await session.send(enabledLine([]));
+  return done('ENABLE completed');
+};
+
+export const namespace: Handler<'NAMESPACE'> = async (session) => {
+  mailboxOf(session);
+  await session.send(namespaceLine({ personal: [{ prefix: '', delimiter: '/' }], others: null, shared: null }));
+  return done('NAMESPACE completed');
+};
+
+export const login: Handler<'LOGIN'> = (session, { user, password }) => {
+  mayLogIn(session);
+  return logIn(session, user, password);
+};
+
+export const authenticate: Handler<'AUTHENTICATE'> = async (session, { mechanism, initialResponse }) => {
+  mayLogIn(session);
+  if (mechanism.toUpperCase() !== 'PLAIN') throw new Refusal('NO', 'This mechanism is not offered');
+  const response = initialResponse ?? (await askForResponse(session));
+  const [authorize = '', user = '', password = '', ...rest] = response.toString('utf8').split('\0');
+  if (rest.length > 0 || user === '') throw new Refusal('BAD', 'This is no PLAIN response');
+  if (authorize !== '' && authorize !== user)
+    throw new Refusal('NO', 'You can act for yourself only', 'AUTHORIZATIONFAILED');
+  return logIn(session, user, password);
+};
+
+async function askForResponse(session: Session): Promise<Buffer> {
+  await session.send(continuationLine());
+  const line = await session.readLine();
+  const response = line === null ? ({ type: 'cancel' } as const) : parseSaslLine(line);
+  if (response.type === 'cancel') throw new Refusal('BAD', 'AUTHENTICATE cancelled');
+  if (response.type === 'invalid') throw new Refusal('BAD', 'This is not base64');
+  return response.data;
+}
+
+function mayLogIn(session: Session): void {
+  if (!session.secure) throw new Refusal('NO', 'Passwords are taken over TLS only', 'PRIVACYREQUIRED');
+  if (session.login !== null) throw new Refusal('BAD', 'You are logged in already');
+}
+
+/** The same words and the same time for a wrong password and for a user that is not there. */
+async function logIn(session: Session, user: string, password: string): Promise<Done> {
+  const { keystore, mailbox, events, clock } = session.services;
+  const address = typedAddress(user) ?? user;
+  const result = await keystore.verifyPassword({ address, password, source: session.remoteAddress, now: clock() });
+  if (!result.ok) {
+    events.loginFailed({ protocol: 'imap', failures: result.failures });
+    session.loginFailures += 1;
+    await pause(result.delayMs, undefined, { ref: false });
+    if (session.loginFailures >= MAX_LOGIN_FAILURES)
+      await session.send(untaggedLine('BYE', 'Too many wrong passwords'));
+    throw new Refusal('NO', 'User name or password is wrong', 'AUTHENTICATIONFAILED');
+  }
+  const { accountId } = result;
+  const leave = session.enter(accountId);
+  if (leave === null) throw new Refusal('NO', 'This account has too many connections', 'LIMIT');
+  try {
+    session.login = { accountId, mailbox: await mailbox.open(accountId), leave };
+  } catch (error) {
+    leave();
+    throw error;
+  }
+  session.raiseLimits();
+  events.loginSucceeded({ protocol: 'imap', accountId });
+  return done('Logged in', { name: 'CAPABILITY', capabilities: capabilitiesOf(session) });
+}
+
+function typedAddress(user: string): Address | null {
+  try {
+    return user.includes('#') ? normalizeAddress(user) : fromMailbox(user);
+  } catch (error) {
+    if (!(error instanceof ProfileError)) throw error;
+    return null;
+  }
+}

@@ -1,0 +1,20 @@
+/** Which command is handled where. IDLE and STARTTLS change the connection itself and are handled there. */
+import type { Handler } from '../context.ts';
+import type { CommandName } from '../wire/commands.ts';
+import { fetch } from './fetch.ts';
+import { append, close, create, list, lsub, remove, rename, select, status, subscribe } from './mailboxes.ts';
+import { copy, expunge, store } from './messages.ts';
+import { search } from './search.ts';
+import { authenticate, capability, enable, id, login, logout, namespace, noop } from './session.ts';
+
+type Handled = Exclude<CommandName, 'IDLE' | 'STARTTLS'>;
+
+// biome-ignore format: a table
+export const HANDLERS: { readonly [Name in Handled]: Handler<Name> } = {
+  CAPABILITY: capability, NOOP: noop, LOGOUT: logout, ID: id, ENABLE: enable, NAMESPACE: namespace,
+  LOGIN: login, AUTHENTICATE: authenticate,
+  SELECT: select, EXAMINE: select, CREATE: create, DELETE: remove, RENAME: rename,
+  SUBSCRIBE: subscribe, UNSUBSCRIBE: subscribe, LIST: list, LSUB: lsub, STATUS: status, APPEND: append,
+  CHECK: noop, CLOSE: close, UNSELECT: close, EXPUNGE: expunge,
+  SEARCH: search, FETCH: fetch, STORE: store, COPY: copy, MOVE: copy,
+};

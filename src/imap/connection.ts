@@ -1,0 +1,251 @@
+/**
+ * One connection: commands one after another, answers in order, changes of the mailbox told in between (RFC 3501 §5.2,
+ * §7), IDLE (RFC 2177) and STARTTLS (RFC 3501 §6.2.1).
+ */
+import type { SecureContext } from 'node:tls';
+import { capabilitiesOf } from './commands/session.ts';
+import { HANDLERS } from './commands/table.ts';
+import { type Done, done, type ImapServices, type Login, mailboxOf, type Session } from './context.ts';
+import {
+  IDLE_TIMEOUT_MS,
+  MAX_BAD_COMMANDS,
+  MAX_BUFFERED_BYTES,
+  MAX_LOGIN_FAILURES,
+  UNAUTHENTICATED_LITERAL_BYTES,
+  UNAUTHENTICATED_TIMEOUT_MS,
+} from './limits.ts';
+import { Refusal, refusalOf } from './replies.ts';
+import type { Selected } from './selected.ts';
+import type { Transport } from './transport.ts';
+import type { Command } from './wire/commands.ts';
+import { CommandDecoder, type DecoderEvent } from './wire/decoder.ts';
+import { continuationLine, errorLine, taggedLine, untaggedLine } from './wire/responses.ts';
+
+/** RFC 7888 §5: what LITERAL- allows. */
+const NON_SYNC_LITERAL_BYTES = 4_096;
+
+export class Connection implements Session {
+  readonly services: ImapServices;
+  readonly enter: Session['enter'];
+  login: Login | null = null;
+  selected: Selected | null = null;
+  loginFailures = 0;
+  readonly #transport: Transport;
+  readonly #secureContext: () => SecureContext;
+  readonly #timeouts: { unauthenticatedMs: number; idleMs: number };
+  readonly #decoder = new CommandDecoder({
+    limits: {
+      literalBytes: UNAUTHENTICATED_LITERAL_BYTES,
+      nonSyncLiteralBytes: NON_SYNC_LITERAL_BYTES,
+      appendLiteralBytes: 0,
+      lineBytes: 8_192,
+    },
+  });
+  #wake: () => void = () => undefined;
+  #timer: NodeJS.Timeout | null = null;
+  #badCommands = 0;
+  #ending = false;
+
+  constructor(options: {
+    services: ImapServices;
+    transport: Transport;
+    enter: Session['enter'];
+    secureContext: () => SecureContext;
+    timeouts?: Partial<{ unauthenticatedMs: number; idleMs: number }>;
+  }) {
+    this.services = options.services;
+    this.enter = options.enter;
+    this.#transport = options.transport;
+    this.#secureContext = options.secureContext;
+    this.#timeouts = { unauthenticatedMs: UNAUTHENTICATED_TIMEOUT_MS, idleMs: IDLE_TIMEOUT_MS, ...options.timeouts };
+  }
+
+  get secure(): boolean {
+    return this.#transport.secure;
+  }
+
+  get remoteAddress(): string {
+    return this.#transport.remoteAddress;
+  }
+
+  get closed(): boolean {
+    return this.#transport.closed;
+  }
+
+  /** Serves until the connection ends. Never throws. */
+  async serve(): Promise<void> {
+    this.#transport.start({ onChunk: (chunk) => this.#receive(chunk), onClose: () => this.#wake() });
+    try {
+      const capabilities = capabilitiesOf(this);
+      await this.send(untaggedLine('OK', 'smimp-bridge ready', { name: 'CAPABILITY', capabilities }));
+      while (!this.closed && !this.#ending) await this.#step();
+    } catch (error) {
+      this.services.events.unexpected('imap connection', error);
+    } finally {
+      if (this.#timer !== null) clearTimeout(this.#timer);
+      this.login?.leave();
+      if (this.#ending) this.#transport.end();
+      else this.#transport.close();
+    }
+  }
+
+  /** Says goodbye and closes: the server is ending. */
+  async shutDown(): Promise<void> {
+    this.#ending = true;
+    await this.send(untaggedLine('BYE', 'The server is going down'));
+    this.#transport.end();
+    this.#wake();
+  }
+
+  send(...lines: Buffer[]): Promise<void> {
+    return lines.length === 0 ? Promise.resolve() : this.#transport.write(...lines);
+  }
+
+  raiseLimits(): void {
+    const literalBytes = 64 * 1024;
+    const { messageBytes } = this.services.limits;
+    this.#decoder.setLimits({
+      literalBytes,
+      lineBytes: 64 * 1024,
+      nonSyncLiteralBytes: Number.MAX_SAFE_INTEGER,
+      appendLiteralBytes: messageBytes,
+    });
+  }
+
+  async readLine(): Promise<Buffer | null> {
+    this.#decoder.expectLine();
+    for (;;) {
+      const event = await this.#nextEvent();
+      if (event === null) return null;
+      if (event.type === 'line') return event.line;
+      this.#decoder.expectCommand();
+      await this.#fail(event);
+      return null;
+    }
+  }
+
+  #receive(chunk: Buffer): void {
+    this.#decoder.push(chunk);
+    if (this.#decoder.bufferedBytes > MAX_BUFFERED_BYTES) this.#transport.pause();
+    this.#wake();
+  }
+
+  /** The next event; null when the connection ended or nothing came in time. */
+  async #nextEvent(): Promise<DecoderEvent | null> {
+    this.#startTimer();
+    for (;;) {
+      const event = this.#decoder.next();
+      if (event !== null || this.closed || this.#ending) return event;
+      await this.#moreInput();
+    }
+  }
+
+  #moreInput(): Promise<void> {
+    this.#transport.resume();
+    return new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  #startTimer(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    const afterMs = this.login === null ? this.#timeouts.unauthenticatedMs : this.#timeouts.idleMs;
+    this.#timer = setTimeout(() => {
+      this.#ending = true;
+      void this.send(untaggedLine('BYE', 'Nothing came for too long'));
+      this.#wake();
+    }, afterMs);
+  }
+
+  async #step(): Promise<void> {
+    const event = await this.#nextEvent();
+    if (event === null) return;
+    if (event.type === 'continue') await this.send(continuationLine('Ready'));
+    else if (event.type === 'error') await this.#fail(event);
+    else if (event.type === 'command') await this.#run(event.command);
+  }
+
+  async #fail(event: DecoderEvent): Promise<void> {
+    if (event.type !== 'error') return;
+    this.services.events.protocolError({ protocol: 'imap', code: event.code });
+    await this.send(errorLine(event));
+    this.#countMistake(event.fatal);
+  }
+
+  #countMistake(fatal: boolean): void {
+    this.#badCommands += 1;
+    if (fatal || this.#badCommands >= MAX_BAD_COMMANDS || this.loginFailures >= MAX_LOGIN_FAILURES) this.#ending = true;
+  }
+
+  async #run(command: Command): Promise<void> {
+    try {
+      const answer = await this.#handle(command);
+      if (this.selected !== null) await this.send(...(await this.selected.sync(answer.mayExpunge)));
+      if (answer.answered !== true) await this.send(taggedLine(command.tag, 'OK', answer.text, answer.code));
+      this.#badCommands = 0;
+      if (answer.bye === true) this.#ending = true;
+    } catch (error) {
+      await this.#refuse(command, error);
+    }
+  }
+
+  async #refuse({ tag, name }: Command, error: unknown): Promise<void> {
+    const refusal = refusalOf(error);
+    if (refusal === null) this.services.events.unexpected(`imap ${name}`, error);
+    const { status, message, responseCode } = refusal ?? new Refusal('NO', 'Something went wrong here', 'SERVERBUG');
+    await this.send(taggedLine(tag, status, message, responseCode));
+    if (status === 'BAD' || this.loginFailures >= MAX_LOGIN_FAILURES) this.#countMistake(false);
+  }
+
+  #handle(command: Command): Promise<Done> {
+    if (command.name === 'STARTTLS') return this.#startTls(command.tag);
+    if (command.name === 'IDLE') return this.#idle();
+    const handler = HANDLERS[command.name] as (session: Session, command: Command) => Promise<Done>;
+    return handler(this, command);
+  }
+
+  /** What was sent before TLS is forgotten, also what was smuggled in behind the command (CVE-2011-0411). */
+  async #startTls(tag: string): Promise<Done> {
+    if (this.secure) throw new Refusal('BAD', 'TLS is on already');
+    this.#transport.pause();
+    this.#decoder.discardInput();
+    await this.send(taggedLine(tag, 'OK', 'Begin TLS'));
+    this.#decoder.discardInput();
+    await this.#transport.startTls(this.#secureContext());
+    return { ...done('TLS is on'), answered: true };
+  }
+
+  /** Tells changes until the client says DONE. */
+  async #idle(): Promise<Done> {
+    const mailbox = mailboxOf(this);
+    const { selected } = this;
+    let changed = true;
+    const stop = mailbox.watch(() => {
+      changed = true;
+      this.#wake();
+    });
+    try {
+      await this.send(continuationLine('idling'));
+      this.#decoder.expectLine();
+      this.#startTimer();
+      for (;;) {
+        const event = this.#decoder.next();
+        if (event !== null) return this.#endIdle(event);
+        if (this.closed || this.#ending) return done('IDLE ended');
+        if (changed && selected !== null) {
+          changed = false;
+          await this.send(...(await selected.sync(true)));
+        } else await this.#moreInput();
+      }
+    } finally {
+      this.#decoder.expectCommand();
+      stop();
+    }
+  }
+
+  #endIdle(event: DecoderEvent): Done {
+    if (event.type === 'line' && event.line.toString('latin1').trim().toUpperCase() === 'DONE')
+      return done('IDLE ended');
+    throw new Refusal('BAD', 'IDLE ends with DONE');
+  }
+}

@@ -1,0 +1,92 @@
+/** What the handlers of commands work with: the session's state and the way to answer. */
+import type { Events } from '../events.ts';
+import type { Keystore } from '../keystore/keystore.ts';
+import type { Folder } from '../mailbox/folder-tree.ts';
+import type { AccountMailbox, OpenMailbox } from '../mailbox/types.ts';
+import type { ImapLimits } from './limits.ts';
+import { Refusal } from './replies.ts';
+import type { Selected } from './selected.ts';
+import type { Command } from './wire/commands.ts';
+import type { ResponseCode } from './wire/response-code.ts';
+
+export interface ImapServices {
+  keystore: Pick<Keystore, 'verifyPassword'>;
+  mailbox: OpenMailbox;
+  limits: ImapLimits;
+  events: Events;
+  clock: () => Date;
+}
+
+export interface Login {
+  readonly accountId: number;
+  readonly mailbox: AccountMailbox;
+  /** Gives the place among the account's connections back. */
+  readonly leave: () => void;
+}
+
+export interface Session {
+  readonly services: ImapServices;
+  readonly secure: boolean;
+  readonly remoteAddress: string;
+  login: Login | null;
+  selected: Selected | null;
+  loginFailures: number;
+  /** Sends lines before the tagged answer; resolves when the client can take more. */
+  send(...lines: Buffer[]): Promise<void>;
+  /** The next line that is not a command (AUTHENTICATE); null when the connection ended. */
+  readLine(): Promise<Buffer | null>;
+  /** Takes a place among the connections of the account; null when there is none left. */
+  enter(accountId: number): (() => void) | null;
+  /** After a login: what a stranger may not send. */
+  raiseLimits(): void;
+  /** True when the connection is gone. */
+  readonly closed: boolean;
+}
+
+/** The end of a tagged OK. */
+export interface Done {
+  text: string;
+  code?: ResponseCode;
+  /** Whether EXPUNGE may be sent before the tagged answer. */
+  mayExpunge: boolean;
+  /** Closes the connection after the answer. */
+  bye?: boolean;
+  /** The tagged answer was sent already (STARTTLS). */
+  answered?: boolean;
+}
+
+type Named<C, Name> = C extends { name: infer Own } ? ([Own & Name] extends [never] ? never : C) : never;
+
+/** A command of one of these names may be handled by it. */
+export type Handler<Name extends Command['name']> = (session: Session, command: Named<Command, Name>) => Promise<Done>;
+
+export const done = (text: string, code?: ResponseCode): Done => ({
+  text,
+  mayExpunge: true,
+  ...(code === undefined ? {} : { code }),
+});
+/** For commands that use message numbers (RFC 3501 §7.4.1). */
+export const doneKeepingNumbers = (text: string): Done => ({ text, mayExpunge: false });
+
+export function mailboxOf(session: Session): AccountMailbox {
+  if (session.login === null) throw new Refusal('BAD', 'Log in first');
+  return session.login.mailbox;
+}
+
+export function selectedOf(session: Session): Selected {
+  if (session.selected === null) throw new Refusal('BAD', 'Select a mailbox first');
+  return session.selected;
+}
+
+export function writableOf(session: Session): Selected {
+  const selected = selectedOf(session);
+  if (selected.readOnly) throw new Refusal('NO', 'The mailbox is open for reading only', 'NOPERM');
+  return selected;
+}
+
+/** The folder messages are put into; when it is not there the client may make it (RFC 3501 §6.3.11). */
+export async function targetFolder(session: Session, path: string): Promise<Folder> {
+  const found = (await mailboxOf(session).folders.list()).find((folder) => folder.path === path);
+  if (found === undefined) throw new Refusal('NO', 'There is no such mailbox', 'TRYCREATE');
+  return found;
+}

@@ -1,0 +1,23 @@
+/** What one connection may cost. Each is an option of the server. */
+export interface ImapLimits {
+  messageBytes: number;
+  connections: number;
+  connectionsPerAddress: number;
+  connectionsPerAccount: number;
+}
+
+/** Before a login: a client sends its next command at once, a person does not type here. */
+export const UNAUTHENTICATED_TIMEOUT_MS = 60_000;
+/** RFC 3501 §5.4: at least 30 minutes. */
+export const IDLE_TIMEOUT_MS = 31 * 60_000;
+/** Who makes more mistakes in a row is no mail program. */
+export const MAX_BAD_COMMANDS = 20;
+export const MAX_LOGIN_FAILURES = 5;
+/** Messages whose indexes are taken at once from the database. */
+export const LIST_BATCH = 200;
+/** Received bytes that wait while a command is being worked on; then the socket is no longer read. */
+export const MAX_BUFFERED_BYTES = 256 * 1024;
+/** Answers that the client does not take in this time end the connection. */
+export const WRITE_TIMEOUT_MS = 120_000;
+/** A literal of a stranger: user name or password. */
+export const UNAUTHENTICATED_LITERAL_BYTES = 1_024;

@@ -1,0 +1,99 @@
+/**
+ * The selected folder of one session: message numbers, and what the client must be told before it may count on them
+ * (RFC 3501 §7.4.1: no EXPUNGE while a command that uses numbers is answered).
+ */
+import type { FolderView, ShownMessage } from '../mailbox/types.ts';
+import { fetchLine } from './wire/fetch-response.ts';
+import { countLine } from './wire/responses.ts';
+import { type IndexRange, indexesOf, resolveSequence, resolveUids, type SequenceSet } from './wire/sets.ts';
+
+export class Selected {
+  readonly view: FolderView;
+  readonly readOnly: boolean;
+  #messages: ShownMessage[];
+  /** UIDs that are gone but still have a number. */
+  readonly #gone = new Set<number>();
+
+  constructor(view: FolderView, readOnly: boolean) {
+    this.view = view;
+    this.readOnly = readOnly;
+    this.#messages = [...view.opened];
+  }
+
+  get messages(): readonly ShownMessage[] {
+    return this.#messages;
+  }
+
+  isGone(message: ShownMessage): boolean {
+    return this.#gone.has(message.uid);
+  }
+
+  /** Positions of a set; UIDs that are not there are passed over, numbers that are not there are left out. */
+  positions(set: SequenceSet, byUid: boolean): number[] {
+    const ranges: IndexRange[] = byUid
+      ? resolveUids(set, this.uids())
+      : resolveSequence(set, this.#messages.length).ranges;
+    return [...indexesOf(ranges)];
+  }
+
+  /** True when a set of numbers names a message that is not there (RFC 3501 §9: an error of the client). */
+  isOutOfRange(set: SequenceSet): boolean {
+    return resolveSequence(set, this.#messages.length).outOfRange;
+  }
+
+  uids(): number[] {
+    return this.#messages.map(({ uid }) => uid);
+  }
+
+  at(position: number): ShownMessage {
+    const message = this.#messages[position];
+    if (message === undefined) throw new RangeError('no message at this position');
+    return message;
+  }
+
+  /** Takes over what this session itself changed, so that it is not told of it again. */
+  know(messages: readonly ShownMessage[]): void {
+    const byUid = new Map(messages.map((message) => [message.uid, message]));
+    this.#messages = this.#messages.map((message) => byUid.get(message.uid) ?? message);
+  }
+
+  /** Looks what changed and says it. `mayExpunge`: numbers may change now. */
+  async sync(mayExpunge: boolean): Promise<Buffer[]> {
+    const { removed, changed } = await this.view.refresh();
+    for (const uid of removed) this.#gone.add(uid);
+    const lines: Buffer[] = [];
+    const added: ShownMessage[] = [];
+    const positions = new Map(this.#messages.map(({ uid }, position) => [uid, position]));
+    for (const message of changed) {
+      const position = positions.get(message.uid);
+      if (position === undefined) added.push(message);
+      else lines.push(...this.#update(position, message));
+    }
+    if (mayExpunge) lines.unshift(...this.#expunge());
+    this.#messages.push(...added);
+    if (added.length > 0) lines.push(countLine(this.#messages.length, 'EXISTS'), countLine(0, 'RECENT'));
+    return lines;
+  }
+
+  #update(position: number, message: ShownMessage): Buffer[] {
+    const before = this.at(position);
+    this.#messages[position] = message;
+    const same =
+      before.flags.length === message.flags.length && message.flags.every((flag) => before.flags.includes(flag));
+    if (same) return [];
+    const flags = { type: 'flags' as const, flags: message.flags };
+    return fetchLine(position + 1, [{ type: 'uid', uid: message.uid }, flags]);
+  }
+
+  /** From the end, so that the numbers said are still true. */
+  #expunge(): Buffer[] {
+    if (this.#gone.size === 0) return [];
+    const lines: Buffer[] = [];
+    for (let position = this.#messages.length - 1; position >= 0; position -= 1) {
+      if (this.isGone(this.at(position))) lines.push(countLine(position + 1, 'EXPUNGE'));
+    }
+    this.#messages = this.#messages.filter((message) => !this.isGone(message));
+    this.#gone.clear();
+    return lines;
+  }
+}

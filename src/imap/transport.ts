@@ -1,0 +1,103 @@
+/** The socket of a connection: chunks in, buffers out with back-pressure, and the change to TLS. */
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { type SecureContext, TLSSocket } from 'node:tls';
+import { WRITE_TIMEOUT_MS } from './limits.ts';
+
+export class Transport {
+  #socket: Socket | TLSSocket;
+  #onChunk: (chunk: Buffer) => void = () => undefined;
+  #onClose: () => void = () => undefined;
+  #closed = false;
+
+  constructor(socket: Socket | TLSSocket) {
+    this.#socket = socket;
+    socket.setNoDelay(true);
+  }
+
+  get secure(): boolean {
+    return this.#socket instanceof TLSSocket;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  get remoteAddress(): string {
+    return this.#socket.remoteAddress ?? 'unknown';
+  }
+
+  start(handlers: { onChunk: (chunk: Buffer) => void; onClose: () => void }): void {
+    this.#onChunk = handlers.onChunk;
+    this.#onClose = handlers.onClose;
+    this.#attach();
+  }
+
+  #attach(): void {
+    const socket = this.#socket;
+    socket.on('data', (chunk: Buffer) => this.#onChunk(chunk));
+    socket.on('error', () => this.close());
+    socket.once('close', () => this.#ended());
+    socket.once('end', () => this.close());
+  }
+
+  #ended(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#onClose();
+  }
+
+  /** Resolves when the client can take more; at once when the connection is gone. */
+  async write(...buffers: Buffer[]): Promise<void> {
+    if (this.#closed || this.#socket.destroyed) return;
+    this.#socket.cork();
+    let ready = true;
+    for (const buffer of buffers) ready = this.#socket.write(buffer);
+    this.#socket.uncork();
+    if (!ready) await this.#drained();
+  }
+
+  async #drained(): Promise<void> {
+    const ending = new AbortController();
+    const timer = setTimeout(() => this.close(), WRITE_TIMEOUT_MS);
+    const signal = ending.signal;
+    try {
+      await Promise.race([once(this.#socket, 'drain', { signal }), once(this.#socket, 'close', { signal })]);
+    } catch (error) {
+      if (!this.#socket.destroyed) throw error;
+    } finally {
+      clearTimeout(timer);
+      ending.abort();
+    }
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  /** Everything received before is forgotten by the caller; what comes from here on is TLS. */
+  async startTls(secureContext: SecureContext): Promise<void> {
+    const plain = this.#socket;
+    plain.removeAllListeners('data');
+    plain.removeAllListeners('end');
+    const secured = new TLSSocket(plain, { isServer: true, secureContext });
+    this.#socket = secured;
+    this.#attach();
+    await Promise.race([once(secured, 'secure'), once(secured, 'close')]);
+  }
+
+  /** Sends what is written and closes. */
+  end(): void {
+    this.#socket.end();
+    setTimeout(() => this.close(), 2_000).unref();
+  }
+
+  close(): void {
+    this.#socket.destroy();
+    this.#ended();
+  }
+}
