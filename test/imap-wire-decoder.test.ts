@@ -190,6 +190,10 @@ describe('structure limits', () => {
     expect(codes(`a SEARCH ${'OR ALL '.repeat(10_000)}ALL ALL\r\n`, { lineBytes: 100_000 })).toEqual(['a TOO_DEEP']);
   });
 
+  test('what stands side by side is not nested', () => {
+    expect(codes(`a SEARCH ${'(ALL) NOT ALL '.repeat(100)}\r\n`, {})).toEqual(['a SEARCH']);
+  });
+
   test('tokens are bounded at the edge', () => {
     // The name of the command and one for each key.
     expect(codes(`a SEARCH ${'ALL '.repeat(9)}\r\n`, { tokens: 10 })).toEqual(['a SEARCH']);
@@ -222,6 +226,14 @@ describe('lines that are not commands', () => {
     expect(brief([decoder.next() as DecoderEvent])).toEqual(['line {5}']);
     decoder.expectLine();
     expect(brief([decoder.next() as DecoderEvent])).toEqual(['line ']);
+  });
+
+  test('a command that has begun is finished first', () => {
+    const decoder = new CommandDecoder();
+    decoder.push(Buffer.from('a LOGIN {1}\r\nu p\r\nanswer\r\n'));
+    expect(brief([decoder.next() as DecoderEvent])).toEqual(['continue']);
+    decoder.expectLine();
+    expect(brief([decoder.next(), decoder.next()] as DecoderEvent[])).toEqual(['a LOGIN', 'line answer']);
   });
 
   test('the wish for a line can be taken back', () => {

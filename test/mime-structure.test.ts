@@ -296,7 +296,7 @@ describe('fields of a part', () => {
 
   test('the others', () => {
     const part = fieldsOf(
-      'Content-Disposition: (c) inline (d); filename=x',
+      'Content-Disposition: (c \\) c) inline (d); filename=x',
       'Content-Language: de (German),, en',
       'Content-Transfer-Encoding: Quoted-Printable (x)',
       'content-id:   <a@b>  ',

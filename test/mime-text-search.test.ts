@@ -141,6 +141,13 @@ describe('bodies', () => {
     const described = indexMessage(text);
     expect(bodyContains(text, described, 'last')).toBe(true);
     expect(bodyContains(text, described, 'last+')).toBe(false);
+    const parts = Buffer.concat([
+      bytes('Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\n'),
+      filler,
+      bytes('\r\n--x\r\n\r\nLAST+more'),
+    ]);
+    expect(bodyContains(parts, indexMessage(parts), 'last')).toBe(true);
+    expect(bodyContains(parts, indexMessage(parts), 'last+')).toBe(false);
   });
 });
 
