@@ -1,0 +1,173 @@
+/**
+ * Contents of shown messages: what clients list (sealed at rest, indexed once when the message was opened) and the
+ * rendered bytes. Listing never touches ciphertext; a body is decrypted when it is asked for.
+ *
+ * Kept in memory up to a number of bytes. A message was verified before it was shown (SMIMP 0.1 §4.4); here it is only
+ * decrypted again, and nothing is fetched.
+ */
+import { RENDERER_VERSION } from '../mime/from-email.ts';
+import { indexMessage } from '../mime/structure/message-index.ts';
+import type { MessageIndex } from '../mime/structure/types.ts';
+import { openBoxes } from '../smimp/boxes.ts';
+import { parseBody } from '../smimp/email.ts';
+import { type Hex24, type Hex32, toHex } from '../smimp/encoding.ts';
+import { ProfileError } from '../smimp/errors.ts';
+import { parseHeader } from '../smimp/header.ts';
+import type { Caution } from '../smimp/open.ts';
+import { findContents, insertContents, replaceContent, type StoredContent } from '../store/contents.ts';
+import type { Db, Executor } from '../store/database.ts';
+import { findMessage, type StoredMessage } from '../store/messages.ts';
+import { ByteLru } from './byte-lru.ts';
+import { MailboxError } from './errors.ts';
+import type { MailAccount } from './mail-account.ts';
+import { type InternalDate, internalDateOf, type OpenedContent, renderOpened } from './rendering.ts';
+
+/** What is listed of a message. */
+export type Content = {
+  readonly index: MessageIndex;
+  readonly internalDate: InternalDate;
+  readonly cautions: readonly Caution[];
+};
+
+/** About 5,000 messages with ordinary headers. */
+export const INDEX_CACHE_BYTES = 48 * 1024 * 1024;
+/** Programs fetch a large message in pieces; this keeps it rendered meanwhile. */
+export const RENDERED_CACHE_BYTES = 48 * 1024 * 1024;
+/** An object in memory takes several times the bytes of its sealed form. */
+const INDEX_MEMORY_FACTOR = 3;
+const PURPOSE = 'content';
+
+export interface Contents {
+  /** What is listed of these messages, in their order; null for one that is gone. */
+  list(account: MailAccount, messageIds: readonly Buffer[]): Promise<(Content | null)[]>;
+  /** The rendered bytes; null when it is gone. Throws MailboxError `unreadable`. */
+  raw(account: MailAccount, messageId: Buffer): Promise<Buffer | null>;
+  /** Ciphertexts opened so far, for the metric and for tests. */
+  readonly opened: number;
+}
+
+/** What is kept of a rendered message. */
+export function contentOf(raw: Buffer, opened: { internalDate: InternalDate; cautions: readonly Caution[] }): Content {
+  return { index: indexMessage(raw), internalDate: opened.internalDate, cautions: opened.cautions };
+}
+
+/** The row of a content. */
+export function sealedContent(account: MailAccount, messageId: Buffer, content: Content) {
+  return {
+    message_id: messageId,
+    account_id: account.accountId,
+    renderer_version: RENDERER_VERSION,
+    sealed: account.keys.seal(PURPOSE, messageId, Buffer.from(JSON.stringify(content), 'utf8')),
+  };
+}
+
+/** Copies sealed contents to the copies of their messages. What is missing is made when it is asked for. */
+export async function copyContents(
+  db: Executor,
+  account: MailAccount,
+  copies: readonly { messageId: Buffer; copyId: Buffer }[],
+): Promise<void> {
+  const rows = await findContents(
+    db,
+    account.accountId,
+    copies.map(({ messageId }) => messageId),
+  );
+  const byId = new Map(rows.map((row) => [toHex(row.message_id), row]));
+  const copied = copies.flatMap(({ messageId, copyId }) => {
+    const row = byId.get(toHex(messageId));
+    if (row === undefined) return [];
+    const sealed = account.keys.seal(PURPOSE, copyId, account.keys.unseal(PURPOSE, messageId, row.sealed));
+    return [{ ...row, message_id: copyId, sealed }];
+  });
+  await insertContents(db, copied);
+}
+
+export function createContents(options: { db: Db }): Contents {
+  const { db } = options;
+  const indexes = new ByteLru<Content>(INDEX_CACHE_BYTES);
+  const rendered = new ByteLru<Buffer>(RENDERED_CACHE_BYTES);
+  let opened = 0;
+
+  const unseal = (account: MailAccount, row: StoredContent): Content => {
+    const json = account.keys.unseal(PURPOSE, row.message_id, row.sealed);
+    const content = JSON.parse(json.toString('utf8')) as Content;
+    indexes.set(toHex(row.message_id), content, json.length * INDEX_MEMORY_FACTOR);
+    return content;
+  };
+
+  const render = async (account: MailAccount, message: StoredMessage, cautions: readonly Caution[]) => {
+    opened += 1;
+    const content = await decrypt(account, message, cautions);
+    const raw = renderOpened(content, account.address);
+    rendered.set(toHex(message.message_id), raw, raw.length);
+    return { raw, header: content.header };
+  };
+
+  /** Of a message whose content is missing or of an older renderer. */
+  const rebuild = async (account: MailAccount, messageId: Buffer, stale: StoredContent | undefined) => {
+    const message = await findMessage(db, account.accountId, messageId);
+    if (message === undefined) return null;
+    const cautions = stale === undefined ? [] : unseal(account, stale).cautions;
+    const { raw, header } = await render(account, message, cautions);
+    const internalDate = internalDateOf(header, account.address, message.time_received);
+    const content = contentOf(raw, { internalDate, cautions });
+    await replaceContent(db, sealedContent(account, messageId, content));
+    return content;
+  };
+
+  const list: Contents['list'] = async (account, messageIds) => {
+    const missing = messageIds.filter((id) => indexes.get(toHex(id)) === undefined);
+    const found = new Map<string, Content>();
+    for (const id of messageIds) {
+      const known = indexes.get(toHex(id));
+      if (known !== undefined) found.set(toHex(id), known);
+    }
+    const rows = missing.length === 0 ? [] : await findContents(db, account.accountId, missing);
+    const byId = new Map(rows.map((row) => [toHex<Hex32>(row.message_id), row]));
+    for (const id of missing) {
+      const row = byId.get(toHex(id));
+      const fresh = row?.renderer_version === RENDERER_VERSION;
+      const content = fresh ? unseal(account, row) : await rebuild(account, id, row);
+      if (content !== null) found.set(toHex(id), content);
+    }
+    return messageIds.map((id) => found.get(toHex(id)) ?? null);
+  };
+
+  return {
+    list,
+    async raw(account, messageId) {
+      const known = rendered.get(toHex(messageId));
+      if (known !== undefined) return known;
+      const [content] = await list(account, [messageId]);
+      const message = await findMessage(db, account.accountId, messageId);
+      if (message === undefined || content == null) return null;
+      return (await render(account, message, content.cautions)).raw;
+    },
+    get opened() {
+      return opened;
+    },
+  };
+}
+
+async function decrypt(
+  account: MailAccount,
+  message: StoredMessage,
+  cautions: readonly Caution[],
+): Promise<OpenedContent> {
+  const senderPublicKey = toHex<Hex32>(message.sender_public_key);
+  try {
+    const messageSecret = await account.keys.messageSecret(message.message_public_key);
+    if (messageSecret === null) throw new ProfileError('unknown-message-key');
+    const { header, body } = openBoxes({
+      ciphertext: message.ciphertext,
+      nonce: toHex<Hex24>(message.nonce),
+      senderPublicKey,
+      senderMasterKeys: [senderPublicKey],
+      messageSecret,
+    });
+    return { header: parseHeader(header), content: parseBody(message.message_type, body), cautions };
+  } catch (cause) {
+    if (cause instanceof ProfileError) throw new MailboxError('unreadable', { cause });
+    throw cause;
+  }
+}

@@ -1,0 +1,29 @@
+/** Why the mailbox could not do what was asked. */
+export type MailboxErrorCode =
+  | 'no-folder'
+  | 'folder-exists'
+  /** Folders inside it must go first. */
+  | 'has-children'
+  /** The inbox cannot be made, removed or moved below another folder. */
+  | 'inbox'
+  | 'bad-folder-name'
+  | 'too-deep'
+  | 'too-many-folders'
+  /** Another folder has that special use, or there is no such use here. */
+  | 'special-use'
+  | 'too-many-keywords'
+  /** Messages left the folder meanwhile. */
+  | 'expunged'
+  /** Stored content does not open. */
+  | 'unreadable'
+  | 'too-large';
+
+export class MailboxError extends Error {
+  override readonly name = 'MailboxError';
+  readonly code: MailboxErrorCode;
+
+  constructor(code: MailboxErrorCode, options: { cause?: unknown } = {}) {
+    super(code, options);
+    this.code = code;
+  }
+}

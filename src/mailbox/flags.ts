@@ -1,0 +1,96 @@
+/**
+ * Flags of messages. \Seen is the message's `read`; all others, and keywords, stand in its `extensions_data`, a storage
+ * blob (SMIMP 0.1 §5) that holds `{"flags": […]}` beside whatever other clients of the user keep there.
+ */
+import type { Hex32 } from '../smimp/encoding.ts';
+import { parseBase64, toBase64, toHex } from '../smimp/encoding.ts';
+import { ProfileError } from '../smimp/errors.ts';
+import type { JsonValue } from '../smimp/json.ts';
+import { openStorage, type StorageObject, sealStorage } from '../smimp/storage.ts';
+import { MailboxError } from './errors.ts';
+import type { MailAccount } from './mail-account.ts';
+
+export const SEEN = '\\Seen';
+/** More keywords on one message are a mistake of some program; the blob has 64 KiB at most (SMIMP 0.1 §5). */
+export const MAX_KEYWORDS = 100;
+/** Longer names are refused; those of real programs have about twenty characters. */
+export const MAX_KEYWORD_CHARS = 200;
+
+/** What is stored of one message's flags. `digest`: the one in `message_hash`. */
+export type StoredFlags = { read: boolean; extensionsData: Buffer | null; digest: Buffer };
+
+type Extensions = { version: number; value: Record<string, JsonValue> };
+
+const NOTHING: Extensions = { version: 0, value: {} };
+
+function objectOf(account: MailAccount, digest: Buffer): StorageObject {
+  return { owner: account.address, purpose: 'extensions', objectId: toHex<Hex32>(digest) };
+}
+
+/** A blob that does not open holds no flags we know of: it was made under another storage key, or damaged. */
+function openExtensions(account: MailAccount, stored: StoredFlags): Extensions {
+  if (stored.extensionsData === null) return NOTHING;
+  const { storageKey: key } = account;
+  const object = objectOf(account, stored.digest);
+  try {
+    const opened = openStorage({ key, object, blob: toBase64(stored.extensionsData), leastVersion: 0 });
+    return isObject(opened.value)
+      ? { version: opened.version, value: opened.value }
+      : { ...NOTHING, version: opened.version };
+  } catch (error) {
+    if (error instanceof ProfileError) return NOTHING;
+    throw error;
+  }
+}
+
+function isObject(value: JsonValue): value is Record<string, JsonValue> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function flagsIn(value: Record<string, JsonValue>): string[] {
+  const { flags } = value;
+  return Array.isArray(flags) ? flags.filter((flag) => typeof flag === 'string') : [];
+}
+
+/** All flags of a message, \Seen included. */
+export function readFlags(account: MailAccount, stored: StoredFlags): string[] {
+  const others = flagsIn(openExtensions(account, stored).value);
+  return stored.read ? [SEEN, ...others] : others;
+}
+
+/** What to store so that the message has exactly `flags`; null when it has them already. Throws `too-many-keywords`. */
+export function withFlags(
+  account: MailAccount,
+  stored: StoredFlags,
+  flags: readonly string[],
+): { read: boolean; extensionsData: Buffer | null } | null {
+  const read = flags.includes(SEEN);
+  const others = flags.filter((flag) => flag !== SEEN);
+  const before = openExtensions(account, stored);
+  if (sameFlags(flagsIn(before.value), others)) {
+    return read === stored.read ? null : { read, extensionsData: stored.extensionsData };
+  }
+  if (others.length > MAX_KEYWORDS || others.some((flag) => flag.length > MAX_KEYWORD_CHARS)) {
+    throw new MailboxError('too-many-keywords');
+  }
+  const value = { ...before.value, flags: others };
+  const object = objectOf(account, stored.digest);
+  const blob = sealStorage({ key: account.storageKey, object, version: before.version + 1, value });
+  return { read, extensionsData: parseBase64(blob) };
+}
+
+function sameFlags(a: readonly string[], b: readonly string[]): boolean {
+  const known = new Set(a.map((flag) => flag.toLowerCase()));
+  return known.size === b.length && b.every((flag) => known.has(flag.toLowerCase()));
+}
+
+export type FlagChange = { mode: 'replace' | 'add' | 'remove'; flags: readonly string[] };
+
+/** The flags after a change. Keywords are the same in any case (RFC 3501 §2.3.2), in the spelling they came in first. */
+export function changeFlags(before: readonly string[], change: FlagChange): string[] {
+  if (change.mode === 'replace') return [...change.flags];
+  const named = new Set(change.flags.map((flag) => flag.toLowerCase()));
+  if (change.mode === 'remove') return before.filter((flag) => !named.has(flag.toLowerCase()));
+  const present = new Set(before.map((flag) => flag.toLowerCase()));
+  return [...before, ...change.flags.filter((flag) => !present.has(flag.toLowerCase()))];
+}

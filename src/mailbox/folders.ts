@@ -1,0 +1,179 @@
+/**
+ * Folders of one account: made, renamed, removed, subscribed. Each change is one transaction under the mailbox lock.
+ * UIDVALIDITY belongs to a folder's row, which a rename keeps; a name used again is a new folder with another one.
+ */
+import type { Db, Tx } from '../store/database.ts';
+import {
+  changeFolder,
+  folderMessageIds,
+  insertFolder,
+  listMailFolders,
+  lockMailbox,
+  removeFolder,
+  type StoredFolder,
+} from '../store/folders.ts';
+import { moveMessages, shownSince } from '../store/mailbox.ts';
+import { deleteMessages } from '../store/messages.ts';
+import { MailboxError } from './errors.ts';
+import {
+  type Folder,
+  folderSlug,
+  folderTree,
+  INBOX_PATH,
+  joinPath,
+  MAX_DEPTH,
+  MAX_FOLDERS,
+  parsePath,
+  SEPARATOR,
+  SPECIAL_FOLDERS,
+} from './folder-tree.ts';
+
+export interface Folders {
+  /** All folders; the special ones are made when there is none yet but the inbox. */
+  list(): Promise<Folder[]>;
+  /** Throws MailboxError `no-folder`. */
+  find(path: string): Promise<Folder>;
+  /** Makes a folder and those above it. Throws `folder-exists`, `inbox`, `special-use`, names and limits. */
+  create(path: string, specialUse: string | null): Promise<void>;
+  /** Removes a folder with its messages, for good. Throws `no-folder`, `inbox`, `has-children`. */
+  remove(path: string): Promise<void>;
+  /** Renames a folder with all below it; of the inbox, moves the messages only (RFC 3501 §6.3.5). */
+  rename(from: string, to: string): Promise<void>;
+  setSubscribed(path: string, subscribed: boolean): Promise<void>;
+}
+
+export function createFolders(options: { db: Db; accountId: number }): Folders {
+  const { db, accountId } = options;
+
+  const locked = <T>(work: (tx: Tx, rows: StoredFolder[]) => Promise<T>): Promise<T> =>
+    db.transaction().execute(async (tx) => {
+      await lockMailbox(tx, accountId);
+      return work(tx, await listMailFolders(tx, accountId));
+    });
+
+  return {
+    async list() {
+      const rows = await listMailFolders(db, accountId);
+      if (rows.length > 1) return folderTree(rows);
+      await locked((tx, present) => makeSpecialFolders(tx, accountId, present));
+      return folderTree(await listMailFolders(db, accountId));
+    },
+    async find(path) {
+      const folder = folderTree(await listMailFolders(db, accountId)).find(hasPath(parsePath(path)));
+      if (folder === undefined) throw new MailboxError('no-folder');
+      return folder;
+    },
+    create: (path, specialUse) =>
+      locked(async (tx, rows) => {
+        // RFC 3501 §6.3.3: a trailing separator only says that folders will be made inside.
+        const levels = parsePath(path.endsWith(SEPARATOR) ? path.slice(0, -1) : path);
+        if (levels.length === 1 && levels[0] === INBOX_PATH) throw new MailboxError('inbox');
+        if (folderTree(rows).some(hasPath(levels))) throw new MailboxError('folder-exists');
+        if (specialUse !== null && !mayHaveUse(rows, specialUse)) throw new MailboxError('special-use');
+        await makeLevels(tx, accountId, { rows, levels, specialUse });
+      }),
+    remove: (path) =>
+      locked(async (tx, rows) => {
+        const folder = required(rows, path);
+        if (folder.path === INBOX_PATH) throw new MailboxError('inbox');
+        if (folder.hasChildren) throw new MailboxError('has-children');
+        await deleteMessages(tx, accountId, await folderMessageIds(tx, folder.id));
+        await removeFolder(tx, folder.id);
+      }),
+    rename: (from, to) => locked((tx, rows) => rename(tx, accountId, { rows, from, to })),
+    setSubscribed: (path, subscribed) =>
+      locked((tx, rows) => changeFolder(tx, required(rows, path).id, { subscribed })),
+  };
+}
+
+function hasPath(levels: readonly string[]): (folder: Folder) => boolean {
+  const path = joinPath(levels);
+  return (folder) => folder.path === path;
+}
+
+function required(rows: readonly StoredFolder[], path: string): Folder {
+  const folder = folderTree(rows).find(hasPath(parsePath(path)));
+  if (folder === undefined) throw new MailboxError('no-folder');
+  return folder;
+}
+
+function mayHaveUse(rows: readonly StoredFolder[], use: string): boolean {
+  const known = SPECIAL_FOLDERS.some((special) => special.use === use);
+  return known && !rows.some((row) => row.special_use === use);
+}
+
+async function makeSpecialFolders(tx: Tx, accountId: number, present: StoredFolder[]): Promise<void> {
+  if (present.length > 1) return;
+  const rows = [...present];
+  for (const { use, name } of SPECIAL_FOLDERS) {
+    await makeLevels(tx, accountId, { rows, levels: [name], specialUse: use });
+  }
+}
+
+/** Makes what is missing of a path, adds it to `rows`, and gives the last one. */
+async function makeLevels(
+  tx: Tx,
+  accountId: number,
+  make: { rows: StoredFolder[]; levels: readonly string[]; specialUse: string | null },
+): Promise<StoredFolder | null> {
+  const { rows, levels } = make;
+  let parent = null as StoredFolder | null;
+  for (const [depth, level] of levels.entries()) {
+    const parentId: number | null = parent?.id ?? null;
+    const known: StoredFolder | undefined = rows.find(
+      (row) => row.parent_id === parentId && row.display_name === level,
+    );
+    if (known !== undefined) {
+      parent = known;
+      continue;
+    }
+    if (rows.length >= MAX_FOLDERS) throw new MailboxError('too-many-folders');
+    const taken = new Set(rows.map((row) => row.folder_name ?? ''));
+    const isLast = depth === levels.length - 1;
+    parent = await insertFolder(tx, {
+      account_id: accountId,
+      folder_name: folderSlug(levels.slice(0, depth + 1), taken),
+      display_name: level,
+      parent_id: parentId,
+      special_use: isLast ? make.specialUse : null,
+    });
+    rows.push(parent);
+  }
+  return parent;
+}
+
+async function rename(
+  tx: Tx,
+  accountId: number,
+  { rows, from, to }: { rows: StoredFolder[]; from: string; to: string },
+): Promise<void> {
+  const source = required(rows, from);
+  const levels = parsePath(to);
+  const tree = folderTree(rows);
+  if (tree.some(hasPath(levels))) throw new MailboxError('folder-exists');
+  if (source.path === INBOX_PATH) return moveInbox(tx, accountId, { rows, inboxId: source.id, levels });
+  if (joinPath(levels).startsWith(source.path + SEPARATOR)) throw new MailboxError('bad-folder-name');
+  checkDepth(tree, source, levels);
+  const parent = await makeLevels(tx, accountId, { rows, levels: levels.slice(0, -1), specialUse: null });
+  await changeFolder(tx, source.id, { display_name: levels.at(-1) ?? '', parent_id: parent?.id ?? null });
+}
+
+function checkDepth(tree: readonly Folder[], source: Folder, levels: readonly string[]): void {
+  const ownDepth = source.path.split(SEPARATOR).length;
+  const below = tree
+    .filter(({ path }) => path.startsWith(source.path + SEPARATOR))
+    .map(({ path }) => path.split(SEPARATOR).length - ownDepth);
+  if (levels.length + Math.max(0, ...below) > MAX_DEPTH) throw new MailboxError('too-deep');
+}
+
+/** Folders below the inbox stay where they are. */
+async function moveInbox(
+  tx: Tx,
+  accountId: number,
+  { rows, inboxId, levels }: { rows: StoredFolder[]; inboxId: number; levels: readonly string[] },
+): Promise<void> {
+  const target = await makeLevels(tx, accountId, { rows, levels, specialUse: null });
+  const messageIds = (await shownSince(tx, inboxId, -1)).map(({ message_id }) => message_id);
+  if (target === null || messageIds.length === 0) return;
+  await moveMessages(tx, accountId, { fromFolder: inboxId, toFolder: target.id, messageIds });
+}

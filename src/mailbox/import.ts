@@ -1,0 +1,102 @@
+/**
+ * Mail that the owner, or the bridge for her, puts into her own mailbox: sealed to her own non-ephemeral key and signed by
+ * her master key, as `import_message` would take it (SMIMP 0.1 §5), and shown at once.
+ */
+import { readOwnHistory } from '../identity/own-history.ts';
+import { sealMessage } from '../smimp/boxes.ts';
+import { hash, randomBytes, wipe } from '../smimp/crypto.ts';
+import type { EmailBody } from '../smimp/email.ts';
+import { parseBody, serializeBody } from '../smimp/email.ts';
+import { formatTimestamp, type Hex32, toHex } from '../smimp/encoding.ts';
+import { signSealed } from '../smimp/envelope.ts';
+import type { MessageHeader } from '../smimp/header.ts';
+import { digestOf, loginTokenDigest } from '../smimp/transcript.ts';
+import type { Tx } from '../store/database.ts';
+import { raiseUidNext } from '../store/folders.ts';
+import { insertMessage } from '../store/messages.ts';
+import { findNonEphemeralSecret } from '../store/secrets.ts';
+import { rememberSeen } from '../store/unopened.ts';
+import { keepContent, keepReference, renderContent } from './contents.ts';
+import { MailboxError } from './errors.ts';
+import { withFlags } from './flags.ts';
+import type { MailAccount } from './mail-account.ts';
+import type { InternalDate } from './types.ts';
+
+const ID_BYTES = 32;
+
+export interface OwnMail {
+  account: MailAccount;
+  folderId: number;
+  uid: Hex32;
+  body: EmailBody;
+  flags: readonly string[];
+  /** Null: now. */
+  internalDate: InternalDate | null;
+  now: Date;
+}
+
+/** Puts the message in; its UID in the folder. The caller's transaction decides whether it happened. */
+export async function importOwn(tx: Tx, mail: OwnMail): Promise<{ uid: number }> {
+  const { account, now } = mail;
+  const messageId = randomBytes(ID_BYTES);
+  const body = serializeBody('email', mail.body);
+  const header = await ownHeader(tx, mail);
+  const envelope = await sealToSelf(tx, account, header, body);
+  const digest = Buffer.from(digestOf(toHex(envelope.message_hash)), 'hex');
+  const flags = withFlags(account, { read: false, extensionsData: null, digest }, mail.flags);
+  const { seq } = await insertMessage(tx, {
+    ...envelope,
+    message_id: messageId,
+    account_id: account.accountId,
+    folder_id: mail.folderId,
+    message_type: 'email',
+    proof_of_work: null,
+    sender_address: account.address,
+    time_received: now,
+    pow_zero_bits: null,
+    pow_nonce: null,
+    received_via: 'imap_bridge',
+    read: flags?.read ?? false,
+    extensions_data: flags?.extensionsData ?? null,
+    state: 'shown',
+  });
+  const { index } = renderContent(account, header, parseBody('email', body));
+  const internalDate = mail.internalDate ?? { unixSeconds: Math.floor(now.getTime() / 1000), zoneMinutes: 0 };
+  await rememberSeen(tx, account.accountId, messageId, [{ kind: 'digest', value: digest }], now);
+  await keepReference(tx, account, index, header.uid);
+  await keepContent(tx, account, { messageId, index, internalDate });
+  await raiseUidNext(tx, mail.folderId, seq);
+  return { uid: seq };
+}
+
+async function ownHeader(tx: Tx, { account, uid, now }: OwnMail): Promise<MessageHeader> {
+  const { history } = await readOwnHistory(tx, account);
+  const head = { seq: history.seq, head: history.head };
+  const sent = formatTimestamp(Math.floor(now.getTime() / 1000));
+  const people = { from: account.address, to: account.address };
+  return { v: 1, ...people, uid, sent, sender_head: head, recipient_head: head, via: null, original: null };
+}
+
+/** The columns of an envelope from oneself to oneself. There is no session; a random token stands in its place. */
+async function sealToSelf(tx: Tx, account: MailAccount, header: MessageHeader, body: Uint8Array) {
+  const key = await findNonEphemeralSecret(tx, account.accountId);
+  if (key === undefined) throw new MailboxError('unreadable');
+  const senderKey = await account.keys.master();
+  try {
+    const messagePublicKey = toHex<Hex32>(key.public_key);
+    const sealed = sealMessage({ header, body, messageType: 'email', messagePublicKey, senderKey });
+    const loginTokenHash = toHex<Hex32>(loginTokenDigest(toHex(hash(randomBytes(ID_BYTES)))));
+    const people = { sender: account.address, recipient: account.address };
+    const signed = signSealed({ sealed, proofOfWork: null, loginTokenHash, ...people, senderKey });
+    return {
+      ciphertext: Buffer.from(sealed.ciphertext.buffer, sealed.ciphertext.byteOffset, sealed.ciphertext.byteLength),
+      message_public_key: key.public_key,
+      nonce: Buffer.from(sealed.nonce, 'hex'),
+      message_hash: Buffer.from(signed, 'hex'),
+      sender_public_key: Buffer.from(senderKey.publicKey),
+      login_token_hash: Buffer.from(loginTokenHash, 'hex'),
+    };
+  } finally {
+    wipe(senderKey.secretKey);
+  }
+}

@@ -1,0 +1,98 @@
+/** Mailboxes: opened for mail programs, filled by what arrives, written to by the bridge itself. */
+
+import { referenceOf } from '../keystore/references.ts';
+import { parseMail } from '../mime/parse.ts';
+import { uidOfMessageId } from '../mime/threads.ts';
+import { parentMessageId, toEmailBody } from '../mime/to-email.ts';
+import type { EmailBody } from '../smimp/email.ts';
+import { type Hex32, toHex } from '../smimp/encoding.ts';
+import { findReference } from '../store/contents.ts';
+import type { Listener, Tx } from '../store/database.ts';
+import { countShown, lockMailbox } from '../store/folders.ts';
+import { inboxId } from '../store/messages.ts';
+import { type Contents, createContents } from './contents.ts';
+import { createFolders } from './folders.ts';
+import { importOwn } from './import.ts';
+import { type MailAccount, openMailAccount } from './mail-account.ts';
+import { newUid } from './notices.ts';
+import type { OpenServices } from './open.ts';
+import { startOpener } from './opener.ts';
+import type { AccountMailbox, OpenMailbox } from './types.ts';
+import { openView } from './view.ts';
+
+export interface Mailbox extends OpenMailbox, AsyncDisposable {
+  readonly notices: {
+    /** Puts mail of the bridge itself in the inbox of an account, within `tx`. */
+    deliver(tx: Tx, notice: { accountId: number; body: EmailBody }): Promise<void>;
+  };
+  /** Opens what arrives, until disposed. */
+  startOpening(): Promise<AsyncDisposable>;
+}
+
+export interface MailboxOptions extends OpenServices {
+  listener: Listener;
+}
+
+export function createMailbox(options: MailboxOptions): Mailbox {
+  const { db, keystore, clock } = options;
+  const contents = createContents({ db });
+  return {
+    async open(accountId) {
+      return accountMailbox(options, await openMailAccount(keystore, accountId), contents);
+    },
+    notices: {
+      async deliver(tx, { accountId, body }) {
+        const account = await openMailAccount(keystore, accountId, tx);
+        const folderId = await inboxId(tx, accountId);
+        const now = clock();
+        await importOwn(tx, { account, folderId, uid: newUid(), body, flags: [], internalDate: null, now });
+      },
+    },
+    startOpening: () => startOpener(options),
+    [Symbol.asyncDispose]: async () => undefined,
+  };
+}
+
+function accountMailbox(options: MailboxOptions, account: MailAccount, contents: Contents): AccountMailbox {
+  const { db, listener, clock } = options;
+  const { accountId } = account;
+  return {
+    folders: createFolders({ db, accountId }),
+    counts: (folder) => countShown(db, folder.id),
+    view: (folder) => openView({ db, account, contents, folder }),
+    async append({ folder, raw, flags, internalDate }) {
+      const uid = newUid();
+      const body = await bodyOf(options, account, raw, uid);
+      const imported = await db.transaction().execute(async (tx) => {
+        await lockMailbox(tx, accountId);
+        return importOwn(tx, { account, folderId: folder.id, uid, body, flags, internalDate, now: clock() });
+      });
+      return { uidValidity: folder.uidValidity, uid: imported.uid };
+    },
+    watch(changed) {
+      const heard = (payload: string): void => {
+        if (payload === String(accountId)) changed();
+      };
+      listener.on('mailbox_changed', heard);
+      listener.on('reconnected', changed);
+      return () => {
+        listener.off('mailbox_changed', heard);
+        listener.off('reconnected', changed);
+      };
+    },
+  };
+}
+
+async function bodyOf(
+  { db, clock }: MailboxOptions,
+  account: MailAccount,
+  raw: Buffer,
+  uid: Hex32,
+): Promise<EmailBody> {
+  const mail = await parseMail(raw);
+  const parent = parentMessageId(mail);
+  const known = parent === null ? null : await findReference(db, account.accountId, referenceOf(account.keys, parent));
+  const parentUid = known !== null ? toHex<Hex32>(known) : parent === null ? null : uidOfMessageId(parent);
+  const now = Math.floor(clock().getTime() / 1000);
+  return toEmailBody({ mail, from: account.address, uid, parentUid, gatewayDomain: null, now });
+}

@@ -1,0 +1,231 @@
+/**
+ * Opening what arrived (SMIMP 0.1 §4.4): the sender's history is resolved first, for a batch, never when a message is
+ * read; then every check, in the written order; then, in one transaction under the mailbox lock, what was seen is
+ * remembered and the message shown, held, set apart or dropped. May be killed anywhere and run by several processes.
+ */
+import type { Events } from '../events.ts';
+import type { Contact } from '../identity/contact.ts';
+import { readOwnHistory } from '../identity/own-history.ts';
+import type { Identity } from '../identity/resolve.ts';
+import type { Keystore } from '../keystore/keystore.ts';
+import { isShown } from '../mime/from-email.ts';
+import type { Address } from '../smimp/address.ts';
+import type { VerifiedHistory } from '../smimp/chain.ts';
+import { type Hex32, toHex } from '../smimp/encoding.ts';
+import { ProfileError } from '../smimp/errors.ts';
+import { type OpenedMessage, openMessage } from '../smimp/open.ts';
+import { historyIdentity, type SenderIdentity } from '../smimp/pin.ts';
+import type { Db, Tx } from '../store/database.ts';
+import { deleteMessages, findMessage, inboxId, type StoredMessage } from '../store/messages.ts';
+import {
+  type DueMessage,
+  dueMessages,
+  isSeen,
+  lockUnopened,
+  postponeMessage,
+  rememberSeen,
+  type SeenValue,
+  setApart,
+  showMessage,
+} from '../store/unopened.ts';
+import { keepContent, keepReference, renderContent } from './contents.ts';
+import { importOwn } from './import.ts';
+import { type MailAccount, openMailAccount } from './mail-account.ts';
+import { invalidMessageNotice } from './notices.ts';
+import { storedEnvelope } from './stored-envelope.ts';
+
+/** Senders looked up and messages opened in one round. */
+const BATCH = 50;
+const FIRST_RETRY_MS = 30_000;
+const LONGEST_RETRY_MS = 3_600_000;
+
+export interface OpenServices {
+  db: Db;
+  keystore: Keystore;
+  identity: Identity;
+  events: Events;
+  clock: () => Date;
+}
+
+interface Opening {
+  services: OpenServices;
+  account: MailAccount;
+  own: { history: VerifiedHistory; identity: SenderIdentity };
+}
+
+/** Opens all that is due in an account; how many messages it looked at. */
+export async function openPending(services: OpenServices, accountId: number): Promise<number> {
+  const account = await openMailAccount(services.keystore, accountId);
+  const { history, addedAt } = await readOwnHistory(services.db, account);
+  const opening = { services, account, own: { history, identity: historyIdentity(history, addedAt) } };
+  let count = 0;
+  for (;;) {
+    const due = await dueMessages(services.db, accountId, services.clock(), BATCH);
+    if (due.length === 0) return count;
+    const contacts = await resolveSenders(opening, due);
+    for (const message of due) await openOne(opening, message, contacts.get(message.sender_address) ?? null);
+    count += due.length;
+  }
+}
+
+/** Everybody once, at the same time. Oneself is not a contact. */
+async function resolveSenders(
+  { services, account }: Opening,
+  due: readonly DueMessage[],
+): Promise<Map<string, Contact>> {
+  const senders = [...new Set(due.map(({ sender_address }) => sender_address))].filter(
+    (name) => name !== account.address,
+  );
+  const resolved = await Promise.all(
+    senders.map((sender) => services.identity.resolve({ accountId: account.accountId, contact: sender as Address })),
+  );
+  return new Map(resolved.map((contact) => [contact.address, contact]));
+}
+
+async function openOne(opening: Opening, due: DueMessage, contact: Contact | null): Promise<void> {
+  const { services, account } = opening;
+  const row = await findMessage(services.db, account.accountId, due.message_id);
+  if (row === undefined) return;
+  const isOwn = row.sender_address === account.address;
+  if (!isOwn && contact?.sending === 'blocked') {
+    await hold(opening, row, `pin-${contact.state.toLowerCase()}`);
+    return;
+  }
+  const sender = isOwn ? opening.own.identity : (contact?.history ?? null);
+  try {
+    await show(opening, row, await openVerified(opening, row, sender));
+  } catch (error) {
+    if (!(error instanceof ProfileError)) throw error;
+    await refuse(opening, row, error);
+  }
+}
+
+/** A head that the sender knows and we do not: asked for once more; when it stays hidden, the server forks (§4.4). */
+async function openVerified(
+  opening: Opening,
+  row: StoredMessage,
+  sender: SenderIdentity | null,
+): Promise<OpenedMessage> {
+  const { services, account } = opening;
+  const { accountId } = account;
+  const contact = row.sender_address as Address;
+  try {
+    return await openWith(opening, row, sender);
+  } catch (error) {
+    if (!(error instanceof ProfileError) || error.code !== 'sender-head' || contact === account.address) throw error;
+  }
+  const { history } = await services.identity.resolve({ accountId, contact, fresh: true });
+  try {
+    return await openWith(opening, row, history);
+  } catch (error) {
+    if (error instanceof ProfileError && error.code === 'sender-head') {
+      await services.identity.reportFork({ accountId, contact, evidence: { message_id: toHex(row.message_id) } });
+    }
+    throw error;
+  }
+}
+
+function openWith(
+  { services, account, own }: Opening,
+  row: StoredMessage,
+  sender: SenderIdentity | null,
+): Promise<OpenedMessage> {
+  const { accountId, keys } = account;
+  const seen = (value: SeenValue): Promise<boolean> => isSeen(services.db, accountId, value, row.message_id);
+  return openMessage({
+    me: account.address,
+    envelope: storedEnvelope(row, account.address),
+    messageSecret: (publicKey) => keys.messageSecret(Buffer.from(publicKey, 'hex')),
+    sender,
+    myHistory: own.history,
+    firstSeen: Math.floor(row.time_received.getTime() / 1000),
+    seen: {
+      digest: (digest) => seen({ kind: 'digest', value: Buffer.from(digest, 'hex') }),
+      uid: (from, uid) => seen({ kind: 'uid', value: seenUid(account, from, uid) }),
+    },
+  });
+}
+
+function seenUid({ keys }: MailAccount, from: Address, uid: Hex32): Buffer {
+  return keys.blind('seen-uid', `${from} ${uid}`);
+}
+
+async function show({ services, account }: Opening, row: StoredMessage, opened: OpenedMessage): Promise<void> {
+  const { accountId } = account;
+  const { message_id: messageId } = row;
+  const now = services.clock();
+  const values: SeenValue[] = [
+    { kind: 'digest', value: Buffer.from(opened.digest, 'hex') },
+    { kind: 'uid', value: seenUid(account, opened.header.from, opened.header.uid) },
+  ];
+  const shown = isShown(opened.content) ? renderContent(account, opened.header, opened.content) : null;
+  const seq = await services.db.transaction().execute(async (tx) => {
+    const unopened = await lockUnopened(tx, accountId, messageId);
+    if (unopened === undefined) return null;
+    if (!(await rememberSeen(tx, accountId, messageId, values, now))) {
+      await deleteMessages(tx, accountId, [messageId]);
+      return null;
+    }
+    if (shown === null) {
+      await setApart(tx, messageId, { state: 'hidden', reason: null });
+      return null;
+    }
+    const internalDate = { unixSeconds: Math.floor(row.time_received.getTime() / 1000), zoneMinutes: 0 };
+    await keepReference(tx, account, shown.index, opened.header.uid);
+    await keepContent(tx, account, { messageId, index: shown.index, internalDate });
+    return (await showMessage(tx, accountId, { messageId, seq: unopened.seq, folderId: unopened.folder_id })).seq;
+  });
+  if (seq !== null) services.events.messageOpened({ accountId, seq, cautions: opened.cautions.length });
+}
+
+/** Held: it may still be good. Dropped: it came before. Everything else is set apart, and the owner is told once. */
+async function refuse(opening: Opening, row: StoredMessage, error: ProfileError): Promise<void> {
+  const { services, account } = opening;
+  if (error.code === 'unavailable') return hold(opening, row, 'unavailable');
+  if (error.code === 'sender-head') return hold(opening, row, 'pin-forked');
+  const { accountId } = account;
+  await services.db.transaction().execute(async (tx) => {
+    if ((await lockUnopened(tx, accountId, row.message_id)) === undefined) return;
+    if (error.code === 'replayed') await deleteMessages(tx, accountId, [row.message_id]);
+    else await quarantine(tx, opening, row, error);
+  });
+}
+
+async function quarantine(
+  tx: Tx,
+  { services, account }: Opening,
+  row: StoredMessage,
+  { code }: ProfileError,
+): Promise<void> {
+  const { accountId } = account;
+  const now = services.clock();
+  await setApart(tx, row.message_id, { state: 'quarantined', reason: code });
+  const notice = invalidMessageNotice({ owner: account.address, claimed: row.sender_address as Address, now });
+  await importOwn(tx, {
+    account,
+    folderId: await inboxId(tx, accountId),
+    ...notice,
+    flags: [],
+    internalDate: null,
+    now,
+  });
+  services.events.messageQuarantined({ accountId, seq: row.seq, reason: code });
+}
+
+async function hold({ services, account }: Opening, row: StoredMessage, reason: string): Promise<void> {
+  const { accountId } = account;
+  const now = services.clock();
+  await services.db.transaction().execute(async (tx) => {
+    const unopened = await lockUnopened(tx, accountId, row.message_id);
+    if (unopened === undefined) return;
+    const delayMs = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(unopened.attempts, 20));
+    const nextAttemptAt = new Date(now.getTime() + delayMs);
+    await postponeMessage(tx, row.message_id, {
+      state: 'held',
+      reason,
+      attempts: unopened.attempts + 1,
+      nextAttemptAt,
+    });
+  });
+  services.events.messageHeld({ accountId, seq: row.seq, reason });
+}

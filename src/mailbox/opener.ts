@@ -1,0 +1,50 @@
+/** Opens mail as it arrives: told by other processes at once, and by a sweep of what nobody told of. */
+import type { Listener } from '../store/database.ts';
+import { accountsWithDueMessages } from '../store/unopened.ts';
+import { type OpenServices, openPending } from './open.ts';
+
+/** What is held becomes due by the clock, and a notification may be lost. */
+const SWEEP_MS = 5_000;
+
+export async function startOpener(options: OpenServices & { listener: Listener }): Promise<AsyncDisposable> {
+  const { db, listener, events, clock } = options;
+  const running = new Map<number, Promise<void>>();
+  const again = new Set<number>();
+  let ended = false;
+
+  const open = async (accountId: number): Promise<void> => {
+    do {
+      again.delete(accountId);
+      await openPending(options, accountId);
+    } while (again.has(accountId) && !ended);
+  };
+  /** One round at a time for an account; what arrives meanwhile makes another. */
+  const wake = (accountId: number): void => {
+    if (ended) return;
+    again.add(accountId);
+    if (running.has(accountId)) return;
+    const round = open(accountId)
+      .catch((error: unknown) => events.unexpected('opening mail', error))
+      .finally(() => running.delete(accountId));
+    running.set(accountId, round);
+  };
+  const sweep = async (): Promise<void> => {
+    for (const accountId of await accountsWithDueMessages(db, clock())) wake(accountId);
+  };
+  const heard = (payload: string): void => wake(Number(payload));
+  const sweepNow = (): void => void sweep().catch((error: unknown) => events.unexpected('sweep of mail', error));
+
+  listener.on('mail_received', heard);
+  listener.on('reconnected', sweepNow);
+  const timer = setInterval(sweepNow, SWEEP_MS);
+  await sweep();
+  return {
+    async [Symbol.asyncDispose]() {
+      ended = true;
+      clearInterval(timer);
+      listener.off('mail_received', heard);
+      listener.off('reconnected', sweepNow);
+      await Promise.all(running.values());
+    },
+  };
+}

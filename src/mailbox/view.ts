@@ -1,0 +1,116 @@
+/** One folder as a session looks at it: what is in it, and what changed since it looked last. */
+import { randomBytes } from '../smimp/crypto.ts';
+import { advanceMailbox } from '../store/accounts.ts';
+import type { Db } from '../store/database.ts';
+import { lockMailbox } from '../store/folders.ts';
+import {
+  copyMessages,
+  expungedSince,
+  type FlagWrite,
+  mailboxRevision,
+  moveMessages,
+  type ShownRow,
+  shownAmong,
+  shownSince,
+  type Transfer,
+  writeFlags,
+} from '../store/mailbox.ts';
+import { deleteMessages } from '../store/messages.ts';
+import { type Contents, copyContents } from './contents.ts';
+import { changeFlags, type FlagChange, readFlags, withFlags } from './flags.ts';
+import type { Folder } from './folder-tree.ts';
+import type { MailAccount } from './mail-account.ts';
+import type { FolderView, ShownMessage, Transferred } from './types.ts';
+
+const ID_BYTES = 32;
+
+export async function openView(options: {
+  db: Db;
+  account: MailAccount;
+  contents: Contents;
+  folder: Folder;
+}): Promise<FolderView> {
+  const { db, account, contents } = options;
+  const { accountId } = account;
+  let revision = await mailboxRevision(db, accountId);
+  const opened = (await shownSince(db, options.folder.id, -1)).map((row) => shownMessage(account, row));
+  const uidNext = Math.max(options.folder.uidNext, (opened.at(-1)?.uid ?? 0) + 1);
+  const folder = { ...options.folder, uidNext };
+  const idsOf = (messages: readonly ShownMessage[]): Buffer[] => messages.map(({ messageId }) => messageId);
+
+  return {
+    folder,
+    opened,
+    async refresh() {
+      const now = await mailboxRevision(db, accountId);
+      if (now === revision) return { removed: [], changed: [] };
+      const changed = (await shownSince(db, folder.id, revision)).map((row) => shownMessage(account, row));
+      const removed = await expungedSince(db, folder.id, revision);
+      revision = now;
+      return { removed, changed };
+    },
+    list: (messages) => contents.list(account, idsOf(messages)),
+    raw: ({ messageId }) => contents.raw(account, messageId),
+    changeFlags: (messages, change) => store(db, account, folder, idsOf(messages), change),
+    copy: (messages, to) => copy(db, account, folder, idsOf(messages), to),
+    async move(messages, to) {
+      const move = { fromFolder: folder.id, toFolder: to.id, messageIds: idsOf(messages) };
+      return transferred(to, await db.transaction().execute((tx) => moveMessages(tx, accountId, move)));
+    },
+    async remove(messages) {
+      await db.transaction().execute((tx) => deleteMessages(tx, accountId, idsOf(messages)));
+    },
+  };
+}
+
+function shownMessage(account: MailAccount, row: ShownRow): ShownMessage {
+  const { message_id: messageId, seq: uid, read, extensions_data: extensionsData, digest } = row;
+  return { uid, messageId, flags: readFlags(account, { read, extensionsData, digest }) };
+}
+
+function transferred(to: Folder, moved: readonly Transfer[]): Transferred {
+  return {
+    uidValidity: to.uidValidity,
+    source: moved.map(({ fromSeq }) => fromSeq),
+    target: moved.map(({ toSeq }) => toSeq),
+  };
+}
+
+/** One change for all messages, under the mailbox lock, so that changes of two sessions add up. */
+function store(
+  db: Db,
+  account: MailAccount,
+  folder: Folder,
+  messageIds: Buffer[],
+  change: FlagChange,
+): Promise<ShownMessage[]> {
+  const { accountId } = account;
+  return db.transaction().execute(async (tx) => {
+    await lockMailbox(tx, accountId);
+    const rows = await shownAmong(tx, folder.id, messageIds);
+    const writes: FlagWrite[] = [];
+    const after = rows.map((row) => {
+      const before = shownMessage(account, row);
+      const flags = changeFlags(before.flags, change);
+      const stored = { read: row.read, extensionsData: row.extensions_data, digest: row.digest };
+      const write = withFlags(account, stored, flags);
+      if (write !== null) writes.push({ messageId: row.message_id, ...write });
+      return write === null ? before : { ...before, flags };
+    });
+    if (writes.length > 0) {
+      const { revision } = await advanceMailbox(tx, accountId, { seqs: 0 });
+      await writeFlags(tx, accountId, revision, writes);
+    }
+    return after;
+  });
+}
+
+function copy(db: Db, account: MailAccount, folder: Folder, messageIds: Buffer[], to: Folder): Promise<Transferred> {
+  return db.transaction().execute(async (tx) => {
+    const copyIds = messageIds.map(() => randomBytes(ID_BYTES));
+    const request = { fromFolder: folder.id, toFolder: to.id, messageIds, copyIds };
+    const copies = await copyMessages(tx, account.accountId, request);
+    await copyContents(tx, account, copies);
+    return transferred(to, copies);
+  });
+}
