@@ -1,5 +1,4 @@
 /** `changes` (SMIMP 0.1 §5): what happened in a mailbox since a cursor, waiting for it when asked to. */
-import { once } from 'node:events';
 import { toHex } from '../smimp/encoding.ts';
 import { type Change, changesAfter } from '../store/envelopes.ts';
 import { type ApiServices, type Call, type Handlers, ownerOf } from './call.ts';
@@ -21,14 +20,15 @@ export function changesHandlers(services: ApiServices): Handlers {
     get_changes: async (call) => {
       const { accountId } = ownerOf(call);
       const since = parseCursor(call.query.cursor);
-      const waiting = AbortSignal.any([call.signal, AbortSignal.timeout((call.query.wait ?? 0) * 1000)]);
-      const changed = somethingChanged(services, accountId, waiting);
+      const waitMs = (call.query.wait ?? 0) * 1000;
+      // Listening begins before the first look: a change between the two must not be missed.
+      using waiter = waitMs > 0 ? waitForChange(services, accountId) : null;
       let found = await look(accountId, since);
       // A cursor from a future that a restored backup does not know: begin again.
       const reset = found.last < since;
       if (reset) found = await look(accountId, 0);
-      if (found.changes.length === 0 && !reset && (call.query.wait ?? 0) > 0) {
-        await changed;
+      if (waiter !== null && found.changes.length === 0 && !reset) {
+        await waiter.changed(AbortSignal.any([call.signal, AbortSignal.timeout(waitMs)]));
         found = await look(accountId, since);
       }
       return { body: { cursor: `r${found.last}`, reset, changes: found.changes } };
@@ -43,19 +43,29 @@ function parseCursor(cursor: Call<'get_changes'>['query']['cursor']): number {
   return Number(revision);
 }
 
-/** Resolves at the next change of that mailbox, or when the waiting ends. */
-async function somethingChanged({ listener }: ApiServices, accountId: number, waiting: AbortSignal): Promise<void> {
-  try {
-    for (;;) {
-      const [payload] = await Promise.race([
-        once(listener, 'mailbox_changed', { signal: waiting }),
-        once(listener, 'mail_received', { signal: waiting }),
-      ]);
-      if (payload === String(accountId)) return;
-    }
-  } catch (error) {
-    if (!waiting.aborted) throw error;
-  }
+interface Waiter extends Disposable {
+  /** Resolves when that mailbox changed since the waiter was made, or may have; or when `until` is aborted. */
+  changed(until: AbortSignal): Promise<void>;
+}
+
+/** Hears of every change from now on, however many come at once, until it is disposed. */
+function waitForChange({ listener }: ApiServices, accountId: number): Waiter {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const wake = (): void => resolve();
+  const heard = (payload: string): void => {
+    if (payload === String(accountId)) resolve();
+  };
+  listener.on('mailbox_changed', heard).on('mail_received', heard).on('reconnected', wake);
+  return {
+    changed(until) {
+      if (until.aborted) resolve();
+      until.addEventListener('abort', wake, { once: true });
+      return promise;
+    },
+    [Symbol.dispose]() {
+      listener.off('mailbox_changed', heard).off('mail_received', heard).off('reconnected', wake);
+    },
+  };
 }
 
 function changeAnswer(change: Change) {

@@ -134,6 +134,8 @@ async function importMessage({ db }: ApiServices, call: Call<'import_message'>) 
   const session = sessionOf(call);
   const { folder_name: name, read } = call.request;
   const envelope = parseSentEnvelope(call.request.envelope);
+  // It is signed; stored without it the envelope would not verify, and none was asked for.
+  if (envelope.proof_of_work !== null) throw new ApiError('bad_request');
   const login_token_hash = session.login_token_hash;
   return db.transaction().execute(async (tx) => {
     await lockMailbox(tx, accountId);
