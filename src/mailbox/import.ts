@@ -11,16 +11,18 @@ import { formatTimestamp, type Hex32, toHex } from '../smimp/encoding.ts';
 import { signSealed } from '../smimp/envelope.ts';
 import type { MessageHeader } from '../smimp/header.ts';
 import { digestOf, loginTokenDigest } from '../smimp/transcript.ts';
+import { insertContents } from '../store/contents.ts';
 import type { Tx } from '../store/database.ts';
 import { raiseUidNext } from '../store/folders.ts';
 import { insertMessage } from '../store/messages.ts';
 import { findNonEphemeralSecret } from '../store/secrets.ts';
 import { rememberSeen } from '../store/unopened.ts';
-import { keepContent, keepReference, renderContent } from './contents.ts';
+import { contentOf, sealedContent } from './contents.ts';
 import { MailboxError } from './errors.ts';
 import { withFlags } from './flags.ts';
 import type { MailAccount } from './mail-account.ts';
-import type { InternalDate } from './types.ts';
+import { keepReference } from './references.ts';
+import { type InternalDate, internalDateOf, originalOf, renderOpened } from './rendering.ts';
 
 const ID_BYTES = 32;
 
@@ -30,8 +32,8 @@ export interface OwnMail {
   uid: Hex32;
   body: EmailBody;
   flags: readonly string[];
-  /** Null: now. */
-  internalDate: InternalDate | null;
+  /** The message as the owner gave it, with its date; null for mail that the bridge writes. */
+  original: { raw: Buffer; internalDate: InternalDate | null } | null;
   now: Date;
 }
 
@@ -60,21 +62,24 @@ export async function importOwn(tx: Tx, mail: OwnMail): Promise<{ uid: number }>
     extensions_data: flags?.extensionsData ?? null,
     state: 'shown',
   });
-  const { index } = renderContent(account, header, parseBody('email', body));
-  const internalDate = mail.internalDate ?? { unixSeconds: Math.floor(now.getTime() / 1000), zoneMinutes: 0 };
+  const opened = { header, content: parseBody('email', body), cautions: [] };
+  const internalDate = internalDateOf(header, account.address, now);
+  const content = contentOf(renderOpened(opened, account.address), { internalDate, cautions: [] });
   await rememberSeen(tx, account.accountId, messageId, [{ kind: 'digest', value: digest }], now);
-  await keepReference(tx, account, index, header.uid);
-  await keepContent(tx, account, { messageId, index, internalDate });
+  await keepReference(tx, account, content.index, header.uid);
+  await insertContents(tx, [sealedContent(account, messageId, content)]);
   await raiseUidNext(tx, mail.folderId, seq);
   return { uid: seq };
 }
 
-async function ownHeader(tx: Tx, { account, uid, now }: OwnMail): Promise<MessageHeader> {
+async function ownHeader(tx: Tx, { account, uid, original, now }: OwnMail): Promise<MessageHeader> {
   const { history } = await readOwnHistory(tx, account);
   const head = { seq: history.seq, head: history.head };
-  const sent = formatTimestamp(Math.floor(now.getTime() / 1000));
+  const unixSeconds = Math.floor(now.getTime() / 1000);
+  const given = original && originalOf(original.raw, original.internalDate ?? { unixSeconds, zoneMinutes: 0 });
   const people = { from: account.address, to: account.address };
-  return { v: 1, ...people, uid, sent, sender_head: head, recipient_head: head, via: null, original: null };
+  const heads = { sender_head: head, recipient_head: head };
+  return { v: 1, ...people, uid, sent: formatTimestamp(unixSeconds), ...heads, via: null, original: given };
 }
 
 /** The columns of an envelope from oneself to oneself. There is no session; a random token stands in its place. */

@@ -45,7 +45,7 @@ export function createMailbox(options: MailboxOptions): Mailbox {
         const account = await openMailAccount(keystore, accountId, tx);
         const folderId = await inboxId(tx, accountId);
         const now = clock();
-        await importOwn(tx, { account, folderId, uid: newUid(), body, flags: [], internalDate: null, now });
+        await importOwn(tx, { account, folderId, uid: newUid(), body, flags: [], original: null, now });
       },
     },
     startOpening: () => startOpener(options),
@@ -65,7 +65,15 @@ function accountMailbox(options: MailboxOptions, account: MailAccount, contents:
       const body = await bodyOf(options, account, raw, uid);
       const imported = await db.transaction().execute(async (tx) => {
         await lockMailbox(tx, accountId);
-        return importOwn(tx, { account, folderId: folder.id, uid, body, flags, internalDate, now: clock() });
+        return importOwn(tx, {
+          account,
+          folderId: folder.id,
+          uid,
+          body,
+          flags,
+          original: { raw, internalDate },
+          now: clock(),
+        });
       });
       return { uidValidity: folder.uidValidity, uid: imported.uid };
     },

@@ -15,6 +15,7 @@ import { type Hex32, toHex } from '../smimp/encoding.ts';
 import { ProfileError } from '../smimp/errors.ts';
 import { type OpenedMessage, openMessage } from '../smimp/open.ts';
 import { historyIdentity, type SenderIdentity } from '../smimp/pin.ts';
+import { insertContents } from '../store/contents.ts';
 import type { Db, Tx } from '../store/database.ts';
 import { deleteMessages, findMessage, inboxId, type StoredMessage } from '../store/messages.ts';
 import {
@@ -28,10 +29,12 @@ import {
   setApart,
   showMessage,
 } from '../store/unopened.ts';
-import { keepContent, keepReference, renderContent } from './contents.ts';
+import { contentOf, sealedContent } from './contents.ts';
 import { importOwn } from './import.ts';
 import { type MailAccount, openMailAccount } from './mail-account.ts';
 import { invalidMessageNotice } from './notices.ts';
+import { keepReference } from './references.ts';
+import { internalDateOf, renderOpened } from './rendering.ts';
 import { storedEnvelope } from './stored-envelope.ts';
 
 /** Senders looked up and messages opened in one round. */
@@ -158,7 +161,7 @@ async function show({ services, account }: Opening, row: StoredMessage, opened: 
     { kind: 'digest', value: Buffer.from(opened.digest, 'hex') },
     { kind: 'uid', value: seenUid(account, opened.header.from, opened.header.uid) },
   ];
-  const shown = isShown(opened.content) ? renderContent(account, opened.header, opened.content) : null;
+  const content = isShown(opened.content) ? contentToKeep(account, opened, row) : null;
   const seq = await services.db.transaction().execute(async (tx) => {
     const unopened = await lockUnopened(tx, accountId, messageId);
     if (unopened === undefined) return null;
@@ -166,16 +169,20 @@ async function show({ services, account }: Opening, row: StoredMessage, opened: 
       await deleteMessages(tx, accountId, [messageId]);
       return null;
     }
-    if (shown === null) {
+    if (content === null) {
       await setApart(tx, messageId, { state: 'hidden', reason: null });
       return null;
     }
-    const internalDate = { unixSeconds: Math.floor(row.time_received.getTime() / 1000), zoneMinutes: 0 };
-    await keepReference(tx, account, shown.index, opened.header.uid);
-    await keepContent(tx, account, { messageId, index: shown.index, internalDate });
+    await keepReference(tx, account, content.index, opened.header.uid);
+    await insertContents(tx, [sealedContent(account, messageId, content)]);
     return (await showMessage(tx, accountId, { messageId, seq: unopened.seq, folderId: unopened.folder_id })).seq;
   });
   if (seq !== null) services.events.messageOpened({ accountId, seq, cautions: opened.cautions.length });
+}
+
+function contentToKeep(account: MailAccount, opened: OpenedMessage, row: StoredMessage) {
+  const internalDate = internalDateOf(opened.header, account.address, row.time_received);
+  return contentOf(renderOpened(opened, account.address), { internalDate, cautions: opened.cautions });
 }
 
 /** Held: it may still be good. Dropped: it came before. Everything else is set apart, and the owner is told once. */
@@ -206,7 +213,7 @@ async function quarantine(
     folderId: await inboxId(tx, accountId),
     ...notice,
     flags: [],
-    internalDate: null,
+    original: null,
     now,
   });
   services.events.messageQuarantined({ accountId, seq: row.seq, reason: code });

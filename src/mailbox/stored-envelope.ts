@@ -1,14 +1,9 @@
-/** A row as the envelope it stands for (SMIMP 0.1 §4.2), and a shown message opened once more. */
+/** A row as the envelope it stands for (SMIMP 0.1 §4.2). */
 
 import type { Address } from '../smimp/address.ts';
-import { openBoxes } from '../smimp/boxes.ts';
-import { type ParsedBody, parseBody } from '../smimp/email.ts';
 import { formatTimestamp, type Hex24, type Hex32, type SignedHash, toHex } from '../smimp/encoding.ts';
 import { type DecodedStoredEnvelope, MESSAGE_ALGORITHM } from '../smimp/envelope.ts';
-import { type MessageHeader, parseHeader } from '../smimp/header.ts';
 import type { StoredMessage } from '../store/messages.ts';
-import { MailboxError } from './errors.ts';
-import type { MailAccount } from './mail-account.ts';
 
 export function storedEnvelope(row: StoredMessage, owner: Address): DecodedStoredEnvelope {
   const { pow_zero_bits: zero_bits, pow_nonce: nonce } = row;
@@ -35,26 +30,4 @@ export function storedEnvelope(row: StoredMessage, owner: Address): DecodedStore
     revision: row.revision,
     seq: row.seq,
   };
-}
-
-/** Header and content of a message that was verified when it came. Throws MailboxError `unreadable`. */
-export async function openAgain(
-  account: MailAccount,
-  row: StoredMessage,
-): Promise<{ header: MessageHeader; content: ParsedBody }> {
-  const secret = await account.keys.messageSecret(row.message_public_key);
-  if (secret === null) throw new MailboxError('unreadable');
-  const senderPublicKey = toHex<Hex32>(row.sender_public_key);
-  try {
-    const { header, body } = openBoxes({
-      ciphertext: row.ciphertext,
-      nonce: toHex<Hex24>(row.nonce),
-      senderPublicKey,
-      senderMasterKeys: [senderPublicKey],
-      messageSecret: secret,
-    });
-    return { header: parseHeader(header), content: parseBody(row.message_type, body) };
-  } catch (cause) {
-    throw new MailboxError('unreadable', { cause });
-  }
 }

@@ -3,17 +3,13 @@ import type { MessageIndex } from '../mime/structure/types.ts';
 import type { FlagChange } from './flags.ts';
 import type { Folder } from './folder-tree.ts';
 import type { Folders } from './folders.ts';
+import type { InternalDate } from './rendering.ts';
 
 /** A message in a folder. Flags are canonical; `\Seen` is among them. */
 export interface ShownMessage {
   readonly uid: number;
   readonly messageId: Buffer;
   readonly flags: readonly string[];
-}
-
-export interface InternalDate {
-  unixSeconds: number;
-  zoneMinutes: number;
 }
 
 /** What is listed of a message without opening it. */
