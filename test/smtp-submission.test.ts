@@ -2,6 +2,7 @@
  * The submission listener on the wire: who may come in, what is refused with which words, and that one DATA is one message
  * whatever is in it.
  */
+import { connect as connectTls } from 'node:tls';
 import { createTransport } from 'nodemailer';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { issueCertificate } from '../src/admin/certificates.ts';
@@ -99,6 +100,7 @@ async function listening(
     checkRecipient: async ({ recipient }) => REFUSED[recipient] ?? null,
     events,
     clock: () => NOW,
+    closeTimeoutMs: 100,
     ...(options.idleTimeoutMs === undefined ? {} : { idleTimeoutMs: options.idleTimeoutMs }),
   });
   owned.push(submission);
@@ -201,6 +203,26 @@ describe('the door', () => {
     using dialogue = await greeted(server);
     expect(await dialogue.reply()).toMatch(/^421 4\.4\.2 /);
     expect(await dialogue.reply()).toBe('<closed>');
+  });
+
+  it('says good-bye to whoever waits for nothing, and ends in the middle of handshakes', async () => {
+    const server = await listening();
+    using idle = await greeted(server);
+    using plain = await SmtpDialogue.open({ port: server.plainPort, ca, implicitTls: false });
+    await plain.reply();
+    const begun = Promise.withResolvers<void>();
+    const sockets = Array.from({ length: 20 }, () => {
+      const socket = connectTls({ host: '127.0.0.1', port: server.tlsPort, ca, servername: 'localhost' });
+      socket.on('error', () => begun.resolve());
+      socket.on('connect', () => begun.resolve());
+      return socket;
+    });
+    await begun.promise;
+    await server.submission[Symbol.asyncDispose]();
+    owned.splice(owned.indexOf(server.submission), 1);
+    expect(await idle.reply()).toMatch(/^421 4\.3\.2 /);
+    expect(await plain.reply()).toMatch(/^421 4\.3\.2 /);
+    for (const socket of sockets) socket.destroy();
   });
 
   it('cuts a line that never ends', async () => {

@@ -10,11 +10,9 @@ import { type EmailBody, parseBody } from '../smimp/email.ts';
 import { type Hex32, parseTimestamp, toHex } from '../smimp/encoding.ts';
 import type { Tx } from '../store/database.ts';
 import { type Delivery, submissionContent } from '../store/outbound.ts';
-import { type Explanation, explain, explainFinal } from './reasons.ts';
+import { type Explanation, explain, explainFinal, type NoticeKind } from './reasons.ts';
 import type { Tell } from './settle.ts';
 import { openContent } from './submission-content.ts';
-
-export type NoticeKind = 'failed' | 'delayed' | 'held';
 
 /** Puts mail of the bridge itself in the inbox of an account, within `tx`. */
 export interface Notices {

@@ -24,6 +24,9 @@ type OwnReason =
 
 export type Reason = OwnReason | Exclude<RemoteErrorCode, 'api'> | ApiErrorCode;
 
+/** What a sender is told by mail. */
+export type NoticeKind = 'failed' | 'delayed' | 'held';
+
 export interface Explanation {
   /** RFC 3463 §2. */
   status: string;

@@ -12,8 +12,7 @@ import {
   eraseFinishedContent,
   insertDeliveryEvent,
 } from '../store/outbound.ts';
-import type { NoticeKind } from './bounce.ts';
-import type { Reason } from './reasons.ts';
+import type { NoticeKind, Reason } from './reasons.ts';
 import { HELD_RECHECK_MS, retryDelayMs } from './retry.ts';
 import type { Detail, StageOutcome } from './stage.ts';
 

@@ -5,9 +5,10 @@
  */
 
 import type { Socket } from 'node:net';
-import type { TLSSocket } from 'node:tls';
+import { createServer as createTlsServer, type TLSSocket, type TlsOptions, Server as TlsServer } from 'node:tls';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
 import { SMTPConnection } from 'smtp-server/lib/smtp-connection.js';
+import { HANDSHAKE_TIMEOUT_MS, MAX_HANDSHAKES } from './limits.ts';
 import { hasEnhancedCode } from './replies.ts';
 
 export interface Patience {
@@ -45,6 +46,11 @@ export class PatientConnection extends SMTPConnection {
     this.#count(code, context);
   }
 
+  /** Whether it waits for an answer of ours, or is in the middle of a message. */
+  get isBusy(): boolean {
+    return this._handlerPending || Boolean(this._dataStream);
+  }
+
   #count(code: number, context: string | false | undefined): void {
     this.#commands = context === ACCEPTED_DATA && code === 250 ? 0 : this.#commands + 1;
     if (code >= 400) this.#errors += 1;
@@ -57,9 +63,20 @@ export class PatientConnection extends SMTPConnection {
 export class PatientServer extends SMTPServer {
   readonly patience: Patience;
 
+  /**
+   * `secure`: TLS from the first byte, by Node's own TLS server. (smtp-server wraps the sockets itself, and a wrapped socket
+   * that is destroyed in the middle of its handshake, as at the end of the program, takes the whole process with it.)
+   */
   constructor(options: SMTPServerOptions, patience: Patience) {
-    super(options);
+    super({ ...options, secured: options.secure === true });
     this.patience = patience;
+    if (options.secure !== true) return;
+    const { key, cert, minVersion } = options;
+    const tls = { key, cert, minVersion, handshakeTimeout: HANDSHAKE_TIMEOUT_MS };
+    this.server = createTlsServer(tls, (socket) => this.connect(socket));
+    this.server.on('tlsClientError', (error: Error) => this.emit('error', error));
+    if (options.maxClients !== undefined) this.server.maxConnections = options.maxClients + MAX_HANDSHAKES;
+    this._setListeners();
   }
 
   override connect(socket: Socket | TLSSocket, options?: object | null): void {
@@ -69,6 +86,11 @@ export class PatientServer extends SMTPServer {
     connection.init();
   }
 
+  override updateSecureContext(options?: TlsOptions | SMTPServerOptions | null): void {
+    super.updateSecureContext(options);
+    if (this.server instanceof TlsServer && options != null) this.server.setSecureContext(options);
+  }
+
   /** Ends one connection with a last reply. */
   dismiss(sessionId: string, code: number, text: string): void {
     for (const connection of this.connections) {
@@ -76,5 +98,14 @@ export class PatientServer extends SMTPServer {
       connection.send(code, text);
       connection.close();
     }
+  }
+
+  /** Takes no more connections, ends those that wait for nothing, and gives the others a moment. */
+  end(): Promise<void> {
+    const ended = new Promise<void>((resolve) => this.close(resolve));
+    for (const connection of this.connections) {
+      if (!(connection as PatientConnection).isBusy) connection.send(421, '4.3.2 Shutting down, try again later');
+    }
+    return ended;
   }
 }

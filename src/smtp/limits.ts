@@ -2,6 +2,10 @@
 
 /** RFC 5321 §4.5.3.2.7 lets a client be silent for five minutes. */
 export const IDLE_TIMEOUT_MS = 300_000;
+/** A handshake takes a few round trips. */
+export const HANDSHAKE_TIMEOUT_MS = 15_000;
+/** Handshakes under way beyond the connections there may be. */
+export const MAX_HANDSHAKES = 100;
 /** RFC 4954 §4: lines of AUTH have up to 12,288 octets. Every other command is far shorter. */
 export const MAX_COMMAND_BYTES = 12_288;
 /** Greeting, TLS, a few wrong passwords; who does more without logging in wants something else. */

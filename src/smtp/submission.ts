@@ -55,6 +55,8 @@ export interface SubmissionOptions {
   clock: () => Date;
   /** How long a client may be silent. */
   idleTimeoutMs?: number;
+  /** How long what is under way may take when the program ends. */
+  closeTimeoutMs?: number;
 }
 
 export function createSubmission(options: SubmissionOptions): Submission {
@@ -82,7 +84,7 @@ export function createSubmission(options: SubmissionOptions): Submission {
       for (const server of servers) server.updateSecureContext(renewed);
     },
     async [Symbol.asyncDispose]() {
-      await Promise.all(servers.map((server) => new Promise<void>((resolve) => server.close(resolve))));
+      await Promise.all(servers.map((server) => server.end()));
     },
   };
 }
@@ -114,7 +116,7 @@ function serverOptions(options: SubmissionOptions, sessions: Sessions): SMTPServ
     maxAllowedUnauthenticatedCommands: MAX_UNAUTHENTICATED_COMMANDS,
     maxCommandLength: MAX_COMMAND_BYTES,
     socketTimeout: options.idleTimeoutMs ?? IDLE_TIMEOUT_MS,
-    closeTimeout: CLOSE_TIMEOUT_MS,
+    closeTimeout: options.closeTimeoutMs ?? CLOSE_TIMEOUT_MS,
     onConnect: (session, callback) => answer(async () => sessions.connect(session), callback),
     onClose: (session) => sessions.close(session),
     onAuth: (auth, session, callback) => answer(async () => ({ user: await sessions.login(auth, session) }), callback),

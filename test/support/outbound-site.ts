@@ -18,9 +18,9 @@ import { createSeal } from '../../src/pipeline/seal.ts';
 import type { Tell } from '../../src/pipeline/settle.ts';
 import { sealContent } from '../../src/pipeline/submission-content.ts';
 import { createDiscovery } from '../../src/remote/discovery.ts';
-import { createHomeClient } from '../../src/remote/home.ts';
+import { createHomeClient, type HomeClient } from '../../src/remote/home.ts';
 import { createHttps } from '../../src/remote/https.ts';
-import { createSessions } from '../../src/remote/sessions.ts';
+import { createSessions, type Sessions } from '../../src/remote/sessions.ts';
 import { type Address, parseAddress } from '../../src/smimp/address.ts';
 import { openBoxes } from '../../src/smimp/boxes.ts';
 import { randomBytes } from '../../src/smimp/crypto.ts';
@@ -60,6 +60,8 @@ export interface OutboundSite extends AsyncDisposable {
   readonly identity: Identity;
   readonly events: Events;
   readonly minter: Minter;
+  readonly home: HomeClient;
+  readonly sessions: Sessions;
   readonly stages: StageTable;
   readonly operations: QueueOperations;
   readonly alice: { accountId: number; address: Address };
@@ -72,6 +74,8 @@ export interface OutboundSite extends AsyncDisposable {
   submit(...recipients: Address[]): Promise<number[]>;
   /** Runs a delivery once, until it has to wait. */
   run(deliveryId: number): Promise<void>;
+  /** Resolves at the next line of the log. */
+  logged(): Promise<void>;
   /** What the sender was told, in order: `KIND REASON DELIVERY`. */
   told(): Promise<string[]>;
 }
@@ -98,7 +102,13 @@ export async function outboundSite(
   const opened = await testDatabase();
   const { db } = opened;
   const log: string[] = [];
-  const events = createEvents(createLogger({ level: 'info', destination: { write: (line) => log.push(line) } }));
+  let written = Promise.withResolvers<void>();
+  const write = (line: string): void => {
+    log.push(line);
+    written.resolve();
+    written = Promise.withResolvers();
+  };
+  const events = createEvents(createLogger({ level: 'info', destination: { write } }));
   const hosts: Record<string, string> = { 'dead.test': '127.0.0.1:1' };
   for (const server of servers) Object.assign(hosts, server.hosts);
   const https = createHttps({
@@ -127,8 +137,10 @@ export async function outboundSite(
   const { id: accountId } = await createAccounts(common).add({ address, password: 'secret word', name: null });
 
   /** The notices of these tests: rows that come and go with the transaction. */
+  let notices = 0;
   const tell: Tell = async (tx, delivery, { kind, reason }) => {
-    const name = `notice ${randomBytes(8).toString('hex')}`;
+    notices += 1;
+    const name = `notice ${String(notices).padStart(4, '0')}`;
     await tx
       .insertInto('setting')
       .values({ name, value: `${kind} ${reason} ${delivery.id}` })
@@ -145,7 +157,7 @@ export async function outboundSite(
   const usual = runner();
 
   return {
-    ...{ opened, clock, keystore, identity, events, minter, stages, hosts, log, runner },
+    ...{ opened, clock, keystore, identity, events, minter, home, sessions, stages, hosts, log, runner },
     operations: createQueueOperations(common),
     alice: { accountId, address },
     async submit(...recipients) {
@@ -170,9 +182,15 @@ export async function outboundSite(
       );
       return deliveryIds;
     },
+    logged: () => written.promise,
     run: (deliveryId) => usual.run(deliveryId, new AbortController().signal),
     async told() {
-      const rows = await db.selectFrom('setting').select('value').where('name', 'like', 'notice %').execute();
+      const rows = await db
+        .selectFrom('setting')
+        .select('value')
+        .where('name', 'like', 'notice %')
+        .orderBy('name')
+        .execute();
       return rows.map(({ value }) => value);
     },
     async [Symbol.asyncDispose]() {
