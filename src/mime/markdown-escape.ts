@@ -7,10 +7,10 @@
 const LINKED = /(?:https?|ftp):\/\/[^\s<>"'`\\]+|www\.[^\s<>"'`\\]+/gi;
 const URL_END = /[.,;:!?)\]}*_~]+$/;
 /** Marks of spans, and what would make a link of text that holds escapes: in a link they would be seen. */
-const SPECIAL = /[\\`*[\]~]|_|<(?=[A-Za-z/!?<]|$)|&(?=#?\w+;|$)|:(?=\/\/)|(?<=www)\./gi;
+const SPECIAL = /[\\`*[\]~]|_|<(?=[A-Za-z/!?<]|$)|&(?=[#\w]|$)|:(?=\/\/)|(?<=www)\./gi;
 const WORD_CHAR = /[\p{L}\p{N}]/u;
 /** Starts of blocks: heading, list, quote, thematic break, underline of a heading, delimiter row of a table. */
-const BLOCK_START = /^(?:#{1,6}(?=\s|$)|[-+](?=\s|$)|>|(?:=+|[-|:\s]*-[-|:\s]*)$)/;
+const BLOCK_START = /^(?:#{1,6}(?=\s|$)|[-+](?=\s|$)|>|[-|:=](?:[-|:=\s]*)$)/;
 const ORDERED_START = /^(\d{1,9})([.)])(?=\s|$)/;
 
 /** Text within one line. */
@@ -20,8 +20,8 @@ export function escapeInline(text: string): string {
   for (const match of text.matchAll(LINKED)) {
     const url = match[0].replace(URL_END, '');
     const end = match.index + url.length;
-    const alone = /^\s?$/.test(text.charAt(match.index - 1)) && /^\s?$/.test(text.charAt(end));
-    escaped += escapeMarks(text, from, match.index) + escapeUrl(url, alone);
+    const alone = /^\s?$/.test(text.charAt(match.index - 1)) && /\s/.test(text.charAt(end));
+    escaped += escapeMarks(text, from, match.index) + escapeUrl(text, match.index, end, alone);
     from = end;
   }
   return escaped + escapeMarks(text, from, text.length);
@@ -40,9 +40,14 @@ export function escapeLine(line: string): string {
 function escapeMarks(text: string, from: number, to: number): string {
   return text.slice(from, to).replace(SPECIAL, (mark, offset: number) => {
     const at = from + offset;
-    const within = mark === '_' && isWordChar(text, at - 1) && isWordChar(text, at + 1);
-    return within ? mark : `\\${mark}`;
+    return isPlainMark(mark, text, at) ? mark : `\\${mark}`;
   });
+}
+
+/** `snake_case` is no emphasis, and `AT&T` no character reference. */
+function isPlainMark(mark: string, text: string, at: number): boolean {
+  if (mark === '&') return at + 1 < text.length && !/^&#?\w+;/.test(text.slice(at, at + 40));
+  return mark === '_' && isWordChar(text, at - 1) && isWordChar(text, at + 1);
 }
 
 function isWordChar(text: string, at: number): boolean {
@@ -50,8 +55,9 @@ function isWordChar(text: string, at: number): boolean {
 }
 
 /** A bare URL when nothing in or next to it disturbs, else `<url>`, else no link at all. */
-function escapeUrl(url: string, alone: boolean): string {
+function escapeUrl(text: string, from: number, to: number, alone: boolean): string {
+  const url = text.slice(from, to);
   if (alone && /^[A-Za-z0-9.:/?=%#+,;@-]+$/.test(url)) return url;
   const bracketable = /^[a-z]+:\/\//i.test(url) && !/&#?\w+;/.test(url);
-  return bracketable ? `<${url}>` : escapeMarks(url, 0, url.length);
+  return bracketable ? `<${url}>` : escapeMarks(text, from, to);
 }

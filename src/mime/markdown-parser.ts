@@ -10,8 +10,8 @@ export const MAX_MARKDOWN_CHARS = 1024 * 1024;
 const MAX_LINE_CHARS = 64 * 1024;
 /** Containers (quotes, lists) in one another; twice what text-to-markdown.ts writes. */
 const MAX_CONTAINERS = 24;
-/** Nested marks such as `[[[[` or `***_**` cost marked time in the square of their number. */
-const MAX_OPENERS_PER_BLOCK = 2_000;
+/** Marks such as `[[[[` or `*a_` cost marked time in the square of their number in a block. About 0.3 s. */
+const MAX_WORK = 20_000_000;
 
 const markdown = new Marked({ gfm: true, breaks: false, async: false });
 
@@ -23,10 +23,13 @@ export function parseMarkdown(text: string): Token[] | null {
 function isSafe(text: string): boolean {
   if (text.length > MAX_MARKDOWN_CHARS) return false;
   let openers = 0;
+  let work = 0;
   for (const line of text.split('\n')) {
     if (line.length > MAX_LINE_CHARS || containers(line) > MAX_CONTAINERS) return false;
-    openers = line.trim() === '' ? 0 : openers + countOpeners(line);
-    if (openers > MAX_OPENERS_PER_BLOCK) return false;
+    const more = countOpeners(line);
+    work += more * (2 * openers + more);
+    openers = line.trim() === '' ? 0 : openers + more;
+    if (work > MAX_WORK) return false;
   }
   return true;
 }
@@ -39,8 +42,12 @@ function containers(line: string): number {
   return marks + (inList ? (prefix.match(/[ \t]{2}/g)?.length ?? 0) : 0);
 }
 
+/** Marks that may open a span; not the escaped ones, nor those within a word. */
 function countOpeners(line: string): number {
-  return line.match(/[[*_~`<]/g)?.length ?? 0;
+  let openers = 0;
+  for (const [mark] of line.matchAll(/\\.|[\p{L}\p{N}]_(?=[\p{L}\p{N}])|[[*_~`<]/gu))
+    openers += mark.length === 1 ? 1 : 0;
+  return openers;
 }
 
 export type { Token, Tokens };

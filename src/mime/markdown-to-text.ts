@@ -5,11 +5,22 @@
 import { decodeEntities } from './entities.ts';
 import { parseMarkdown, type Token, type Tokens } from './markdown-parser.ts';
 
-/** Text with `\n` line ends, no line end at its end. */
+/** Text with `\n` line ends, no line end at its end. Of Markdown that is not safe to parse, the lines without escapes. */
 export function markdownToText(markdown: string): string {
   const tokens = parseMarkdown(markdown);
-  const text = tokens === null ? markdown : renderBlocks(tokens);
+  const text = tokens === null ? unescapeLines(markdown) : renderBlocks(tokens);
   return text.replace(/[ \t]+$/gm, '').replace(/^\n+|\n+$/g, '');
+}
+
+const ESCAPED = /\\([!-/:-@[-`{-~])|<((?:https?|ftp):\/\/[^\s<>]+)>|(&#?\w+;)/gi;
+
+/** Undoes what text-to-markdown.ts writes, line by line, so that a text of any size comes out as it went in. */
+export function unescapeLines(markdown: string): string {
+  const lines = markdown.split('\n').map((line) => {
+    const shown = line.replace(/(^|[^\\])((?:\\\\)*)\\$/, '$1$2').replace(/^((?:> )*)&nbsp;/, '$1 ');
+    return shown.replace(ESCAPED, (_all, mark, url, reference) => mark ?? url ?? decodeEntities(reference));
+  });
+  return lines.join('\n');
 }
 
 function renderBlocks(tokens: readonly Token[]): string {
