@@ -163,5 +163,5 @@ async function mayTakeFromPool(
   const counts = await issueCounts(tx, { ...ask, since: secondsLater(ask.now, -DAY_SECONDS) });
   if (counts.sender >= MAX_KEYS_PER_SENDER_DAY) return false;
   const pool = counts.available + counts.total;
-  return counts.domain < Math.max(1, Math.floor(pool * MAX_POOL_SHARE_PER_DOMAIN_DAY));
+  return counts.domain + 1 <= pool * MAX_POOL_SHARE_PER_DOMAIN_DAY;
 }

@@ -19,6 +19,7 @@ import {
   consumePowNonce,
   findPowNonce,
   findSentEnvelope,
+  holdSession,
   insertPowNonce,
   insertSentEnvelope,
   type StoredNonce,
@@ -27,7 +28,7 @@ import {
 import { type ApiServices, type Handlers, seconds, secondsLater, sessionOf } from './call.ts';
 import { ApiError } from './errors.ts';
 import { type CurrentIdentity, currentIdentity } from './identity.ts';
-import { masterKeysOf, SIGNATURE_CODES } from './message-keys.ts';
+import { SIGNATURE_CODES } from './message-keys.ts';
 import { refreshSenderKey } from './sessions.ts';
 
 const ID_BYTES = 32;
@@ -114,7 +115,8 @@ async function checkKey({ db }: ApiServices, submission: Submission): Promise<Is
   if (key === undefined) throw new ApiError('bad_key');
   if (key.state === 'used' || !isAccepted(key, recipient, now)) throw new ApiError('key_consumed');
   try {
-    checkSubmittedKey(envelope, toHex(key.public_key), await masterKeysOf(db, recipient.accountId));
+    // It was held against every earlier master key when it was published.
+    checkSubmittedKey(envelope, toHex(key.public_key), [toHex(key.master_key), recipient.publicKey]);
   } catch (error) {
     throw refusal(error, 'bad_key');
   }
@@ -186,6 +188,7 @@ async function store(
   await lockMailbox(tx, accountId);
   const twin = await repeated(tx, submission);
   if (twin !== null) return twin;
+  if (!(await holdSession(tx, session.token_hash))) throw new ApiError('unauthorized');
   const isEphemeral = used.key.kind === 'ephemeral';
   if (isEphemeral && !(await consumeEphemeral(tx, { accountId, publicKey: used.key.public_key, now })))
     throw new ApiError('key_consumed');

@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import type { Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { z } from 'zod';
 import type { Address } from '../smimp/address.ts';
 import {
   API_PREFIX,
@@ -27,6 +28,14 @@ import { identityHandlers } from './identity.ts';
 import { mailboxHandlers } from './mailbox.ts';
 import { messageKeyHandlers } from './message-keys.ts';
 import { profileHandlers } from './profile.ts';
+import {
+  checkHead,
+  createBodyBudget,
+  limitBodyTime,
+  MAX_HEADER_BYTES,
+  refuseBody,
+  refuseClient,
+} from './request-limits.ts';
 import { sendHandlers } from './send.ts';
 import { authenticate, sessionHandlers } from './sessions.ts';
 
@@ -35,19 +44,29 @@ export interface ApiLimits {
   /** From the first byte of a request to its last: 56 MiB at 2 Mbit/s take 235 s. */
   requestTimeoutMs: number;
   headersTimeoutMs: number;
+  /** For the body of a request without a message: at most 256 KiB. */
+  bodyTimeoutMs: number;
+  /** How often requests and headers are checked for being late. */
+  checkEveryMs: number;
   keepAliveMs: number;
+  /** Of all messages that are coming in at once. Each takes about four times its size until it is stored. */
+  bodyBudgetBytes: number;
 }
 
 export const DEFAULT_API_LIMITS: ApiLimits = {
   connections: 2_000,
   requestTimeoutMs: 300_000,
   headersTimeoutMs: 15_000,
+  bodyTimeoutMs: 30_000,
+  checkEveryMs: 5_000,
   keepAliveMs: 15_000,
+  bodyBudgetBytes: 2 * MAX_MESSAGE_REQUEST_BYTES,
 };
 
 /** An address is at most 509 characters, three times as long percent-encoded. */
 const MAX_SEGMENT_CHARACTERS = 1_536;
-const MAX_HEADERS = 64;
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+const NO_QUERY = z.strictObject({});
 const CALLS_WITH_MESSAGES: ReadonlySet<CallName> = new Set(['send_message', 'import_message']);
 
 export interface Api extends AsyncDisposable {
@@ -64,7 +83,8 @@ export function createApi(
   const app = createApp(options, limits);
   const server = app.server as unknown as Server;
   server.maxConnections = limits.connections;
-  server.maxHeadersCount = MAX_HEADERS;
+  // Node would drop those above its maximum and go on; `checkHead` refuses the request.
+  server.maxHeadersCount = 0;
   server.headersTimeout = limits.headersTimeoutMs;
   server.on('tlsClientError', () => options.events.protocolError({ protocol: 'https', code: 'tls' }));
   return {
@@ -83,7 +103,12 @@ export function createApi(
 
 function createApp(options: ApiServices & { tls: { cert: string; key: string } }, limits: ApiLimits): FastifyInstance {
   const app = Fastify({
-    https: { ...options.tls, minVersion: 'TLSv1.2' },
+    https: {
+      ...options.tls,
+      minVersion: 'TLSv1.2',
+      maxHeaderSize: MAX_HEADER_BYTES,
+      connectionsCheckingInterval: limits.checkEveryMs,
+    },
     logger: false,
     bodyLimit: MAX_REQUEST_BYTES,
     requestTimeout: limits.requestTimeoutMs,
@@ -92,14 +117,10 @@ function createApp(options: ApiServices & { tls: { cert: string; key: string } }
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: MAX_SEGMENT_CHARACTERS, caseSensitive: true },
     frameworkErrors: (error, _request, reply) => void sendProblem(reply as FastifyReply, error, unrouted(options)),
-    clientErrorHandler: (error, socket) => {
-      const status = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? '408 Request Timeout' : '400 Bad Request';
-      if (socket.writable) socket.write(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
-      socket.destroy();
-    },
+    clientErrorHandler: refuseClient,
   }) as unknown as FastifyInstance;
   app.decorateRequest('admitted', null);
-  refuseCompressed(app);
+  app.addHook('onRequest', async (request) => checkHead(request));
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
     try {
@@ -115,7 +136,7 @@ function createApp(options: ApiServices & { tls: { cert: string; key: string } }
   app.get('/.well-known/smimp.txt', async (_request, reply) =>
     reply.type('text/plain; charset=us-ascii').send(`${options.baseUrl}\n`),
   );
-  addRoutes(app, options);
+  addRoutes(app, options, limits);
   return app as unknown as FastifyInstance;
 }
 
@@ -133,15 +154,7 @@ type Admitted = { session: StoredSession | null; owner: Owner | null; now: Date 
 
 const unrouted = ({ events }: ApiServices) => ({ call: 'none', events });
 
-/** A few bytes could unfold to gigabytes. */
-function refuseCompressed(app: FastifyInstance): void {
-  app.addHook('onRequest', async (request) => {
-    const encoding = request.headers['content-encoding'];
-    if (encoding !== undefined && encoding !== 'identity') throw new ApiError('unsupported_media_type');
-  });
-}
-
-function addRoutes(app: FastifyInstance, services: ApiServices): void {
+function addRoutes(app: FastifyInstance, services: ApiServices, limits: ApiLimits): void {
   const handlers: Handlers = {
     ...identityHandlers(services, () => Object.keys(handlers)),
     ...sessionHandlers(services),
@@ -152,21 +165,39 @@ function addRoutes(app: FastifyInstance, services: ApiServices): void {
     ...profileHandlers(services),
   };
   const basePath = new URL(services.baseUrl).pathname.replace(/\/$/, '');
+  const budget = createBodyBudget({ totalBytes: limits.bodyBudgetBytes });
+  const allowed = new Map<string, Set<string>>();
   for (const name of Object.keys(handlers) as CallName[]) {
     const definition: CallDefinition = CALLS[name];
     const prefix = name === 'version' ? '/' : API_PREFIX;
+    const url = `${basePath}${prefix}${definition.path.replace(/\{(\w+)\}/g, ':$1')}`;
+    const bodyLimit = CALLS_WITH_MESSAGES.has(name) ? MAX_MESSAGE_REQUEST_BYTES : MAX_REQUEST_BYTES;
+    allowed.set(url, (allowed.get(url) ?? new Set()).add(definition.method));
     app.route({
       method: definition.method,
-      url: `${basePath}${prefix}${definition.path.replace(/\{(\w+)\}/g, ':$1')}`,
+      url,
       config: { call: name },
-      bodyLimit: CALLS_WITH_MESSAGES.has(name) ? MAX_MESSAGE_REQUEST_BYTES : MAX_REQUEST_BYTES,
+      bodyLimit,
       // Before a byte of the body is taken in: who has no session cannot make this server receive megabytes.
-      onRequest: async (request) => {
+      onRequest: async (request, reply) => {
         request.admitted = await admit(services, definition, request);
+        if (definition.request === undefined) refuseBody(request);
+        else if (CALLS_WITH_MESSAGES.has(name)) budget.take(request, reply, bodyLimit);
+        else limitBodyTime(request, limits.bodyTimeoutMs);
       },
       handler: (request, reply) => answer({ name, definition, handlers, request, reply }),
     });
   }
+  for (const [url, methods] of allowed) refuseOtherMethods(app, services, url, methods);
+}
+
+function refuseOtherMethods(app: FastifyInstance, services: ApiServices, url: string, allowed: Set<string>): void {
+  const method = METHODS.filter((name) => !allowed.has(name));
+  const handler = async (_request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+    reply.header('allow', [...allowed].join(', '));
+    await sendProblem(reply, new ApiError('method_not_allowed'), unrouted(services));
+  };
+  app.route({ method, url, handler, onRequest: async (request) => refuseBody(request) });
 }
 
 interface Routed {
@@ -185,7 +216,7 @@ async function answer(routed: Routed): Promise<void> {
   reply.raw.once('close', () => gone.abort());
   const call = {
     params: definition.params && parseFields(definition.params, request.params),
-    query: definition.query && parseFields(definition.query, request.query),
+    query: parseFields(definition.query ?? NO_QUERY, request.query),
     request: definition.request && parseFields(definition.request, request.body),
     ...admitted,
     ifMatch: headerOf(request, 'if-match'),

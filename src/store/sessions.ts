@@ -51,6 +51,17 @@ export async function touchSession(db: Executor, tokenHash: Buffer, now: Date): 
   await db.updateTable('session').set({ last_used_at: now }).where('token_hash', '=', tokenHash).execute();
 }
 
+/** Keeps the session from being ended until the transaction is over; false when it has ended. */
+export async function holdSession(tx: Tx, tokenHash: Buffer): Promise<boolean> {
+  const held = await tx
+    .selectFrom('session')
+    .select('token_hash')
+    .where('token_hash', '=', tokenHash)
+    .forKeyShare()
+    .executeTakeFirst();
+  return held !== undefined;
+}
+
 export async function setKeyChecked(db: Executor, tokenHash: Buffer, now: Date): Promise<void> {
   await db.updateTable('session').set({ key_checked_at: now }).where('token_hash', '=', tokenHash).execute();
 }
