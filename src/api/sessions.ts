@@ -9,7 +9,9 @@ import { hash, randomBytes } from '../smimp/crypto.ts';
 import { formatTimestamp, type Hex32, toHex } from '../smimp/encoding.ts';
 import { ProfileError } from '../smimp/errors.ts';
 import { loginDigest, loginTokenDigest, verifySignedHash } from '../smimp/transcript.ts';
-import type { Db } from '../store/database.ts';
+import { findAccount } from '../store/accounts.ts';
+import type { Db, Executor } from '../store/database.ts';
+import { lockMailbox } from '../store/folders.ts';
 import {
   deleteSession,
   findSession,
@@ -40,16 +42,26 @@ export async function authenticate(db: Db, token: string | undefined, now: Date)
   return session;
 }
 
-/** The key that `address` has now: from here when it lives here, else from its own server. */
+/**
+ * The key that `address` has now: from here when it lives here, else from its own server. Whether an account exists must
+ * not show in how its login is refused: `unauthorized` when there is none.
+ */
 async function presentKey(services: ApiServices, address: Address): Promise<Hex32> {
-  if (services.domains.includes(addressParts(address).domain)) {
-    return (await currentIdentity(services.db, address)).publicKey;
-  }
+  if (services.domains.includes(addressParts(address).domain)) return presentKeyHere(services.db, address);
   try {
     return (await services.fetchPublicKey(address)).public_key;
   } catch (error) {
     if (!(error instanceof RemoteError)) throw error;
     throw new ApiError(remoteFailure(error), { cause: error });
+  }
+}
+
+async function presentKeyHere(db: Executor, address: Address): Promise<Hex32> {
+  try {
+    return (await currentIdentity(db, address)).publicKey;
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.code !== 'unknown_user') throw error;
+    throw new ApiError('unauthorized', { cause: error });
   }
 }
 
@@ -73,23 +85,20 @@ export async function refreshSenderKey(services: ApiServices, session: StoredSes
 export function sessionHandlers(services: ApiServices): Handlers {
   const { db, baseUrl, domains } = services;
 
-  const openSession = async (login: { address: Address; token: Buffer; publicKey: Hex32; now: Date }) => {
-    const { address, now } = login;
-    const token = toHex<Hex32>(randomBytes(TOKEN_BYTES));
-    const expires = secondsLater(now, SESSION_SECONDS);
-    const scope = domains.includes(addressParts(address).domain) ? ('home' as const) : ('remote' as const);
-    await insertSession(db, {
-      token_hash: sessionHash(token),
-      login_token_hash: loginTokenDigest(toHex(login.token)),
-      address,
-      scope,
-      public_key: Buffer.from(login.publicKey, 'hex'),
-      key_checked_at: now,
-      created_at: now,
-      last_used_at: now,
-      expires_at: expires,
+  /** Under the mailbox lock, so that no login with an old key slips in while it is being replaced. */
+  const openHome = async (login: Login) => {
+    const account = await findAccount(db, login.address);
+    if (account === undefined) throw new ApiError('unauthorized');
+    return db.transaction().execute(async (tx) => {
+      await lockMailbox(tx, account.id);
+      if ((await presentKeyHere(tx, login.address)) !== login.publicKey) throw new ApiError('unauthorized');
+      return openSession(tx, login, 'home');
     });
-    return { authentication_token: token, expires: formatTimestamp(seconds(expires)), scope };
+  };
+
+  const openRemote = async (login: Login) => {
+    if ((await presentKey(services, login.address)) !== login.publicKey) throw new ApiError('unauthorized');
+    return openSession(db, login, 'remote');
   };
 
   return {
@@ -99,21 +108,42 @@ export function sessionHandlers(services: ApiServices): Handlers {
       await insertLoginToken(db, { token, address: params.a, expiresAt });
       return { body: { token: toHex<Hex32>(token), expires: formatTimestamp(seconds(expiresAt)) } };
     },
-    post_create_session: async ({ params, request, now }) => {
+    post_create_session: async ({ params: { a: address }, request, now }) => {
       const token = Buffer.from(request.token, 'hex');
       const issued = await takeLoginToken(db, token);
-      if (issued === undefined || issued.address !== params.a || issued.expires_at <= now)
+      if (issued === undefined || issued.address !== address || issued.expires_at <= now)
         throw new ApiError('unauthorized');
-      verifyLogin({ ...request, baseUrl, address: params.a });
-      const key = await presentKey(services, params.a).catch(unknownIsUnauthorized);
-      if (key !== request.public_key) throw new ApiError('unauthorized');
-      return { body: await openSession({ address: params.a, token, publicKey: request.public_key, now }) };
+      verifyLogin({ ...request, baseUrl, address });
+      const login = { address, token: request.token, publicKey: request.public_key, now };
+      const isHome = domains.includes(addressParts(address).domain);
+      return { body: await (isHome ? openHome(login) : openRemote(login)) };
     },
     destroy_session: async (call) => {
       await deleteSession(db, sessionOf(call).token_hash);
       return { body: undefined };
     },
   };
+}
+
+/** A login whose signature holds. */
+type Login = { address: Address; token: Hex32; publicKey: Hex32; now: Date };
+
+async function openSession(db: Executor, login: Login, scope: 'home' | 'remote') {
+  const { address, now } = login;
+  const token = toHex<Hex32>(randomBytes(TOKEN_BYTES));
+  const expires = secondsLater(now, SESSION_SECONDS);
+  await insertSession(db, {
+    token_hash: sessionHash(token),
+    login_token_hash: loginTokenDigest(login.token),
+    address,
+    scope,
+    public_key: Buffer.from(login.publicKey, 'hex'),
+    key_checked_at: now,
+    created_at: now,
+    last_used_at: now,
+    expires_at: expires,
+  });
+  return { authentication_token: token, expires: formatTimestamp(seconds(expires)), scope };
 }
 
 function verifyLogin(login: {
@@ -130,10 +160,4 @@ function verifyLogin(login: {
     if (!(error instanceof ProfileError)) throw error;
     throw new ApiError('unauthorized', { cause: error });
   }
-}
-
-/** Whether an account exists must not show in how its login is refused. */
-function unknownIsUnauthorized(error: unknown): never {
-  if (error instanceof ApiError && error.code === 'unknown_user') throw new ApiError('unauthorized', { cause: error });
-  throw error;
 }
