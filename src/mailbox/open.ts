@@ -85,25 +85,36 @@ async function resolveSenders(
   return new Map(resolved.map((contact) => [contact.address, contact]));
 }
 
+/** Whatever happens to one message, those behind it are opened. */
 async function openOne(opening: Opening, due: DueMessage, contact: Contact | null): Promise<void> {
   const { services, account } = opening;
   const row = await findMessage(services.db, account.accountId, due.message_id);
   if (row === undefined) return;
-  const isOwn = row.sender_address === account.address;
-  if (!isOwn && contact?.sending === 'blocked') {
-    await hold(opening, row, `pin-${contact.state.toLowerCase()}`);
-    return;
-  }
-  const sender = isOwn ? opening.own.identity : (contact?.history ?? null);
   try {
-    await show(opening, row, await openVerified(opening, row, sender));
+    await openOrRefuse(opening, row, contact);
   } catch (error) {
-    if (!(error instanceof ProfileError)) throw error;
-    await refuse(opening, row, error);
+    services.events.unexpected('opening a message', error);
+    await postpone(opening, row, { state: row.state === 'held' ? 'held' : 'pending', reason: 'unexpected' });
   }
 }
 
-/** A head that the sender knows and we do not: asked for once more; when it stays hidden, the server forks (§4.4). */
+async function openOrRefuse(opening: Opening, row: StoredMessage, contact: Contact | null): Promise<void> {
+  const isOwn = row.sender_address === opening.account.address;
+  try {
+    if (!isOwn && contact?.sending === 'blocked') throw new SenderBlocked(contact);
+    const sender = isOwn ? opening.own.identity : (contact?.history ?? null);
+    await show(opening, row, await openVerified(opening, row, sender));
+  } catch (error) {
+    if (error instanceof SenderBlocked) await hold(opening, row, error.reason);
+    else if (error instanceof ProfileError) await refuse(opening, row, error);
+    else throw error;
+  }
+}
+
+/** What a look that was taken before the message was sent may not know yet: a new key, or a new head. */
+const ASK_AGAIN: ReadonlySet<string> = new Set(['unknown-sender-key', 'sender-head']);
+
+/** A key or a head that we do not know is asked for once more; a head that stays hidden means that the server forks (§4.4). */
 async function openVerified(
   opening: Opening,
   row: StoredMessage,
@@ -115,16 +126,29 @@ async function openVerified(
   try {
     return await openWith(opening, row, sender);
   } catch (error) {
-    if (!(error instanceof ProfileError) || error.code !== 'sender-head' || contact === account.address) throw error;
+    const again = error instanceof ProfileError && ASK_AGAIN.has(error.code) && contact !== account.address;
+    if (!again) throw error;
   }
-  const { history } = await services.identity.resolve({ accountId, contact, fresh: true });
+  const fresh = await services.identity.resolve({ accountId, contact, fresh: true });
+  if (fresh.sending === 'blocked') throw new SenderBlocked(fresh);
   try {
-    return await openWith(opening, row, history);
+    return await openWith(opening, row, fresh.history);
   } catch (error) {
     if (error instanceof ProfileError && error.code === 'sender-head') {
       await services.identity.reportFork({ accountId, contact, evidence: { message_id: toHex(row.message_id) } });
     }
     throw error;
+  }
+}
+
+/** The sender's identity is in doubt: its mail is held (SMIMP 0.1 §3). */
+class SenderBlocked extends Error {
+  override readonly name = 'SenderBlocked';
+  readonly reason: string;
+
+  constructor({ state }: Contact) {
+    super('sender blocked');
+    this.reason = `pin-${state.toLowerCase()}`;
   }
 }
 
@@ -219,20 +243,22 @@ async function quarantine(
   services.events.messageQuarantined({ accountId, seq: row.seq, reason: code });
 }
 
-async function hold({ services, account }: Opening, row: StoredMessage, reason: string): Promise<void> {
-  const { accountId } = account;
+async function hold(opening: Opening, row: StoredMessage, reason: string): Promise<void> {
+  await postpone(opening, row, { state: 'held', reason });
+  opening.services.events.messageHeld({ accountId: opening.account.accountId, seq: row.seq, reason });
+}
+
+async function postpone(
+  { services, account }: Opening,
+  row: StoredMessage,
+  to: { state: 'held' | 'pending'; reason: string },
+): Promise<void> {
   const now = services.clock();
   await services.db.transaction().execute(async (tx) => {
-    const unopened = await lockUnopened(tx, accountId, row.message_id);
+    const unopened = await lockUnopened(tx, account.accountId, row.message_id);
     if (unopened === undefined) return;
     const delayMs = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(unopened.attempts, 20));
     const nextAttemptAt = new Date(now.getTime() + delayMs);
-    await postponeMessage(tx, row.message_id, {
-      state: 'held',
-      reason,
-      attempts: unopened.attempts + 1,
-      nextAttemptAt,
-    });
+    await postponeMessage(tx, row.message_id, { ...to, attempts: unopened.attempts + 1, nextAttemptAt });
   });
-  services.events.messageHeld({ accountId, seq: row.seq, reason });
 }

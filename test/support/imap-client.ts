@@ -134,7 +134,7 @@ export class ImapClient implements Disposable {
       if (line === CLOSED) throw new Error(`the connection ended after: ${lines.join(' | ')}`);
       if (line.startsWith('* ')) lines.push(line.slice(2));
       else {
-        const [, answered, status, text] = /^(\S+) (OK|NO|BAD) ([^]*)$/.exec(line) ?? [];
+        const [, answered, status, text] = /^(\S+) (OK|NO|BAD) ([\s\S]*)$/.exec(line) ?? [];
         if (answered !== tag || text === undefined) throw new Error(`not the answer to ${tag}: ${line}`);
         return { status: status as ImapAnswer['status'], text, lines };
       }

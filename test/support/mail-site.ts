@@ -48,6 +48,8 @@ export type Letter = {
   messageType?: string;
   body?: Uint8Array;
   header?: Partial<MessageHeader>;
+  /** Sealed to this key of Bob's instead of his non-ephemeral one. */
+  key?: Buffer;
   /** Changes the row before it is stored. */
   tamper?: (row: NewMessage) => void;
 };
@@ -146,9 +148,9 @@ async function receive({ opened, clock, identity, bobId }: Receiving, letter: Le
     original: null,
     ...letter.header,
   };
-  const secret = await findNonEphemeralSecret(db, bobId);
-  if (secret === undefined) throw new Error('Bob has no key');
-  const messagePublicKey = toHex<Hex32>(secret.public_key);
+  const publicKey = letter.key ?? (await findNonEphemeralSecret(db, bobId))?.public_key;
+  if (publicKey === undefined) throw new Error('Bob has no key');
+  const messagePublicKey = toHex<Hex32>(publicKey);
   const body = letter.body ?? serializeBody('email', emailBody(letter, clock));
   const senderKey = from.master;
   const sealed = sealMessage({ header, body, messageType, messagePublicKey, senderKey });
@@ -161,7 +163,7 @@ async function receive({ opened, clock, identity, bobId }: Receiving, letter: Le
     folder_id: await inboxId(db, bobId),
     message_type: messageType,
     ciphertext: Buffer.from(sealed.ciphertext),
-    message_public_key: secret.public_key,
+    message_public_key: publicKey,
     nonce: Buffer.from(sealed.nonce, 'hex'),
     proof_of_work: null,
     message_hash: Buffer.from(signed, 'hex'),
