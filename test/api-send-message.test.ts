@@ -216,6 +216,21 @@ describe('send_message', () => {
     expect((await post(two.envelope, session.token)).status).not.toBe(200);
   });
 
+  it('stores nothing for a session that ended while the checks ran', async () => {
+    const sender = stranger(site, parseAddress('greta#acme.test'));
+    const session = await site.logIn(sender);
+    const { envelope } = await prepare(site, { sender, login: session, recipient: BOB });
+    site.later(301);
+    const before = await stored();
+    site.duringFetch = async () => {
+      await site.send({ method: 'POST', path: '/0.1/destroy_session', token: session.token });
+    };
+    const reply = await post(envelope, session.token);
+    site.duringFetch = async () => undefined;
+    expect(codeOf(reply)).toBe('unauthorized');
+    expect(await stored()).toBe(before);
+  });
+
   it('accepts keys under an old master for one hour, and no session of it', async () => {
     const owner = await site.account(parseAddress('gina#corp.test'), { ephemeral: 40 });
     const home = await site.logIn(owner);

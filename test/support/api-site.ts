@@ -53,6 +53,10 @@ export interface ApiSite extends AsyncDisposable {
   remoteKeys: Map<string, Hex32 | Error>;
   /** How often another server was asked. */
   fetches: number;
+  /** Done while another server is being asked. */
+  duringFetch: () => Promise<void>;
+  /** Lines of the log. */
+  readonly log: string[];
   later(seconds: number): void;
   send(sent: Sent): Promise<Reply>;
   get(path: string, token?: string): Promise<Reply>;
@@ -74,6 +78,7 @@ export async function startApi(options: { limits?: Partial<ApiLimits>; zeroBits?
   const { certificate: cert, key } = await issueCertificate({ authority, names: ['smimp.corp.test'] });
   const agent = new Agent({ keepAlive: true, maxSockets: 60 });
   const remoteKeys = new Map<string, Hex32 | Error>();
+  const log: string[] = [];
   const api = createApi({
     db: opened.db,
     listener: opened.listener,
@@ -83,12 +88,13 @@ export async function startApi(options: { limits?: Partial<ApiLimits>; zeroBits?
     zeroBits: options.zeroBits ?? 4,
     fetchPublicKey: async (address) => {
       site.fetches += 1;
+      await site.duringFetch();
       const known = remoteKeys.get(address);
       if (known instanceof Error) throw known;
       if (known === undefined) throw new TypeError('the test names no key for this address');
       return { address, public_key: known, seq: 0, head: known } satisfies PublicKeyAnswer;
     },
-    events: createEvents(createLogger({ level: 'silent' })),
+    events: createEvents(createLogger({ level: 'info', destination: { write: (line) => log.push(line) } })),
     clock: () => site.now,
     ...(options.limits === undefined ? {} : { limits: options.limits }),
   });
@@ -101,6 +107,8 @@ export async function startApi(options: { limits?: Partial<ApiLimits>; zeroBits?
     now: START,
     remoteKeys,
     fetches: 0,
+    duringFetch: async () => undefined,
+    log,
     later(seconds) {
       site.now = new Date(site.now.getTime() + seconds * 1000);
     },
