@@ -5,20 +5,21 @@
 import { Buffer } from 'node:buffer';
 import { type Address, addressParts, type Domain, isAddress, toMailbox } from '../smimp/address.ts';
 import { hash } from '../smimp/crypto.ts';
-import type { Attachment, EmailBody, ParsedBody } from '../smimp/email.ts';
+import type { Attachment, EmailBody, ParsedBody, ShortMessageBody } from '../smimp/email.ts';
 import { type Hex32, parseTimestamp, type Timestamp } from '../smimp/encoding.ts';
 import { ProfileError } from '../smimp/errors.ts';
 import { decodeLegacy } from '../smimp/gateway.ts';
 import { pae, text } from '../smimp/transcript.ts';
 import { formatMailDate } from './date.ts';
 import { addressField, isMessageId, type Mailbox, parameterField, textField, tokenField } from './headers.ts';
-import { EMPTY_LEGACY_DATA, type LegacyData, readLegacyData } from './legacy-data.ts';
+import { type LegacyData, readLegacyData } from './legacy-data.ts';
 import { markdownToHtml } from './markdown-to-html.ts';
 import { markdownToText } from './markdown-to-text.ts';
 import { base64Lines, type Entity, isSafeRaw, textEntity, writeMessage } from './mime-writer.ts';
 import { reportEntity } from './report.ts';
-import { cleanLine } from './text.ts';
-import { renderedMessageId } from './threads.ts';
+import { cleanLine, cleanText, truncate } from './text.ts';
+import { textToMarkdown } from './text-to-markdown.ts';
+import { renderedMessageId, uidOfMessageId } from './threads.ts';
 
 /** Stored beside what was rendered. */
 export const RENDERER_VERSION = 1;
@@ -50,28 +51,35 @@ export function renderMessage(options: RenderOptions): Buffer {
     case 'email':
       return renderEmail(options, content.value);
     case 'short-message':
-      return renderEmail(options, plainEmail(options.header, content.value.message, content.value.attachments));
+      return renderEmail(options, shortMessageEmail(options.header, content.value));
     case 'opaque':
-      return renderEmail(options, plainEmail(options.header, '', []));
+      return renderEmail(options, plainEmail(options.header, '', '', []));
     default:
-      return renderEmail(options, plainEmail(options.header, SECRET_NOTICE, []));
+      return renderEmail(options, plainEmail(options.header, 'A secret key was received', SECRET_NOTICE, []));
   }
 }
 
+const MAX_SHORT_SUBJECT_CHARS = 78;
 const SECRET_NOTICE =
   'A secret key was sent to you. It is not shown here and nothing was done with it. If you expect it, confirm it in the ' +
   'program that is to use it; if not, delete this message.';
 
-function plainEmail(header: RenderedHeader, message: string, attachments: Attachment[]): EmailBody {
-  const firstLine = message.split('\n', 1)[0] ?? '';
+/** A short message has no subject: its first line stands for one. */
+function shortMessageEmail(header: RenderedHeader, { message, attachments }: ShortMessageBody): EmailBody {
+  const firstLine = cleanLine(message.trimStart().split('\n', 1)[0] ?? '');
+  return plainEmail(header, truncate(firstLine, MAX_SHORT_SUBJECT_CHARS), message, attachments);
+}
+
+/** The body of an email from text as people write it, without marks. */
+function plainEmail(header: RenderedHeader, subject: string, message: string, attachments: Attachment[]): EmailBody {
   return {
     to: [header.to],
     cc: [],
-    subject: cleanLine(firstLine).slice(0, 78),
+    subject,
     thread_id: header.uid,
     reply_to_message_id: null,
     date_sent: header.sent,
-    body: message,
+    body: textToMarkdown(cleanText(message)),
     signature_text: null,
     attachments,
     extensions_data: null,
@@ -82,8 +90,8 @@ function plainEmail(header: RenderedHeader, message: string, attachments: Attach
 
 function renderEmail(options: RenderOptions, body: EmailBody): Buffer {
   const legacy = readLegacyData(body.extensions_data);
-  const report = options.fromSelf ? legacy.report : null;
-  const fields = headerFields(options, body, report === null ? legacy : { ...EMPTY_LEGACY_DATA, report });
+  const report = options.fromSelf && options.header.from === options.header.to ? legacy.report : null;
+  const fields = headerFields(options, body, { ...legacy, report });
   const root = report === null ? bodyEntity(body) : reportEntity(report, { from: options.header.from, body });
   return writeMessage(fields, root, seedOf(options.header, body));
 }
@@ -123,7 +131,7 @@ function senderOf({ header, gatewayDomain }: RenderOptions, legacy: LegacyData):
 }
 
 function threadFields({ uid }: RenderedHeader, body: EmailBody, legacy: LegacyData): string[] {
-  const own = legacy.message_id !== null && isMessageId(legacy.message_id) ? legacy.message_id : renderedMessageId(uid);
+  const own = isOwnId(legacy.message_id, uid) ? legacy.message_id : renderedMessageId(uid);
   const known = legacy.in_reply_to !== null && isMessageId(legacy.in_reply_to) ? legacy.in_reply_to : null;
   const parent = known ?? (body.reply_to_message_id === null ? null : renderedMessageId(body.reply_to_message_id));
   const references = legacy.references.filter(isMessageId);
@@ -133,6 +141,13 @@ function threadFields({ uid }: RenderedHeader, body: EmailBody, legacy: LegacyDa
     ...(parent === null ? [] : [tokenField('In-Reply-To', [parent])]),
     ...(thread.length === 0 ? [] : [tokenField('References', thread)]),
   ];
+}
+
+/** A Message-ID that names the uid of another message is not believed. */
+function isOwnId(messageId: string | null, uid: Hex32): messageId is string {
+  if (messageId === null || !isMessageId(messageId)) return false;
+  const named = uidOfMessageId(messageId);
+  return named === null || named === uid;
 }
 
 const capitalised = (name: string): string =>
@@ -157,8 +172,7 @@ function legacyOf(address: Address, gatewayDomain: Domain | null): string | null
 function bodyEntity(body: EmailBody): Entity {
   const signature = body.signature_text === null ? '' : `\n-- \n${body.signature_text}\n`;
   const plain = textEntity('text/plain', `${markdownToText(body.body)}\n${signature}`);
-  const isInline = ({ content_id }: Attachment): boolean =>
-    content_id !== null && isContentId(content_id) && body.body.includes(`](cid:${content_id}`);
+  const isInline = ({ content_id }: Attachment): boolean => content_id !== null && isPictured(content_id, body.body);
   const inline = body.attachments.filter(isInline);
   const html = textEntity('text/html', markdownToHtml(body.body, body.signature_text));
   const shown =
@@ -169,6 +183,14 @@ function bodyEntity(body: EmailBody): Entity {
   const attached = body.attachments.filter((file) => !isInline(file));
   if (attached.length === 0) return readable;
   return { subtype: 'mixed', children: [readable, ...attached.map((file) => fileEntity(file, 'attachment'))] };
+}
+
+/** Whether the text shows the attachment: `![…](cid:…)`, with or without `<…>`, as written or percent-encoded. */
+function isPictured(id: string, markdown: string): boolean {
+  const spellings = [id, id.replace(/\(/g, '%28').replace(/\)/g, '%29')];
+  return (
+    isContentId(id) && spellings.some((cid) => markdown.includes(`](cid:${cid}`) || markdown.includes(`](<cid:${cid}`))
+  );
 }
 
 const isContentId = (id: string): boolean => /^[\x21-\x3b\x3d\x3f-\x7e]{1,400}$/.test(id);

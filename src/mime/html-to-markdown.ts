@@ -1,54 +1,50 @@
 /**
- * HTML of mail to Markdown without HTML (SMIMP 0.1 §4.1): headings, emphasis, lists, quotes, links, code, tables. What
- * is not safe to take apart (too large, too deep) becomes its text.
+ * HTML of mail to Markdown without HTML (SMIMP 0.1 §4.1), by turndown with rules of our own for text, links, pictures,
+ * tables and preformatted text. No scripts, styles or hidden text, no schemes but the harmless ones, and every `<` of
+ * the text escaped. What is not safe to take apart (too large, too deep) becomes its text.
  */
 import TurndownService from 'turndown';
-import { decodeEntities } from './entities.ts';
+import { cellToMarkdown, dataTables, type HtmlElement, tableToMarkdown } from './html-table.ts';
+import { htmlToBareText, isModestHtml } from './html-text.ts';
+import { escapeInline, escapeLine } from './markdown-escape.ts';
 import { textToMarkdown } from './text-to-markdown.ts';
 
-/** Newsletters reach a few hundred KB. */
-const MAX_HTML_CHARS = 2 * 1024 * 1024;
-/** Tables within tables within tables of newsletters reach forty; the DOM is walked by recursion. */
-const MAX_HTML_DEPTH = 200;
-const MAX_HTML_ELEMENTS = 50_000;
-const VOID = new Set(['area', 'base', 'br', 'col', 'embed', 'hr', 'img', 'input', 'link', 'meta', 'source', 'wbr']);
-const SAFE_LINK = /^(?:https?:|mailto:|tel:|cid:|xmpp:|sip:)/i;
+/** Called for a picture held in the HTML itself; answers with the content id it gets as an attachment. */
+export type OnDataImage = (picture: { contentType: string; base64: string }) => string;
 
-export function htmlToMarkdown(html: string): string {
-  if (!isSafe(html)) return textToMarkdown(htmlToText(html));
-  return createService()
-    .turndown(html)
-    .replace(/\n{3,}/g, '\n\n')
-    .trim();
+const LINK_SCHEMES = /^(?:https?:|mailto:|tel:|ftp:|xmpp:|sip:)/i;
+const DATA_IMAGE = /^data:(image\/[a-z0-9.+-]{1,40});base64,([A-Za-z0-9+/=\s]+)$/i;
+const UNSEEN = new Set(['SCRIPT', 'STYLE', 'HEAD', 'TITLE', 'NOSCRIPT', 'TEMPLATE', 'OBJECT', 'EMBED', 'IFRAME']);
+/** text/plain that mail programs put in an element of its own. */
+const PLAIN_CLASS = /\bmoz-(?:quote-pre|signature)\b/;
+/** Longer targets are data, not places. */
+const MAX_TARGET_CHARS = 8_000;
+/** Stands for <br> until it is known what follows. A noncharacter, which no cleaned text holds. */
+const BREAK = '\ufdd0';
+
+/** Markdown of cleaned HTML (text.ts). Without `onDataImage`, pictures within the HTML leave their text. */
+export function htmlToMarkdown(html: string, onDataImage?: OnDataImage): string {
+  if (!isModestHtml(html)) return textToMarkdown(htmlToBareText(html));
+  return placeBreaks(createService(onDataImage).turndown(html)).trim();
 }
 
-/** Only what a person would read, with line ends where blocks end. */
-function htmlToText(html: string): string {
-  const readable = html
-    .slice(0, MAX_HTML_CHARS)
-    .replace(/<(script|style|head|title)\b[^>]{0,1000}>[\s\S]{0,200000}?<\/\1\s*>/gi, '')
-    .replace(/<!--[\s\S]{0,200000}?-->/g, '')
-    .replace(/<(?:br|\/p|\/div|\/tr|\/li|\/h[1-6])\b[^<>]{0,1000}>/gi, '\n')
-    .replace(/<[^<>]{0,10000}>/g, '');
-  return decodeEntities(readable)
-    .replace(/\n{3,}/g, '\n\n')
-    .trim();
+/** A break before text is a hard one; before a blank line or the end it is nothing. Lines of no-break spaces are layout. */
+function placeBreaks(markdown: string): string {
+  const lines = markdown.split('\n').filter((line) => !/^\u00a0[\u00a0 ]*$/.test(line));
+  return lines
+    .map((line, index) => {
+      if (isEmpty(line)) return line.replaceAll(BREAK, '').trimEnd();
+      const text =
+        line.endsWith(BREAK) && !isEmpty(lines[index + 1] ?? '') ? `${line.replace(BREAKS_AT_END, '')}\\` : line;
+      return text.replaceAll(BREAK, '');
+    })
+    .join('\n');
 }
 
-function isSafe(html: string): boolean {
-  if (html.length > MAX_HTML_CHARS) return false;
-  let depth = 0;
-  let elements = 0;
-  for (const [, closing, name = ''] of html.matchAll(/<(\/?)([a-zA-Z][a-zA-Z0-9]*)/g)) {
-    elements += 1;
-    if (closing === '/') depth = Math.max(0, depth - 1);
-    else if (!VOID.has(name.toLowerCase())) depth += 1;
-    if (depth > MAX_HTML_DEPTH || elements > MAX_HTML_ELEMENTS) return false;
-  }
-  return true;
-}
+const BREAKS_AT_END = /[ \ufdd0]+$/;
+const isEmpty = (line: string): boolean => /^[> \ufdd0]*$/.test(line);
 
-function createService(): TurndownService {
+function createService(onDataImage: OnDataImage | undefined): TurndownService {
   const service = new TurndownService({
     headingStyle: 'atx',
     hr: '* * *',
@@ -57,75 +53,113 @@ function createService(): TurndownService {
     emDelimiter: '*',
     strongDelimiter: '**',
     linkStyle: 'inlined',
-    blankReplacement: (_content, node) => ((node as unknown as { isBlock: boolean }).isBlock ? '\n\n' : ''),
+    br: BREAK,
   });
-  service.remove(['script', 'style', 'head', 'title', 'noscript', 'template']);
-  service.addRule('link', { filter: 'a', replacement: linkMarkdown });
-  service.addRule('image', {
-    filter: 'img',
-    replacement: (_content, node) => imageMarkdown(node as unknown as Attributes),
-  });
-  service.addRule('table', {
-    filter: isDataTable,
-    replacement: (_content, node) => tableMarkdown(service, node),
-  });
-  service.addRule('strike', {
-    filter: ['del', 's'],
-    replacement: (content) => (content.trim() === '' ? content : `~~${content}~~`),
-  });
+  service.escape = escapeTextNode;
+  service.remove((node) => isUnseen(node as unknown as HtmlElement));
+  addRule(service, 'strike', ['del', 's'], (content) => (content.trim() === '' ? content : `~~${content}~~`));
+  addRule(service, 'link', ['a'], linkMarkdown);
+  addRule(service, 'image', ['img'], (_content, node) => imageMarkdown(node, onDataImage));
+  addRule(service, 'preformatted', ['pre'], (_content, node) => preformatted(node));
+  addRule(service, 'heading', ['h1', 'h2', 'h3', 'h4', 'h5', 'h6'], heading);
+  addTableRules(service);
   return service;
 }
 
-type Attributes = { getAttribute(name: string): string | null };
-
-function linkMarkdown(content: string, node: unknown): string {
-  const href = ((node as Attributes).getAttribute('href') ?? '').trim();
-  if (!SAFE_LINK.test(href) || content.trim() === '') return content;
-  const text = content.replace(/\s+/g, ' ').trim();
-  return `[${text}](${target(href)})`;
+function addRule(
+  service: TurndownService,
+  name: string,
+  tags: readonly string[],
+  replacement: (content: string, node: HtmlElement) => string,
+): void {
+  service.addRule(name, {
+    filter: (node) => tags.includes((node as unknown as HtmlElement).nodeName.toLowerCase()),
+    replacement: (content, node) => {
+      const element = node as unknown as HtmlElement;
+      return isUnseen(element) ? '' : replacement(content, element);
+    },
+  });
 }
 
-function imageMarkdown(node: Attributes): string {
-  const source = (node.getAttribute('src') ?? '').trim();
-  const text = (node.getAttribute('alt') ?? '').replace(/[[\]\\\s]+/g, ' ').trim();
-  if (/^cid:/i.test(source)) return `![${text}](${target(source)})`;
-  return SAFE_LINK.test(source) ? `[${text === '' ? 'image' : text}](${target(source)})` : text;
+/** A text node may stand at the start of a line or within one. White space around it is layout. */
+function escapeTextNode(text: string): string {
+  const body = text.trimStart();
+  const lead = text.slice(0, text.length - body.length);
+  return lead + (body.startsWith('\u00a0') ? escapeInline(body) : escapeLine(body));
+}
+
+/** Text that is not shown, such as the preview of newsletters, and pictures that only count who reads. */
+function isUnseen(node: HtmlElement): boolean {
+  if (UNSEEN.has(node.nodeName)) return true;
+  if (node.nodeName === 'IMG') return attribute(node, 'width') === '1' && attribute(node, 'height') === '1';
+  return node.nodeName !== 'BODY' && /display\s*:\s*none|mso-hide\s*:\s*all/i.test(attribute(node, 'style'));
+}
+
+function attribute(node: HtmlElement, name: string): string {
+  return (node.getAttribute(name) ?? '').trim();
+}
+
+function linkMarkdown(content: string, node: HtmlElement): string {
+  const href = attribute(node, 'href');
+  const place = target(href);
+  if (!LINK_SCHEMES.test(href) || place === null || content.trim() === '') return content;
+  const text = content.replaceAll(BREAK, ' ').replace(/\s+/g, ' ').trim();
+  if (text === `<${place}>` || `mailto:${text}` === place) return text;
+  return `[${withoutLinks(text)}](${place})`;
+}
+
+/** A link cannot hold another: URLs in its text are no links of their own. */
+function withoutLinks(text: string): string {
+  return text
+    .replace(/<((?:https?|ftp):\/\/[^\s<>]+)>/gi, (_all, url: string) => url.replace(/[\\`*_[\]~&]/g, '\\$&'))
+    .replace(/(https?|ftp):\/\//gi, '$1\\://');
+}
+
+function imageMarkdown(node: HtmlElement, onDataImage: OnDataImage | undefined): string {
+  const source = attribute(node, 'src');
+  const text = escapeInline(attribute(node, 'alt').replace(/\s+/g, ' '));
+  const [, contentType, base64] = DATA_IMAGE.exec(source) ?? [];
+  if (contentType !== undefined && base64 !== undefined && onDataImage !== undefined) {
+    return `![${text}](cid:${onDataImage({ contentType: contentType.toLowerCase(), base64 })})`;
+  }
+  const place = target(source);
+  if (place !== null && /^cid:/i.test(source)) return `![${withoutLinks(text)}](${place})`;
+  const named = text === '' ? 'image' : withoutLinks(text);
+  if (place === null || !/^https?:/i.test(source)) return text;
+  // Within a link there is no room for a second one; what it shows is its text.
+  return (node.closest('a') ?? null) === null ? `[${named}](${place})` : named;
 }
 
 /** A link target that Markdown reads back as it is. */
-function target(url: string): string {
-  return url.replace(/[\s<>()\\\x00-\x1f]/g, (char) =>
-    encodeURIComponent(char).replace('(', '%28').replace(')', '%29'),
+function target(url: string): string | null {
+  const place = url.replace(/[\s<>()\\\x00-\x1f\ufdd0]/g, (char) =>
+    char === '(' ? '%28' : char === ')' ? '%29' : encodeURIComponent(char.toWellFormed()),
   );
+  return place === '' || place.length > MAX_TARGET_CHARS ? null : place;
 }
 
-interface Element {
-  nodeName: string;
-  textContent: string | null;
-  innerHTML: string;
-  querySelectorAll(selector: string): ArrayLike<Element>;
+function heading(content: string, { nodeName }: HtmlElement): string {
+  const text = content.replaceAll(BREAK, ' ').replace(/\s+/g, ' ').trim();
+  return text === '' ? '' : `\n\n${'#'.repeat(Number(nodeName.charAt(1)))} ${text}\n\n`;
 }
 
-/** Tables of newsletters are layout: only a simple one, with more than one column and no block inside, is data. */
-function isDataTable(node: unknown): boolean {
-  const table = node as Element;
-  if (table.nodeName !== 'TABLE') return false;
-  const rows = rowsOf(table);
-  return (
-    rows.length > 1 &&
-    rows.every((cells) => cells.length === rows[0]?.length && cells.length > 1) &&
-    table.querySelectorAll('table, div, p, ul, ol, img, h1, h2, h3, blockquote, pre').length === 0
+function preformatted(node: HtmlElement): string {
+  const text = (node.textContent ?? '').replace(/^\n|\n+$/g, '');
+  if (PLAIN_CLASS.test(attribute(node, 'class'))) return `\n\n${textToMarkdown(text)}\n\n`;
+  const longest = (text.match(/`+/g) ?? []).reduce((most, run) => Math.max(most, run.length), 2);
+  const fence = '`'.repeat(longest + 1);
+  return `\n\n${fence}\n${text}\n${fence}\n\n`;
+}
+
+/** Tables of data become tables; those of layout are taken apart into blocks. */
+function addTableRules(service: TurndownService): void {
+  const isData = dataTables();
+  addRule(service, 'cell', ['td', 'th'], (content, node) =>
+    isData(node) ? cellToMarkdown(content.replaceAll(BREAK, '')) : `\n\n${content}\n\n`,
   );
-}
-
-function rowsOf(table: Element): Element[][] {
-  return Array.from(table.querySelectorAll('tr'), (row) => Array.from(row.querySelectorAll('th, td')));
-}
-
-function tableMarkdown(service: TurndownService, node: unknown): string {
-  const cell = ({ innerHTML }: Element): string =>
-    service.turndown(innerHTML).replace(/\s+/g, ' ').replace(/\|/g, '\\|').trim();
-  const [head = [], ...rows] = rowsOf(node as Element).map((cells) => cells.map(cell));
-  const line = (cells: string[]): string => `| ${cells.join(' | ')} |`;
-  return `\n\n${[line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')}\n\n`;
+  addRule(service, 'row', ['tr'], (content, node) => (isData(node) ? `\n|${content.replace(/\n/g, '')}` : content));
+  addRule(service, 'section', ['thead', 'tbody', 'tfoot'], (content) => content);
+  addRule(service, 'table', ['table'], (content, node) =>
+    isData(node) ? `\n\n${tableToMarkdown(content)}\n\n` : `\n\n${content}\n\n`,
+  );
 }

@@ -12,12 +12,29 @@ const SAFE_LINK = /^(?:https?:|mailto:|tel:|xmpp:|sip:)/i;
 const renderer = new Marked({ gfm: true, breaks: true, async: false }).use({
   renderer: {
     html: ({ text }: Tokens.HTML | Tokens.Tag) => escapeHtml(text),
+    text(token: Tokens.Text | Tokens.Escape) {
+      return 'tokens' in token && token.tokens !== undefined
+        ? this.parser.parseInline(token.tokens)
+        : keepSpaces('escaped' in token && token.escaped ? token.text : escapeText(token.text));
+    },
     image: ({ href, text }: Tokens.Image) => {
       if (/^cid:[^\s"'<>]{1,400}$/i.test(href)) return `<img src="${escapeHtml(href)}" alt="${escapeHtml(text)}">`;
       return SAFE_LINK.test(href) ? `<a href="${escapeHtml(href)}">${escapeHtml(text)}</a>` : escapeHtml(text);
     },
   },
 });
+
+/** Columns in plain text depend on runs of spaces and on tabs, which HTML would fold. */
+function keepSpaces(html: string): string {
+  return html
+    .replace(/\t|&#9;/g, '&nbsp;&nbsp;&nbsp; ')
+    .replace(/ {2,}/g, (run) => `${'&nbsp;'.repeat(run.length - 1)} `);
+}
+
+/** As HTML, but character references of the source stay what they are. */
+function escapeText(text: string): string {
+  return text.replace(/&(?!#?\w{1,12};)|[<>"']/g, escapeHtml);
+}
 
 const POLICY: sanitizeHtml.IOptions = {
   allowedTags: [

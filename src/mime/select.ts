@@ -27,9 +27,16 @@ function collect(part: MailPart, selected: Selected): void {
 function collectAlternative(part: MailPart, selected: Selected): void {
   const best = part.children.findLast(holdsHtml) ?? part.children.findLast((child) => textKind(child) === 'plain');
   for (const child of part.children) {
-    if (child === best || (textKind(child) === null && !isMultipart(child))) collect(child, selected);
+    if (child === best || isCompanion(child)) collect(child, selected);
   }
   if (best === undefined) for (const child of part.children) if (isMultipart(child)) collect(child, selected);
+}
+
+/** Other writings of the same text that nobody needs once one was chosen. */
+const SPARE_TYPES = new Set(['text/x-amp-html', 'text/enriched', 'text/richtext', 'text/watch-html']);
+
+function isCompanion(part: MailPart): boolean {
+  return textKind(part) === null && !isMultipart(part) && !SPARE_TYPES.has(part.contentType);
 }
 
 function holdsHtml(part: MailPart): boolean {

@@ -10,7 +10,7 @@ import { ProfileError } from '../smimp/errors.ts';
 import { encodeLegacy } from '../smimp/gateway.ts';
 import { parseMailDate } from './date.ts';
 import { decodeMailboxes, decodeMessageIds, decodeText, type Mailbox } from './headers.ts';
-import { htmlToMarkdown } from './html-to-markdown.ts';
+import { htmlToMarkdown, type OnDataImage } from './html-to-markdown.ts';
 import { EMPTY_LEGACY_DATA, KEPT_FIELDS, type LegacyData } from './legacy-data.ts';
 import type { MailPart, ParsedMail } from './parse.ts';
 import { type SelectedText, selectParts } from './select.ts';
@@ -22,7 +22,7 @@ const MAX_SUBJECT_CHARS = 4_000;
 const MAX_REFERENCES = 100;
 const MAX_KEPT_VALUE_CHARS = 4_000;
 const MAX_FILE_NAME_CHARS = 255;
-const SIGNATURE_MARK = /(?:^|\n)-- \n/;
+const SIGNATURE_MARK = '\n-- \n';
 /** Of a Content-Type, what the next reader needs; the boundary and the name go their own ways. */
 const KEPT_PARAMETERS = new Set([
   'charset',
@@ -63,12 +63,12 @@ export function toEmailBody(options: ToEmailOptions): EmailBody {
   const { mail, from, uid, parentUid, now } = options;
   const { fields } = mail;
   const { texts, attachments } = selectParts(mail.root);
-  const { markdown, signature } = bodyOf(texts);
-  const to = divide(decodeMailboxes(fieldValue(fields, 'to')), options);
-  const cc = divide(decodeMailboxes(fieldValue(fields, 'cc')), options);
+  const { markdown, signature, pictures } = bodyOf(texts);
+  const to = divide(decodeMailboxes(joinedValues(fields, 'to')), options);
+  const cc = divide(decodeMailboxes(joinedValues(fields, 'cc')), options);
   const parent = parentMessageId(mail);
   const messageId = ownMessageId(mail) ?? renderedMessageId(uid);
-  const references = decodeMessageIds(fieldValue(fields, 'references')).slice(-MAX_REFERENCES);
+  const references = boundedReferences(decodeMessageIds(fieldValue(fields, 'references')));
   const root = references[0] ?? parent ?? messageId;
   const replyTo = divide(decodeMailboxes(fieldValue(fields, 'reply-to')), options);
   const legacy: LegacyData = {
@@ -91,7 +91,7 @@ export function toEmailBody(options: ToEmailOptions): EmailBody {
     date_sent: formatTimestamp(parseMailDate(fieldValue(fields, 'date')) ?? now),
     body: markdown,
     signature_text: signature,
-    attachments: attachments.map(attachmentOf),
+    attachments: [...attachments.map(attachmentOf), ...pictures],
     extensions_data: { smimp_bridge: legacy },
     reply_to: replyTo.addresses.length === 1 && replyTo.legacy.length === 0 ? (replyTo.addresses[0] ?? null) : null,
     auto_reply_address: null,
@@ -102,6 +102,19 @@ type Fields = ParsedMail['fields'];
 
 function fieldValue(fields: Fields, name: string): string {
   return fields.find((field) => field.name === name)?.value ?? '';
+}
+
+/** Lists of addresses may not be repeated (RFC 5322 §3.6), but are; nobody in them is lost. */
+function joinedValues(fields: Fields, name: string): string {
+  const values = fields.filter((field) => field.name === name).map(({ value }) => value);
+  return values.filter((value) => value !== '').join(', ');
+}
+
+/** The first one names the thread, the last ones the nearest messages. */
+function boundedReferences(references: string[]): string[] {
+  return references.length <= MAX_REFERENCES
+    ? references
+    : [...references.slice(0, 1), ...references.slice(1 - MAX_REFERENCES)];
 }
 
 /** The name in From, when From is the sender; another From was refused before. */
@@ -160,25 +173,47 @@ function keptFields(fields: Fields): LegacyData['fields'] {
 }
 
 /** Plain text gives its signature up; within HTML there is no telling where one begins. */
-function bodyOf(texts: readonly SelectedText[]): { markdown: string; signature: string | null } {
+function bodyOf(texts: readonly SelectedText[]): {
+  markdown: string;
+  signature: string | null;
+  pictures: Attachment[];
+} {
   const [only] = texts;
   if (texts.length === 1 && only?.kind === 'plain') {
     const { text, signature } = splitSignature(cleanText(only.text));
-    return { markdown: textToMarkdown(text), signature };
+    return { markdown: textToMarkdown(text), signature, pictures: [] };
   }
+  const pictures: Attachment[] = [];
+  const keep: OnDataImage = (picture) => keepPicture(pictures, picture);
   const pieces = texts.map(({ kind, text }) => {
     const clean = cleanText(text);
-    return kind === 'html' ? htmlToMarkdown(clean) : textToMarkdown(clean);
+    return kind === 'html' ? htmlToMarkdown(clean, keep) : textToMarkdown(clean);
   });
-  return { markdown: pieces.filter((piece) => piece !== '').join('\n\n'), signature: null };
+  return { markdown: pieces.filter((piece) => piece !== '').join('\n\n'), signature: null, pictures };
+}
+
+/** A picture that stood in the HTML itself becomes an attachment like any other. */
+function keepPicture(pictures: Attachment[], { contentType, base64 }: Parameters<OnDataImage>[0]): string {
+  const content = Buffer.from(base64, 'base64').toString('base64') as Base64;
+  const number = pictures.length + 1;
+  const contentId = `picture-${number}@smimp.invalid`;
+  const extension = contentType.replace(/^image\/|\+.*$/g, '');
+  pictures.push({
+    file_name: `picture-${number}.${extension}`,
+    content,
+    content_type: contentType,
+    content_id: contentId,
+  });
+  return contentId;
 }
 
 /** RFC 3676 §4.3: the last `-- ` line begins the signature. */
 function splitSignature(text: string): { text: string; signature: string | null } {
-  const parts = text.split(SIGNATURE_MARK);
-  if (parts.length < 2) return { text, signature: null };
-  const signature = (parts.at(-1) ?? '').replace(/\n+$/, '');
-  return { text: text.slice(0, text.lastIndexOf('-- \n')).replace(/\n$/, ''), signature };
+  const marked = `\n${text}`;
+  const at = marked.lastIndexOf(SIGNATURE_MARK);
+  if (at < 0) return { text, signature: null };
+  const signature = marked.slice(at + SIGNATURE_MARK.length).replace(/\n+$/, '');
+  return { text: marked.slice(1, Math.max(at, 1)), signature: signature === '' ? null : signature };
 }
 
 function attachmentOf(part: MailPart): Attachment {

@@ -1,0 +1,55 @@
+/** Tables in HTML mail: which of them hold data, and those as GFM tables. Most are layout. */
+
+/** What is used of turndown's DOM. */
+export interface HtmlElement {
+  nodeName: string;
+  textContent: string | null;
+  getAttribute(name: string): string | null;
+  closest(selector: string): HtmlElement | null | undefined;
+  querySelectorAll(selector: string): ArrayLike<HtmlElement>;
+}
+
+/** Larger ones are layout, or a spreadsheet that belongs in a file. */
+const MAX_ROWS = 2_000;
+const MAX_COLUMNS = 50;
+
+/** Two columns and two rows at least, every cell of plain flow: no tables, lists, quotes or headings inside. */
+function looksLikeData(table: HtmlElement): boolean {
+  if (/^(?:presentation|none)$/i.test(table.getAttribute('role') ?? '')) return false;
+  if (table.querySelectorAll('table, ul, ol, blockquote, pre, h1, h2, h3, h4, h5, h6, hr').length > 0) return false;
+  const rows = Array.from(table.querySelectorAll('tr'));
+  if (rows.length < 2 || rows.length > MAX_ROWS) return false;
+  const widths = rows.map((row) => row.querySelectorAll('td, th').length);
+  const width = Math.max(...widths);
+  return width >= 2 && width <= MAX_COLUMNS && widths.every((cells) => cells > 0);
+}
+
+/** Answers for each table once: it is asked for every cell. */
+export function dataTables(): (node: HtmlElement) => boolean {
+  const known = new WeakMap<HtmlElement, boolean>();
+  return (node) => {
+    const table = node.closest('table') ?? null;
+    if (table === null) return false;
+    const answer = known.get(table) ?? looksLikeData(table);
+    known.set(table, answer);
+    return answer;
+  };
+}
+
+/** Text of a cell, on one line. */
+export function cellToMarkdown(content: string): string {
+  const line = content.trim().replace(/\s*\n\s*/g, ' ');
+  return ` ${line.replace(/\|/g, '\\|')} |`;
+}
+
+/** Rows `| a | b |`, one a line, with the delimiter row after the first and every row as wide as the widest. */
+export function tableToMarkdown(content: string): string {
+  const rows = content.split('\n').filter((row) => row.startsWith('|'));
+  const width = Math.max(1, ...rows.map(columns));
+  const [head = '', ...rest] = rows.map((row) => row + '  |'.repeat(width - columns(row)));
+  return [head, `|${' --- |'.repeat(width)}`, ...rest].join('\n');
+}
+
+function columns(row: string): number {
+  return (row.replace(/\\./g, '').match(/\|/g)?.length ?? 1) - 1;
+}
