@@ -85,7 +85,11 @@ export function isMessageId(id: string): boolean {
 export function decodeParameters(value: string): { value: string; parameters: ReadonlyMap<string, string> } {
   const parsed = libmime.parseHeaderValue(decodeRaw(value), { stripComments: true });
   const parameters = new Map<string, string>();
-  for (const [name, text] of Object.entries(parsed.params)) parameters.set(name.toLowerCase(), cleanLine(text));
+  for (const [name, text] of Object.entries(parsed.params)) {
+    // Decoded once only: what RFC 2231 gave may look like encoded words and be none.
+    const decoded = parsed.decodedParams?.includes(name) === true ? text : libmime.decodeWords(text);
+    parameters.set(name.toLowerCase(), cleanLine(decoded));
+  }
   return { value: cleanLine(parsed.value).toLowerCase(), parameters };
 }
 

@@ -48,6 +48,12 @@ export interface ToEmailOptions {
   now: number;
 }
 
+/** What a reader sees of a message that was not taken apart. */
+const KEPT_WHOLE: SelectedText = {
+  kind: 'plain',
+  text: 'This message is too complex to be shown. It is attached as it came.',
+};
+
 /** The message that this one answers, as its Message-ID. */
 export function parentMessageId({ fields }: ParsedMail): string | null {
   const answered = decodeMessageIds(fieldValue(fields, 'in-reply-to'))[0];
@@ -63,7 +69,7 @@ export function toEmailBody(options: ToEmailOptions): EmailBody {
   const { mail, from, uid, parentUid, now } = options;
   const { fields } = mail;
   const { texts, attachments } = selectParts(mail.root);
-  const { markdown, signature, pictures } = bodyOf(texts);
+  const { markdown, signature, pictures } = bodyOf(mail.degraded === null ? texts : [KEPT_WHOLE]);
   const to = divide(decodeMailboxes(joinedValues(fields, 'to')), options);
   const cc = divide(decodeMailboxes(joinedValues(fields, 'cc')), options);
   const parent = parentMessageId(mail);
