@@ -36,13 +36,18 @@ export function apiErrorOf(error: unknown): ApiError | null {
   return code === undefined ? null : new ApiError(code, { cause: error });
 }
 
+/** The caller went away, or was cut off, before the request was there: no fault of this server, whatever error came of it. */
+function wasBrokenOff({ request: { raw } }: FastifyReply): boolean {
+  return raw.destroyed && !raw.complete;
+}
+
 /** Answers with the problem document. Nothing of the request is in it. */
 export async function sendProblem(
   reply: FastifyReply,
   error: unknown,
   about: { call: string; events: Events },
 ): Promise<void> {
-  const known = apiErrorOf(error);
+  const known = wasBrokenOff(reply) ? new ApiError('bad_request', { cause: error }) : apiErrorOf(error);
   if (known === null) about.events.unexpected(`api ${about.call}`, error);
   const { code, retryAfterSeconds } = known ?? new ApiError('internal');
   const status = API_ERRORS[code];

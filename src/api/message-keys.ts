@@ -104,10 +104,14 @@ export function messageKeyHandlers(services: ApiServices): Handlers {
   return {
     get_message_key: async (call) => {
       const sender = sessionOf(call).address as Address;
-      const { accountId, address, publicKey, head } = await currentIdentity(db, call.request.address);
-      const key = await db.transaction().execute((tx) => issue(tx, { accountId, sender, now: call.now }));
-      const non_ephemeral = key.kind === 'non-ephemeral';
-      return { body: { address, public_key: publicKey, head, message_key: messageKey(key), non_ephemeral } };
+      const { accountId } = await currentIdentity(db, call.request.address);
+      return db.transaction().execute(async (tx) => {
+        const key = await issue(tx, { accountId, sender, now: call.now });
+        // Read under the lock: a key signed by a new master key must not stand beside the head before it.
+        const { address, publicKey, head } = await currentIdentity(tx, call.request.address);
+        const non_ephemeral = key.kind === 'non-ephemeral';
+        return { body: { address, public_key: publicKey, head, message_key: messageKey(key), non_ephemeral } };
+      });
     },
     get_nonephemeral_key: async (call) => {
       const key = await findNonEphemeral(db, ownerOf(call).accountId);

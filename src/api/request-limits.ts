@@ -33,10 +33,12 @@ export function refuseBody({ headers }: FastifyRequest): void {
   if (!isEmpty) throw new ApiError('bad_request');
 }
 
-/** Cuts a request off whose body is not there in time. */
-export function limitBodyTime(request: FastifyRequest, timeoutMs: number): void {
-  const { raw } = request;
-  const timer = setTimeout(() => refuseOnSocket(raw.socket, 'request_timeout'), timeoutMs);
+/** Cuts a request off whose body is not there in time; one that was answered before is not answered twice. */
+export function limitBodyTime({ raw }: FastifyRequest, reply: FastifyReply, timeoutMs: number): void {
+  const timer = setTimeout(() => {
+    if (reply.raw.headersSent) raw.socket.destroy();
+    else refuseOnSocket(raw.socket, 'request_timeout');
+  }, timeoutMs);
   const stop = (): void => clearTimeout(timer);
   raw.once('end', stop).once('close', stop);
 }

@@ -183,7 +183,7 @@ function addRoutes(app: FastifyInstance, services: ApiServices, limits: ApiLimit
         request.admitted = await admit(services, definition, request);
         if (definition.request === undefined) refuseBody(request);
         else if (CALLS_WITH_MESSAGES.has(name)) budget.take(request, reply, bodyLimit);
-        else limitBodyTime(request, limits.bodyTimeoutMs);
+        else limitBodyTime(request, reply, limits.bodyTimeoutMs);
       },
       handler: (request, reply) => answer({ name, definition, handlers, request, reply }),
     });
