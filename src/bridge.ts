@@ -57,17 +57,25 @@ const POOL_SIZE = { command: 4, serving: 30 };
 
 /** Opens everything that the roles need; no role at all is enough for a command. Owned by the caller. */
 export async function openBridge(options: { config: Config; roles: readonly Role[] }): Promise<Bridge> {
-  await using opening = new AsyncDisposableStack();
-  const { config, roles } = options;
+  const owned = new AsyncDisposableStack();
+  try {
+    return await assemble(owned, options.config, options.roles);
+  } catch (error) {
+    await owned.disposeAsync();
+    throw error;
+  }
+}
+
+async function assemble(owned: AsyncDisposableStack, config: Config, roles: readonly Role[]): Promise<Bridge> {
   const events = createEvents(createLogger({ level: roles.length === 0 ? 'warn' : config.log.level }));
   const clock = (): Date => new Date();
-  await mkdir(config.data_directory, { recursive: true, mode: 0o700 });
+  // Others may pass through, as the user `postgres` must, but see nothing: what is secret has modes of its own.
+  await mkdir(config.data_directory, { recursive: true, mode: 0o711 });
   const tls = await loadTls(config, clock());
   const poolSize = roles.length === 0 ? POOL_SIZE.command : POOL_SIZE.serving;
-  const opened = await openStore(opening, config, events, poolSize);
-  const parts = await buildParts(opening, { config, opened, events, clock, tls });
-  const doors = createDoors(opening, { config, roles, opened, events, clock, tls, ...parts });
-  const owned = opening.move();
+  const opened = await openStore(owned, config, events, poolSize);
+  const parts = await buildParts(owned, { config, opened, events, clock, tls });
+  const doors = createDoors(owned, { config, roles, opened, events, clock, tls, ...parts });
   const { keystore, identity, accounts, pipeline } = parts;
   return {
     config,

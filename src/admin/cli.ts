@@ -6,6 +6,7 @@
  */
 import { Command, CommanderError, Option } from 'commander';
 import { ConfigError } from '../config.ts';
+import { KeystoreError } from '../keystore/errors.ts';
 import { addAccount, changePassword, listAccounts, removeAccount, showFingerprint } from './accounts.ts';
 import { demonstrate } from './demo/demo.ts';
 import { CommandError, createOutput, EXIT, type Output } from './output.ts';
@@ -40,6 +41,15 @@ export async function runCommandLine(args: readonly string[], surroundings: Surr
   }
 }
 
+/** What an operator can do about the server key. */
+const KEY_PROBLEMS: Partial<Record<KeystoreError['code'], string>> = {
+  'server-key-missing':
+    'the server key is not there, but this database was made with one: put it back (see server_key)',
+  'server-key-mode': 'the file of the server key can be read by others: chmod 600 it',
+  'server-key-form': 'the server key is not 64 lower-case hex digits',
+  'wrong-server-key': 'this is not the server key that this database was made with (see server_key)',
+};
+
 function explain(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   if (error instanceof ConfigError) {
@@ -49,6 +59,11 @@ function explain(error: unknown): number {
   if (error instanceof CommandError) {
     process.stderr.write(`smimp-bridge: ${error.message}\n`);
     return error.exitCode;
+  }
+  const keyProblem = error instanceof KeystoreError ? KEY_PROBLEMS[error.code] : undefined;
+  if (keyProblem !== undefined) {
+    process.stderr.write(`smimp-bridge: ${keyProblem}\n`);
+    return EXIT.config;
   }
   process.stderr.write(`smimp-bridge: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
   return EXIT.unexpected;
