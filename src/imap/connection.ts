@@ -82,7 +82,7 @@ export class Connection implements Session {
     } catch (error) {
       this.services.events.unexpected('imap connection', error);
     } finally {
-      if (this.#timer !== null) clearTimeout(this.#timer);
+      this.#stopTimer();
       this.login?.leave();
       if (this.#ending) this.#transport.end();
       else this.#transport.close();
@@ -135,7 +135,10 @@ export class Connection implements Session {
     this.#startTimer();
     for (;;) {
       const event = this.#decoder.next();
-      if (event !== null || this.closed || this.#ending) return event;
+      if (event !== null || this.closed || this.#ending) {
+        this.#stopTimer();
+        return event;
+      }
       await this.#moreInput();
     }
   }
@@ -147,8 +150,14 @@ export class Connection implements Session {
     });
   }
 
-  #startTimer(): void {
+  /** A command may take as long as it takes: the time that counts is the client's. */
+  #stopTimer(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
+  #startTimer(): void {
+    this.#stopTimer();
     const afterMs = this.login === null ? this.#timeouts.unauthenticatedMs : this.#timeouts.idleMs;
     this.#timer = setTimeout(() => {
       this.#ending = true;
@@ -211,7 +220,7 @@ export class Connection implements Session {
     this.#decoder.discardInput();
     await this.send(taggedLine(tag, 'OK', 'Begin TLS'));
     this.#decoder.discardInput();
-    await this.#transport.startTls(this.#secureContext());
+    await this.#transport.startTls(this.#secureContext(), this.#timeouts.unauthenticatedMs);
     return { ...done('TLS is on'), answered: true };
   }
 

@@ -79,15 +79,20 @@ export class Transport {
     this.#socket.resume();
   }
 
-  /** Everything received before is forgotten by the caller; what comes from here on is TLS. */
-  async startTls(secureContext: SecureContext): Promise<void> {
+  /** Everything received before is forgotten by the caller; what comes from here on is TLS. Closes when that takes too long. */
+  async startTls(secureContext: SecureContext, timeoutMs: number): Promise<void> {
     const plain = this.#socket;
     plain.removeAllListeners('data');
     plain.removeAllListeners('end');
     const secured = new TLSSocket(plain, { isServer: true, secureContext });
     this.#socket = secured;
     this.#attach();
-    await Promise.race([once(secured, 'secure'), once(secured, 'close')]);
+    const timer = setTimeout(() => this.close(), timeoutMs);
+    await new Promise<void>((resolve) => {
+      secured.once('secure', resolve);
+      secured.once('close', resolve);
+    });
+    clearTimeout(timer);
   }
 
   /** Sends what is written and closes. */

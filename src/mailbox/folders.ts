@@ -29,7 +29,8 @@ import {
 } from './folder-tree.ts';
 
 export interface Folders {
-  /** All folders; the special ones are made when there is none yet but the inbox. */
+  /** Makes the special folders when there is none yet but the inbox. */
+  prepare(): Promise<void>;
   list(): Promise<Folder[]>;
   /** Throws MailboxError `no-folder`. */
   find(path: string): Promise<Folder>;
@@ -52,12 +53,11 @@ export function createFolders(options: { db: Db; accountId: number }): Folders {
     });
 
   return {
-    async list() {
-      const rows = await listMailFolders(db, accountId);
-      if (rows.length > 1) return folderTree(rows);
-      await locked((tx, present) => makeSpecialFolders(tx, accountId, present));
-      return folderTree(await listMailFolders(db, accountId));
+    async prepare() {
+      if ((await listMailFolders(db, accountId)).length > 1) return;
+      await locked((tx, rows) => makeSpecialFolders(tx, accountId, rows));
     },
+    list: async () => folderTree(await listMailFolders(db, accountId)),
     async find(path) {
       const folder = folderTree(await listMailFolders(db, accountId)).find(hasPath(parsePath(path)));
       if (folder === undefined) throw new MailboxError('no-folder');

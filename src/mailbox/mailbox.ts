@@ -38,7 +38,9 @@ export function createMailbox(options: MailboxOptions): Mailbox {
   const contents = createContents({ db });
   return {
     async open(accountId) {
-      return accountMailbox(options, await openMailAccount(keystore, accountId), contents);
+      const mailbox = accountMailbox(options, await openMailAccount(keystore, accountId), contents);
+      await mailbox.folders.prepare();
+      return mailbox;
     },
     notices: {
       async deliver(tx, { accountId, body }) {

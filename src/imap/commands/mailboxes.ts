@@ -137,20 +137,22 @@ export const append: Handler<'APPEND'> = async (session, command) => {
 export const close: Handler<'CLOSE' | 'UNSELECT'> = async (session, { name }): Promise<Done> => {
   const { selected } = session;
   if (selected === null) throw new Refusal('BAD', 'Select a mailbox first');
+  // What is learned on the way is told to nobody: the mailbox is closed.
   if (name === 'CLOSE' && !selected.readOnly) await removeDeleted(selected);
   session.selected = null;
   return done(`${name} completed`);
 };
 
-/** Deletes for good what is marked \Deleted; of `positions` only, when given. */
+/** Deletes for good what is marked \Deleted; of `positions` only, when given. What it learned on the way is to be told. */
 export async function removeDeleted(
   selected: Session['selected'] & object,
   positions?: readonly number[],
-): Promise<void> {
-  await selected.sync(false);
+): Promise<Buffer[]> {
+  const news = await selected.sync(false);
   const among = positions?.map((position) => selected.at(position)) ?? selected.messages;
   const marked = among.filter(({ flags }) => flags.includes('\\Deleted'));
   for (let from = 0; from < marked.length; from += LIST_BATCH) {
     await selected.view.remove(marked.slice(from, from + LIST_BATCH));
   }
+  return news;
 }

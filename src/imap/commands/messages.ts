@@ -65,6 +65,6 @@ function copyCode({ uidValidity, source, target }: Transferred) {
 
 export const expunge: Handler<'EXPUNGE'> = async (session, { uid, set }) => {
   const selected = writableOf(session);
-  await removeDeleted(selected, set === null ? undefined : selected.positions(set, true));
+  await session.send(...(await removeDeleted(selected, set === null ? undefined : selected.positions(set, true))));
   return done(`${uid ? 'UID ' : ''}EXPUNGE completed`);
 };
