@@ -5,18 +5,19 @@
 import type { Events } from '../events.ts';
 import type { AccountKeys, Keystore } from '../keystore/keystore.ts';
 import { referenceOf } from '../keystore/references.ts';
-import { type ParsedMail, parseMail } from '../mime/parse.ts';
+import { type MailPart, type ParsedMail, parseMail } from '../mime/parse.ts';
 import { uidOfMessageId } from '../mime/threads.ts';
 import { ownMessageId, parentMessageId, toEmailBody } from '../mime/to-email.ts';
 import type { Address } from '../smimp/address.ts';
 import { hash, randomBytes } from '../smimp/crypto.ts';
-import { serializeBody } from '../smimp/email.ts';
 import { type Hex32, toHex } from '../smimp/encoding.ts';
 import { pae, text } from '../smimp/transcript.ts';
 import { findReference, insertReference } from '../store/contents.ts';
 import type { Db } from '../store/database.ts';
 import { insertSubmission } from '../store/outbound.ts';
 import type { ByteGate } from './byte-gate.ts';
+import { freeMemory } from './free-memory.ts';
+import { emailBytes } from './large-json.ts';
 import { sealContent } from './submission-content.ts';
 
 export interface Submitted {
@@ -69,19 +70,16 @@ export function createAccept(options: {
   const store = async (submitted: Submitted): Promise<{ submissionId: number; repeated: boolean }> => {
     const { accountId, recipients, raw, now } = submitted;
     const keys = await keystore.open(accountId);
-    const mail = await parseMail(raw);
     const uid = randomBytes(UID_BYTES);
-    const body = await translate(db, keys, { mail, submitted, uid });
-    if (body.byteLength > MAX_BODY_BYTES) throw new AcceptError('too-large');
-    const messageId = ownMessageId(mail);
+    const { messageId, digest, sealed, sizeBytes } = await prepare(db, keys, submitted, uid);
     const inserted = await db.transaction().execute(async (tx) => {
       const result = await insertSubmission(tx, {
         accountId,
-        digest: messageId === null ? randomBytes(DIGEST_BYTES) : submissionDigest(keys, submitted),
+        digest,
         uid,
         messageType: 'email',
-        sealed: sealContent(keys, uid, body),
-        sizeBytes: body.byteLength,
+        sealed,
+        sizeBytes,
         recipients,
         now,
         deadline: new Date(now.getTime() + giveUpAfterMs),
@@ -92,6 +90,7 @@ export function createAccept(options: {
         await insertReference(tx, accountId, referenceOf(keys, messageId), uid);
       return result;
     });
+    freeMemory(sealed);
     const { submissionId, deliveryIds, repeated } = inserted;
     events.submissionAccepted({ submissionId, recipients: recipients.length, sizeBytes: raw.length, repeated });
     enqueue(deliveryIds).catch((error: unknown) => events.unexpected('queue', error));
@@ -104,22 +103,42 @@ export function createAccept(options: {
   };
 }
 
+interface Prepared {
+  messageId: string | null;
+  digest: Buffer;
+  sealed: Buffer;
+  sizeBytes: number;
+}
+
+/** Everything that is large lives and dies in here, but for what is stored. */
+async function prepare(db: Db, keys: AccountKeys, submitted: Submitted, uid: Buffer): Promise<Prepared> {
+  const mail = await parseMail(submitted.raw);
+  const messageId = ownMessageId(mail);
+  const digest = messageId === null ? randomBytes(DIGEST_BYTES) : submissionDigest(keys, submitted);
+  const parent = await parentUid(db, keys, mail);
+  const body = translate(mail, submitted, { uid: toHex<Hex32>(uid), parentUid: parent });
+  if (body.byteLength > MAX_BODY_BYTES) throw new AcceptError('too-large');
+  const sizeBytes = body.byteLength;
+  const sealed = sealContent(keys, uid, body);
+  freeMemory(body);
+  return { messageId, digest, sealed, sizeBytes };
+}
+
 /** The bytes that every recipient gets. */
-async function translate(
-  db: Db,
-  keys: AccountKeys,
-  { mail, submitted, uid }: { mail: ParsedMail; submitted: Submitted; uid: Buffer },
-): Promise<Uint8Array> {
-  const { from, now } = submitted;
-  const body = toEmailBody({
-    mail,
-    from,
-    uid: toHex<Hex32>(uid),
-    parentUid: await parentUid(db, keys, mail),
-    gatewayDomain: null,
-    now: Math.floor(now.getTime() / 1000),
-  });
-  return serializeBody('email', body);
+function translate(
+  mail: ParsedMail,
+  { from, now }: Submitted,
+  thread: { uid: Hex32; parentUid: Hex32 | null },
+): Uint8Array {
+  const seconds = Math.floor(now.getTime() / 1000);
+  const body = toEmailBody({ mail, from, ...thread, gatewayDomain: null, now: seconds });
+  freeParts(mail.root);
+  return emailBytes(body);
+}
+
+function freeParts({ content, children }: MailPart): void {
+  freeMemory(content);
+  children.forEach(freeParts);
 }
 
 /** The uid of the message that this one answers, if it came or went through here, or names its uid itself. */

@@ -9,8 +9,12 @@ import { type Hex32, toHex } from '../smimp/encoding.ts';
 import { sentEnvelope } from '../smimp/envelope.ts';
 import type { Db } from '../store/database.ts';
 import { forgetRefused } from './failures.ts';
+import { freeMemory } from './free-memory.ts';
 import { keptMessage, readMinted } from './kept-message.ts';
+import { envelopeBytes } from './large-json.ts';
 import type { Stage } from './stage.ts';
+
+const NO_BYTES = new Uint8Array();
 
 export function createDeliver(options: { db: Db; sessions: Sessions; home: HomeClient }): Stage {
   const { db, sessions, home } = options;
@@ -24,10 +28,14 @@ export function createDeliver(options: { db: Db; sessions: Sessions; home: HomeC
     const loginTokenHash = toHex<Hex32>(boundTo);
     const session = await sessions.find({ accountId, baseUrl: delivery.base_url as BaseUrl, loginTokenHash });
     if (session === null) return { kind: 'advance', to: 'mint', change: {}, detail: { session: 'ended' } };
-    const envelope = sentEnvelope(sealed, readMinted(minted));
+    const { message: _none, ...envelope } = sentEnvelope({ ...sealed, ciphertext: NO_BYTES }, readMinted(minted));
+    const posted = envelopeBytes(envelope, sealed.ciphertext);
+    freeMemory(sealed.ciphertext);
+    work.kept = null;
     const { messageId } = await home
-      .sendMessage(session, recipient, envelope, signal)
-      .catch((error: unknown) => forgetRefused(sessions, accountId, session, error));
+      .sendMessage(session, recipient, posted, signal)
+      .catch((error: unknown) => forgetRefused(sessions, accountId, session, error))
+      .finally(() => freeMemory(posted));
     return { kind: 'done', messageId };
   };
 }

@@ -15,6 +15,7 @@ import { verifyMessageKey } from '../smimp/message-key.ts';
 import type { Db } from '../store/database.ts';
 import { submissionContent } from '../store/outbound.ts';
 import { forgetRefused } from './failures.ts';
+import { freeMemory } from './free-memory.ts';
 import { refusedContact } from './route.ts';
 import { encodeKept, type Stage, type Work } from './stage.ts';
 import { openContent } from './submission-content.ts';
@@ -49,6 +50,8 @@ export function createSeal(options: {
     const keys = await keystore.open(accountId);
     const own = await identity.ownHistory(accountId);
     const senderKey = await keys.master();
+    const body = openContent(keys, delivery.uid, sealed);
+    freeMemory(sealed);
     const message = sealMessage({
       header: {
         v: 1,
@@ -61,11 +64,12 @@ export function createSeal(options: {
         via: null,
         original: null,
       },
-      body: openContent(keys, delivery.uid, sealed),
+      body,
       messageType: delivery.message_type,
       messagePublicKey: key.public_key,
       senderKey,
     });
+    freeMemory(body);
     work.kept = { ...message, senderPublicKey: toHex<Hex32>(senderKey.publicKey) };
     work.singleUse = key.kind === 'ephemeral';
     return {

@@ -41,10 +41,10 @@ const NONCE_BYTES = 24;
 const PREFIX_BYTES = 2 * KEY_BYTES + NONCE_BYTES;
 
 /** sender key ‖ message key ‖ nonce ‖ ciphertext: the column `sealed_envelope`. */
-export function encodeKept(kept: KeptMessage): Buffer {
+export function encodeKept(kept: KeptMessage): { prefix: Buffer; ciphertext: Uint8Array } {
   const { senderPublicKey, messagePublicKey, nonce, ciphertext } = kept;
   const keys = [parseHex(senderPublicKey, KEY_BYTES), parseHex(messagePublicKey, KEY_BYTES)];
-  return Buffer.concat([...keys, parseHex(nonce, NONCE_BYTES), ciphertext]);
+  return { prefix: Buffer.concat([...keys, parseHex(nonce, NONCE_BYTES)]), ciphertext };
 }
 
 export function decodeKept(bytes: Buffer, messageType: string): KeptMessage {

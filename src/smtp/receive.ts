@@ -2,6 +2,7 @@
  * Reads a message as it comes, in bounded memory: at most the limit of each, and a bounded sum of all. What is too large is
  * read to its end without being kept; what never ends is cut.
  */
+import { freeMemory } from '../pipeline/free-memory.ts';
 import { REPLIES, SmtpReply } from './replies.ts';
 
 /** How many bytes of unfinished messages there may be in this process. */
@@ -23,10 +24,50 @@ export class ReceivingRoom {
   }
 }
 
-/** A message in pieces, as they came; `room` is given back with `release`, also after an error. */
+/** A message that came whole. Its bytes are gone, and the room is given back, with `release`. */
 export interface Received {
-  bytes(): Buffer;
+  readonly bytes: Buffer;
   release(): void;
+}
+
+/** Most messages are smaller; a larger one gets all the memory it may need, of which the system grants what is used. */
+const FIRST_BYTES = 64 * 1024;
+const SMALL_BYTES = 1024 * 1024;
+
+/** Grows to at most `limitBytes`. */
+class MessageBytes {
+  #storage = Buffer.allocUnsafeSlow(FIRST_BYTES);
+  #sizeBytes = 0;
+  readonly #limitBytes: number;
+
+  constructor(limitBytes: number) {
+    this.#limitBytes = limitBytes;
+  }
+
+  append(chunk: Buffer): void {
+    const neededBytes = this.#sizeBytes + chunk.length;
+    if (neededBytes > this.#storage.length) this.#grow(neededBytes);
+    chunk.copy(this.#storage, this.#sizeBytes);
+    this.#sizeBytes = neededBytes;
+  }
+
+  #grow(neededBytes: number): void {
+    const doubled = Math.max(neededBytes, 2 * this.#storage.length);
+    const larger = Buffer.allocUnsafeSlow(doubled <= SMALL_BYTES ? doubled : Math.max(neededBytes, this.#limitBytes));
+    this.#storage.copy(larger, 0, 0, this.#sizeBytes);
+    freeMemory(this.#storage);
+    this.#storage = larger;
+  }
+
+  bytes(): Buffer {
+    return this.#storage.subarray(0, this.#sizeBytes);
+  }
+
+  free(): void {
+    freeMemory(this.#storage);
+    this.#storage = Buffer.alloc(0);
+    this.#sizeBytes = 0;
+  }
 }
 
 /** Throws SmtpReply `tooLarge`, `busy` once the stream has ended. `onEndless` is called when it goes on far beyond. */
@@ -35,12 +76,12 @@ export async function receive(
   options: { limitBytes: number; endlessBytes: number; room: ReceivingRoom; onEndless: () => void },
 ): Promise<Received> {
   const { limitBytes, room } = options;
-  const chunks: Buffer[] = [];
+  const kept = new MessageBytes(limitBytes);
   let sizeBytes = 0;
   let heldBytes = 0;
   let refusal: Error | null = null;
   const release = (): void => {
-    chunks.length = 0;
+    kept.free();
     room.give(heldBytes);
     heldBytes = 0;
   };
@@ -50,13 +91,13 @@ export async function receive(
       if (sizeBytes > limitBytes) refusal ??= REPLIES.tooLarge(limitBytes);
       else if (refusal === null && !room.take(chunk.length)) refusal = REPLIES.busy();
       if (refusal === null) {
-        chunks.push(chunk);
+        kept.append(chunk);
         heldBytes += chunk.length;
       } else if (heldBytes > 0) release();
       if (sizeBytes > options.endlessBytes) options.onEndless();
     }
     if (refusal !== null) throw refusal;
-    return { bytes: () => Buffer.concat(chunks), release };
+    return { bytes: kept.bytes(), release };
   } catch (error) {
     release();
     // Anything else means that the client went away in the middle: nobody hears this reply.

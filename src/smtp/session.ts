@@ -137,7 +137,7 @@ export class Sessions {
       onEndless: () => dismiss(session.id, tooLarge.responseCode, tooLarge.message),
     });
     try {
-      return await this.#accept(received.bytes(), user, session);
+      return await this.#accept(received.bytes, user, session);
     } catch (error) {
       const reply = replyOf(error, limitBytes);
       if (reply !== error && reply.responseCode === 451) events.unexpected('smtp data', error);

@@ -4,7 +4,8 @@
  * Invariants: a delivery changes only through `advanceDelivery`, which names the version it read, so of two workers on one
  * row the slower changes nothing. Sealed content goes with the last delivery that needs it.
  */
-import type { Selectable } from 'kysely';
+import { type AliasedRawBuilder, type Selectable, sql } from 'kysely';
+import { view } from '../smimp/encoding.ts';
 import type { Executor, Tx } from './database.ts';
 import type { DeliveryEventTable, DeliveryStage, DeliveryTable } from './schema.ts';
 
@@ -154,27 +155,64 @@ export function listDeliveries(
 }
 
 /** The sealed body of a submission; null once every delivery has ended. */
-export async function submissionContent(db: Executor, submissionId: number): Promise<Buffer | null> {
-  const row = await db
-    .selectFrom('submission')
-    .select('sealed')
-    .where('id', '=', submissionId)
-    .executeTakeFirstOrThrow();
-  return row.sealed;
+export function submissionContent(db: Executor, submissionId: number): Promise<Buffer | null> {
+  return readLarge((slice) =>
+    db
+      .selectFrom('submission')
+      .select(slice('sealed'))
+      .where('id', '=', submissionId)
+      .where('sealed', 'is not', null)
+      .executeTakeFirst(),
+  );
 }
 
-export async function sealedEnvelope(db: Executor, deliveryId: number): Promise<Buffer | null> {
-  const row = await db
-    .selectFrom('delivery')
-    .select('sealed_envelope')
-    .where('id', '=', deliveryId)
-    .executeTakeFirstOrThrow();
-  return row.sealed_envelope;
+export function sealedEnvelope(db: Executor, deliveryId: number): Promise<Buffer | null> {
+  return readLarge((slice) =>
+    db
+      .selectFrom('delivery')
+      .select(slice('sealed_envelope'))
+      .where('id', '=', deliveryId)
+      .where('sealed_envelope', 'is not', null)
+      .executeTakeFirst(),
+  );
+}
+
+/** PostgreSQL sends bytes as text of twice the size; in slices that is never more than this at a time. */
+const SLICE_BYTES = 2 * 1024 * 1024;
+
+type Slice = (column: string) => [AliasedRawBuilder<Buffer, 'part'>, AliasedRawBuilder<number, 'total'>];
+
+/** Null: no such row. Written once and never changed, so the slices belong together. */
+async function readLarge(
+  read: (slice: Slice) => Promise<{ part: Buffer; total: number } | undefined>,
+): Promise<Buffer | null> {
+  const from = (offset: number) => read((column) => slice(column, offset));
+  const first = await from(0);
+  if (first === undefined || first.part.length === first.total) return first?.part ?? null;
+  const whole = Buffer.allocUnsafe(first.total);
+  let at = first.part.copy(whole);
+  while (at < whole.length) {
+    const next = await from(at);
+    if (next === undefined || next.part.length === 0) return null;
+    at += next.part.copy(whole, at);
+  }
+  return whole;
+}
+
+function slice(column: string, offset: number): ReturnType<Slice> {
+  const bytes = sql.ref<Buffer>(column);
+  return [
+    sql<Buffer>`substring(${bytes} from ${offset + 1}::int for ${SLICE_BYTES}::int)`.as('part'),
+    sql<number>`length(${bytes})`.as('total'),
+  ];
 }
 
 export type DeliveryChange = Partial<
-  Omit<Selectable<DeliveryTable>, 'id' | 'submission_id' | 'account_id' | 'recipient' | 'version'>
->;
+  Omit<Selectable<DeliveryTable>, 'id' | 'submission_id' | 'account_id' | 'recipient' | 'version' | 'sealed_envelope'>
+> & {
+  /** In two parts, which are joined where they are stored: the large one need not be copied for the small one. */
+  sealed_envelope?: { prefix: Buffer; ciphertext: Uint8Array } | null;
+};
 
 /** Changes a delivery that is still at `version`; false when somebody else was there first. */
 export async function advanceDelivery(
@@ -182,9 +220,11 @@ export async function advanceDelivery(
   at: { id: number; version: number },
   change: DeliveryChange,
 ): Promise<boolean> {
+  const { sealed_envelope: kept, ...rest } = change;
+  const sealed = kept == null ? kept : sql<Buffer>`${kept.prefix}::bytea || ${view(kept.ciphertext)}::bytea`;
   const { numUpdatedRows } = await db
     .updateTable('delivery')
-    .set({ ...change, version: at.version + 1 })
+    .set({ ...rest, ...(sealed === undefined ? {} : { sealed_envelope: sealed }), version: at.version + 1 })
     .where('id', '=', at.id)
     .where('version', '=', at.version)
     .executeTakeFirst();

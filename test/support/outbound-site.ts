@@ -72,6 +72,7 @@ export interface OutboundSite extends AsyncDisposable {
   runner(options?: { stages?: Partial<StageTable>; tell?: Tell }): Runner;
   /** Submits a body to each recipient, as accept would; resolves with the ids of the deliveries. */
   submit(...recipients: Address[]): Promise<number[]>;
+  submitBody(body: EmailBody, ...recipients: Address[]): Promise<number[]>;
   /** Runs a delivery once, until it has to wait. */
   run(deliveryId: number): Promise<void>;
   /** Resolves at the next line of the log. */
@@ -156,32 +157,35 @@ export async function outboundSite(
     });
   const usual = runner();
 
+  const submitBody: OutboundSite['submitBody'] = async (email, ...recipients) => {
+    const keys = await keystore.open(accountId);
+    const uid = randomBytes(32);
+    const body = serializeBody('email', email);
+    const now = clock.read();
+    const { deliveryIds } = await db.transaction().execute((tx) =>
+      insertSubmission(tx, {
+        accountId,
+        digest: randomBytes(32),
+        uid,
+        messageType: 'email',
+        sealed: sealContent(keys, uid, body),
+        sizeBytes: body.byteLength,
+        recipients,
+        now,
+        deadline: new Date(now.getTime() + GIVE_UP_MS),
+        repeatsSince: now,
+        retiredDigest: randomBytes(32),
+      }),
+    );
+    return deliveryIds;
+  };
+
   return {
     ...{ opened, clock, keystore, identity, events, minter, home, sessions, stages, hosts, log, runner },
     operations: createQueueOperations(common),
     alice: { accountId, address },
-    async submit(...recipients) {
-      const keys = await keystore.open(accountId);
-      const uid = randomBytes(32);
-      const body = serializeBody('email', BODY);
-      const now = clock.read();
-      const { deliveryIds } = await db.transaction().execute((tx) =>
-        insertSubmission(tx, {
-          accountId,
-          digest: randomBytes(32),
-          uid,
-          messageType: 'email',
-          sealed: sealContent(keys, uid, body),
-          sizeBytes: body.byteLength,
-          recipients,
-          now,
-          deadline: new Date(now.getTime() + GIVE_UP_MS),
-          repeatsSince: now,
-          retiredDigest: randomBytes(32),
-        }),
-      );
-      return deliveryIds;
-    },
+    submit: (...recipients) => submitBody(BODY, ...recipients),
+    submitBody,
     logged: () => written.promise,
     run: (deliveryId) => usual.run(deliveryId, new AbortController().signal),
     async told() {
