@@ -11,6 +11,7 @@ import type { MessageKeyAnswer } from '../smimp/api.ts';
 import { sealMessage } from '../smimp/boxes.ts';
 import type { BaseUrl } from '../smimp/discovery.ts';
 import { formatTimestamp, type Hex32, toHex } from '../smimp/encoding.ts';
+import type { MessageHeader } from '../smimp/header.ts';
 import { verifyMessageKey } from '../smimp/message-key.ts';
 import type { Db } from '../store/database.ts';
 import { submissionContent } from '../store/outbound.ts';
@@ -36,7 +37,7 @@ export function createSeal(options: {
       .catch((error: unknown) => forgetRefused(sessions, work.delivery.account_id, session, error));
 
   return async (work) => {
-    const { delivery, recipient, sender } = work;
+    const { delivery, recipient } = work;
     const accountId = delivery.account_id;
     const session = await sessions.get({ accountId, baseUrl: delivery.base_url as BaseUrl });
     const answer = await fetchKey(session, work);
@@ -53,17 +54,7 @@ export function createSeal(options: {
     const body = openContent(keys, delivery.uid, sealed);
     freeMemory(sealed);
     const message = sealMessage({
-      header: {
-        v: 1,
-        from: sender,
-        to: recipient,
-        uid: toHex<Hex32>(delivery.uid),
-        sent: formatTimestamp(now),
-        sender_head: { seq: own.seq, head: own.head },
-        recipient_head: { seq, head },
-        via: null,
-        original: null,
-      },
+      header: headerOf(work, now, { sender_head: { seq: own.seq, head: own.head }, recipient_head: { seq, head } }),
       body,
       messageType: delivery.message_type,
       messagePublicKey: key.public_key,
@@ -79,4 +70,14 @@ export function createSeal(options: {
       detail: { single_use_key: work.singleUse, size_bytes: message.ciphertext.byteLength },
     };
   };
+}
+
+/** `now` in unix seconds. */
+function headerOf(
+  { delivery, sender, recipient }: Work,
+  now: number,
+  heads: Pick<MessageHeader, 'sender_head' | 'recipient_head'>,
+): MessageHeader {
+  const uid = toHex<Hex32>(delivery.uid);
+  return { v: 1, from: sender, to: recipient, uid, sent: formatTimestamp(now), ...heads, via: null, original: null };
 }
