@@ -1,5 +1,9 @@
 /** Messages, said line by line to the real server: APPEND, FETCH, STORE, COPY, MOVE, EXPUNGE (RFC 3501 §6.3.11, §6.4). */
+import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { openMailAccount } from '../src/mailbox/mail-account.ts';
+import { type Hex32, parseBase64, toBase64, toHex } from '../src/smimp/encoding.ts';
+import { openStorage, sealStorage } from '../src/smimp/storage.ts';
 import type { ImapClient } from './support/imap-client.ts';
 import { LIMITS, type MailSite, mailSite, plainMail } from './support/mail-site.ts';
 
@@ -106,6 +110,17 @@ describe('APPEND', () => {
       expect(literal(line).length).toBe(size);
     }
     expect(lines).toHaveLength(5);
+  });
+
+  it('takes a header of 30,000 lines, and finds what stands at its end', async () => {
+    const lines = Array.from({ length: 30_000 }, (_, n) => `X-Line-${n}: value ${n}\r\n`).join('');
+    await client.ok('append inbox ', Buffer.from(`Subject: Long\r\n${lines}X-Last: found\r\n\r\ntext`));
+    await client.ok('select inbox');
+    expect((await client.ok('fetch 1 envelope'))[0]).toContain('"Long"');
+    expect(await client.search('header x-last found')).toEqual([1]);
+    expect(literal((await client.ok('fetch 1 body.peek[header.fields (x-line-29999)]'))[0])).toBe(
+      'X-Line-29999: value 29999\r\n\r\n',
+    );
   });
 
   it('says TRYCREATE where there is no mailbox, and TOOBIG at one byte too many', async () => {
@@ -268,6 +283,31 @@ describe('STORE', () => {
     const row = await site.opened.db.selectFrom('message').select('extensions_data').executeTakeFirstOrThrow();
     expect(row.extensions_data?.length).toBeGreaterThan(80);
     expect(row.extensions_data?.includes('SecretKeyword')).toBe(false);
+  });
+
+  it('shows no flag that is none, whatever another client stored', async () => {
+    await filled('One');
+    const { digest, message_id } = await site.opened.db
+      .selectFrom('message')
+      .select(['message_id', sql<Buffer>`substring(message_hash from 65)`.as('digest')])
+      .executeTakeFirstOrThrow();
+    const { address, storageKey: key } = await openMailAccount(site.keystore, site.bobId);
+    const flags = ['Good', '\\Flagged', 'a) BODY[] (', 'line\r\n* BYE', '\\Seen', '', 7];
+    const object = { owner: address, purpose: 'extensions' as const, objectId: toHex<Hex32>(digest) };
+    const blob = sealStorage({ key, object, version: 9, value: { flags, colour: 'red' } });
+    const stored = { extensions_data: parseBase64(blob), revision: sql<number>`revision + 1` };
+    await site.opened.db.updateTable('message').set(stored).where('message_id', '=', message_id).execute();
+    await client.ok('select inbox');
+    expect(await client.ok('fetch 1 flags')).toEqual(['1 FETCH (FLAGS (Good \\Flagged))']);
+    await client.ok('store 1 -flags (\\Flagged)');
+    const after = await site.opened.db.selectFrom('message').select('extensions_data').executeTakeFirstOrThrow();
+    const opened = openStorage({
+      key,
+      object,
+      blob: toBase64(after.extensions_data ?? Buffer.alloc(0)),
+      leastVersion: 10,
+    });
+    expect(opened).toEqual({ version: 10, value: { flags: ['Good'], colour: 'red' } });
   });
 
   it('bounds keywords, and changes nothing in a mailbox that is only examined', async () => {

@@ -1,9 +1,11 @@
 /** What arrives, in every way it can be good or bad, and what the owner then sees (SMIMP 0.1 §4.4). */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { keepOwnRecord } from '../src/identity/publish.ts';
-import { randomBytes } from '../src/smimp/crypto.ts';
+import { masterKeyPair, messageKeyPair, randomBytes } from '../src/smimp/crypto.ts';
 import { type Hex32, type SignedHash, toHex } from '../src/smimp/encoding.ts';
-import { rotateRecord } from '../src/smimp/record.ts';
+import { fingerprintOf } from '../src/smimp/fingerprint.ts';
+import { createRecord, rotateRecord } from '../src/smimp/record.ts';
+import { createAccount } from '../src/store/accounts.ts';
 import { findMessage } from '../src/store/messages.ts';
 import { listOwnRecords } from '../src/store/own-records.ts';
 import type { ServedUser } from './support/hostile-server.ts';
@@ -281,6 +283,30 @@ describe('a sender whose identity is in doubt', () => {
     expect(shown?.state).toBe('FORKED');
   });
 
+  it('is tried again at once when its fingerprint was checked', async () => {
+    const alice = someone();
+    await site.receive({ from: alice, subject: 'First' });
+    await site.open();
+    const other = someone();
+    Object.assign(alice, { master: masterKeyPair() });
+    alice.records = [createRecord({ address: alice.address, master: alice.master, now: site.clock.seconds() })];
+    site.clock.advance(120_000);
+    const held = await site.receive({ from: alice, subject: 'Again me' });
+    const unknown = await site.receive({ from: alice, key: Buffer.from(messageKeyPair().publicKey) });
+    await site.open();
+    expect(await stateOf(held)).toBe('held pin-replaced');
+    expect(await stateOf(unknown)).toBe('quarantined unknown-message-key');
+    const contact = alice.address;
+    const signed = alice.lastRecord.signed_hash;
+    await site.identity.verify({ accountId: site.bobId, contact, fingerprint: fingerprintOf(contact, signed) });
+    await site.mailbox.retryHeld({ accountId: site.bobId, contact: other.address });
+    await site.open();
+    expect(await stateOf(held)).toBe('held pin-replaced');
+    await site.mailbox.retryHeld({ accountId: site.bobId, contact });
+    await site.open();
+    expect(await stateOf(held)).toBe('shown');
+  });
+
   it('that rotated its key a moment ago is asked for once more', async () => {
     const alice = someone();
     await site.receive({ from: alice, subject: 'Old key' });
@@ -322,6 +348,28 @@ describe('opening mail', () => {
     expect(await client.line()).toMatch(/^\+ /);
     await site.receive({ from: someone(), subject: 'While idling' });
     expect(await client.line()).toBe('* 1 EXISTS');
+  });
+
+  it('leaves mail alone whose owner has the keys elsewhere', async () => {
+    const { db } = site.opened;
+    const address = 'native#corp.test';
+    const account = await db
+      .transaction()
+      .execute((tx) => createAccount(tx, { address, initializeHash: null, now: site.clock.read() }));
+    await using _opening = await site.mailbox.startOpening();
+    using client = await site.client();
+    await client.ok('select inbox');
+    client.send('i1 idle\r\n');
+    await client.line();
+    await site.receive({
+      from: someone(),
+      tamper: (row) => {
+        row.account_id = account.id;
+      },
+    });
+    await site.receive({ from: someone() });
+    expect(await client.line()).toBe('* 1 EXISTS');
+    expect(site.log.filter((line) => line.includes('opening mail'))).toEqual([]);
   });
 
   it('warns of a sender who was shown an old state of our keys for more than a day', async () => {

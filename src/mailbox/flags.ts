@@ -47,9 +47,16 @@ function isObject(value: JsonValue): value is Record<string, JsonValue> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function flagsIn(value: Record<string, JsonValue>): string[] {
-  const { flags } = value;
-  return Array.isArray(flags) ? flags.filter((flag) => typeof flag === 'string') : [];
+/** What can be a flag: another client of the owner may have stored anything (RFC 3501 §9: flag). */
+const FLAG = /^\\?[^\x00-\x20(){%*"\\\]\x7f-\uffff]+$/;
+/** These are kept elsewhere, or by nobody. */
+const NOT_STORED: ReadonlySet<string> = new Set(['\\seen', '\\recent']);
+
+function flagsIn({ flags }: Record<string, JsonValue>): string[] {
+  if (!Array.isArray(flags)) return [];
+  return flags.filter(
+    (flag) => typeof flag === 'string' && FLAG.test(flag) && !NOT_STORED.has(flag.toLowerCase()),
+  ) as string[];
 }
 
 /** All flags of a message, \Seen included. */

@@ -4,12 +4,14 @@ import { referenceOf } from '../keystore/references.ts';
 import { parseMail } from '../mime/parse.ts';
 import { uidOfMessageId } from '../mime/threads.ts';
 import { parentMessageId, toEmailBody } from '../mime/to-email.ts';
+import type { Address } from '../smimp/address.ts';
 import type { EmailBody } from '../smimp/email.ts';
 import { type Hex32, toHex } from '../smimp/encoding.ts';
 import { findReference } from '../store/contents.ts';
 import type { Listener, Tx } from '../store/database.ts';
 import { countShown, lockMailbox } from '../store/folders.ts';
 import { inboxId } from '../store/messages.ts';
+import { retryHeld } from '../store/unopened.ts';
 import { type Contents, createContents } from './contents.ts';
 import { createFolders } from './folders.ts';
 import { importOwn } from './import.ts';
@@ -25,6 +27,8 @@ export interface Mailbox extends OpenMailbox, AsyncDisposable {
     /** Puts mail of the bridge itself in the inbox of an account, within `tx`. */
     deliver(tx: Tx, notice: { accountId: number; body: EmailBody }): Promise<void>;
   };
+  /** Tries held mail of one sender again at once: its fingerprint was checked. */
+  retryHeld(about: { accountId: number; contact: Address }): Promise<void>;
   /** Opens what arrives, until disposed. */
   startOpening(): Promise<AsyncDisposable>;
 }
@@ -50,6 +54,7 @@ export function createMailbox(options: MailboxOptions): Mailbox {
         await importOwn(tx, { account, folderId, uid: newUid(), body, flags: [], original: null, now });
       },
     },
+    retryHeld: ({ accountId, contact }) => db.transaction().execute((tx) => retryHeld(tx, accountId, contact, clock())),
     startOpening: () => startOpener(options),
     [Symbol.asyncDispose]: async () => undefined,
   };

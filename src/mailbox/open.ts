@@ -39,7 +39,7 @@ import { storedEnvelope } from './stored-envelope.ts';
 
 /** Senders looked up and messages opened in one round. */
 const BATCH = 50;
-const FIRST_RETRY_MS = 30_000;
+const FIRST_RETRY_MS = 5_000;
 const LONGEST_RETRY_MS = 3_600_000;
 
 export interface OpenServices {
@@ -98,16 +98,18 @@ async function openOne(opening: Opening, due: DueMessage, contact: Contact | nul
   }
 }
 
+/** Of a sender in doubt only what needs no history is checked; then the message is held (SMIMP 0.1 §3, §4.4). */
 async function openOrRefuse(opening: Opening, row: StoredMessage, contact: Contact | null): Promise<void> {
   const isOwn = row.sender_address === opening.account.address;
+  const blocked = !isOwn && contact?.sending === 'blocked' ? new SenderBlocked(contact) : null;
+  const sender = isOwn ? opening.own.identity : (contact?.history ?? null);
   try {
-    if (!isOwn && contact?.sending === 'blocked') throw new SenderBlocked(contact);
-    const sender = isOwn ? opening.own.identity : (contact?.history ?? null);
     await show(opening, row, await openVerified(opening, row, sender));
   } catch (error) {
     if (error instanceof SenderBlocked) await hold(opening, row, error.reason);
-    else if (error instanceof ProfileError) await refuse(opening, row, error);
-    else throw error;
+    else if (!(error instanceof ProfileError)) throw error;
+    else if (error.code === 'unavailable') await hold(opening, row, blocked?.reason ?? 'unavailable');
+    else await refuse(opening, row, error);
   }
 }
 
@@ -212,7 +214,6 @@ function contentToKeep(account: MailAccount, opened: OpenedMessage, row: StoredM
 /** Held: it may still be good. Dropped: it came before. Everything else is set apart, and the owner is told once. */
 async function refuse(opening: Opening, row: StoredMessage, error: ProfileError): Promise<void> {
   const { services, account } = opening;
-  if (error.code === 'unavailable') return hold(opening, row, 'unavailable');
   if (error.code === 'sender-head') return hold(opening, row, 'pin-forked');
   const { accountId } = account;
   await services.db.transaction().execute(async (tx) => {

@@ -1,4 +1,5 @@
 /** Opens mail as it arrives: told by other processes at once, and by a sweep of what nobody told of. */
+import { KeystoreError } from '../keystore/errors.ts';
 import type { Listener } from '../store/database.ts';
 import { accountsWithDueMessages } from '../store/unopened.ts';
 import { type OpenServices, openPending } from './open.ts';
@@ -24,7 +25,11 @@ export async function startOpener(options: OpenServices & { listener: Listener }
     again.add(accountId);
     if (running.has(accountId)) return;
     const round = open(accountId)
-      .catch((error: unknown) => events.unexpected('opening mail', error))
+      .catch((error: unknown) => {
+        // The owner reads with another client, which has the keys.
+        if (error instanceof KeystoreError && error.code === 'unknown-account') return;
+        events.unexpected('opening mail', error);
+      })
       .finally(() => running.delete(accountId));
     running.set(accountId, round);
   };

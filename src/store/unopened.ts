@@ -36,15 +36,15 @@ export async function accountsWithDueMessages(db: Executor, now: Date): Promise<
   return rows.map(({ account_id }) => account_id);
 }
 
-/** Held mail of one sender, or all of it, is tried again now. */
-export async function retryHeld(tx: Tx, accountId: number, sender: string | null, now: Date): Promise<void> {
-  let query = tx
+/** Held mail of one sender is tried again now. */
+export async function retryHeld(tx: Tx, accountId: number, sender: string, now: Date): Promise<void> {
+  await tx
     .updateTable('message')
     .set({ next_attempt_at: now })
     .where('account_id', '=', accountId)
-    .where('state', '=', 'held');
-  if (sender !== null) query = query.where('sender_address', '=', sender);
-  await query.execute();
+    .where('state', '=', 'held')
+    .where('sender_address', '=', sender)
+    .execute();
   await notify(tx, 'mail_received', accountId);
 }
 

@@ -88,6 +88,8 @@ async function holds(key: SearchKey, candidate: Candidate): Promise<boolean> {
     case 'body':
     case 'text':
       return contains(key, candidate);
+    case 'header':
+      return headerHolds(key, candidate);
     default:
       return isKnown(key, candidate);
   }
@@ -100,7 +102,17 @@ async function contains(key: { type: 'body' | 'text'; value: string }, candidate
   return (key.type === 'body' ? bodyContains : textContains)(candidate.raw, listed.index, key.value);
 }
 
-type KnownKey = Exclude<SearchKey, { type: 'and' | 'or' | 'not' | 'body' | 'text' }>;
+/** A header too large for the index is read from the message itself. */
+async function headerHolds(key: { field: string; value: string }, candidate: Candidate): Promise<boolean> {
+  const { listed, selected, message } = candidate;
+  if (listed === null) return false;
+  const { header, headerBytes } = listed.index;
+  if (header !== null) return headerContains(Buffer.from(header, 'latin1'), key.field, key.value);
+  if (candidate.raw === undefined) candidate.raw = await selected.view.raw(message);
+  return candidate.raw !== null && headerContains(candidate.raw.subarray(0, headerBytes), key.field, key.value);
+}
+
+type KnownKey = Exclude<SearchKey, { type: 'and' | 'or' | 'not' | 'body' | 'text' | 'header' }>;
 
 function isKnown(key: KnownKey, { message, number, listed, selected }: Candidate): boolean {
   switch (key.type) {
@@ -126,8 +138,6 @@ type ListedKey = Exclude<KnownKey, { type: 'all' | 'flag' | 'sequence' | 'uid' }
 
 function isListed(key: ListedKey, { index, internalDate }: ListedMessage): boolean {
   switch (key.type) {
-    case 'header':
-      return headerContains(Buffer.from(index.header ?? '', 'latin1'), key.field, key.value);
     case 'larger':
       return index.sizeBytes > key.sizeBytes;
     case 'smaller':
