@@ -100,12 +100,11 @@ function quotedLine(line: string): string {
 
 /** Base64 in lines of 76 characters, without decoding it. */
 export function base64Lines(base64: string): Buffer {
-  const source = Buffer.from(base64, 'latin1');
-  const lines = Math.ceil(source.length / MAX_ENCODED_LINE);
-  const out = Buffer.allocUnsafe(source.length + 2 * lines);
+  const lines = Math.ceil(base64.length / MAX_ENCODED_LINE);
+  const out = Buffer.allocUnsafe(base64.length + CRLF.length * lines);
   let at = 0;
-  for (let from = 0; from < source.length; from += MAX_ENCODED_LINE) {
-    at += source.copy(out, at, from, from + MAX_ENCODED_LINE);
+  for (let from = 0; from < base64.length; from += MAX_ENCODED_LINE) {
+    at += out.write(base64.slice(from, from + MAX_ENCODED_LINE), at, 'latin1');
     at += out.write(CRLF, at, 'latin1');
   }
   return out;

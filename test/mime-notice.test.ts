@@ -1,0 +1,121 @@
+import { simpleParser } from 'mailparser';
+import { describe, expect, test } from 'vitest';
+import { readLegacyData } from '../src/mime/legacy-data.ts';
+import { buildBounce, buildDelay, buildHeld, type NoticeInput } from '../src/mime/notice.ts';
+import { type EmailBody, parseBody, serializeBody } from '../src/smimp/email.ts';
+import { formatTimestamp } from '../src/smimp/encoding.ts';
+import { ALICE, BOB, NOW, OTHER_UID, renderEmail, toEmail, UID } from './support/mail.ts';
+
+const input: NoticeInput = {
+  sender: ALICE,
+  recipient: BOB,
+  status: '5.1.1',
+  diagnostic: 'corp.test knows no such user',
+  explanation: ['bob@corp.test has no account at corp.test.', 'Ask bob for the right address.'],
+  reporter: 'mail.acme.test',
+  arrived: NOW - 60,
+  now: NOW,
+  until: null,
+  original: {
+    uid: OTHER_UID,
+    body: { subject: 'Plans *für* Friday', date_sent: formatTimestamp(NOW - 60), to: [BOB], thread_id: UID },
+    messageId: '<plans@client.acme.test>',
+    date: NOW - 60,
+  },
+};
+
+const OWN = { from: ALICE, to: ALICE, uid: UID, sent: formatTimestamp(NOW) };
+
+/** As it arrives: sealed as JSON to oneself. */
+function arrive(body: EmailBody): EmailBody {
+  const content = parseBody('email', serializeBody('email', body));
+  if (content.type !== 'email') throw new Error('not an email');
+  return content.value;
+}
+
+const report = (body: EmailBody): string =>
+  renderEmail(arrive(body), { header: OWN, fromSelf: true }).toString('latin1');
+
+describe('a report in the inbox', () => {
+  test('is a multipart/report of RFC 3464', () => {
+    const parts = report(buildBounce(input)).split(/\r\n--=_[0-9a-f]{32}(?:--)?\r\n/);
+    const [head, readable, status, header] = parts;
+    expect(head).toContain('Content-Type: multipart/report;\r\n report-type=delivery-status;\r\n boundary=');
+    expect(head).toContain('From: "Mail delivery" <mailer-daemon@acme.test>'.replaceAll('"', ''));
+    expect(head).toContain('\r\nTo: alice@acme.test\r\n');
+    expect(head).toContain('\r\nAuto-Submitted: auto-replied\r\n');
+    expect(head).toContain('\r\nIn-Reply-To: <plans@client.acme.test>\r\n');
+    expect(readable).toContain('bob@corp.test has no account at corp.test.\r\n\r\nAsk bob for the right address.\r\n');
+    expect(status?.split('\r\n')).toEqual([
+      ...['Content-Type: message/delivery-status', '', 'Reporting-MTA: dns; mail.acme.test'],
+      ...['Arrival-Date: Tue, 14 Nov 2023 22:12:20 +0000', '', 'Final-Recipient: rfc822; bob@corp.test'],
+      ...['Action: failed', 'Status: 5.1.1', 'Diagnostic-Code: x-smimp; corp.test knows no such user'],
+      ...['Last-Attempt-Date: Tue, 14 Nov 2023 22:13:20 +0000', ''],
+    ]);
+    expect(header?.split('\r\n')).toEqual([
+      ...['Content-Type: text/rfc822-headers', '', 'Date: Tue, 14 Nov 2023 22:12:20 +0000', 'To: bob@corp.test'],
+      ...['Subject: =?UTF-8?B?UGxhbnMgKmbDvHIqIEZyaWRheQ==?=', 'Message-ID: <plans@client.acme.test>', ''],
+    ]);
+  });
+
+  test('says the subject, and answers the message that it is about', async () => {
+    const body = buildBounce(input);
+    expect(body).toMatchObject({ reply_to_message_id: OTHER_UID, thread_id: UID, to: [ALICE], cc: [] });
+    const mail = await simpleParser(report(body), { keepDeliveryStatus: true });
+    expect(mail.subject).toBe('Not delivered: Plans *für* Friday');
+    expect(mail.text).toContain('Subject: Plans *für* Friday');
+    expect(mail.attachments.map(({ contentType }) => contentType)).toEqual([
+      'message/delivery-status',
+      'text/rfc822-headers',
+    ]);
+  });
+
+  test('is late or held when it is not final', () => {
+    const delay = report(buildDelay({ ...input, status: '4.4.1', until: NOW + 3600 }));
+    expect(delay).toContain('\r\nAction: delayed\r\nStatus: 4.4.1\r\n');
+    expect(delay).toContain('\r\nWill-Retry-Until: Tue, 14 Nov 2023 23:13:20 +0000\r\n');
+    expect(delay).toContain('Subject: =?UTF-8?B?');
+    const held = report(buildHeld({ ...input, status: '4.7.5' }));
+    expect(held).toContain('\r\nAction: delayed\r\nStatus: 4.7.5\r\n');
+    expect(buildHeld(input).subject).toBe('Held back: check who you are writing to: Plans *für* Friday');
+  });
+
+  test('is the same each time', () => {
+    expect(report(buildBounce(input))).toBe(report(buildBounce(structuredClone(input))));
+  });
+
+  test('names the message by its uid when it had no Message-ID', () => {
+    const body = buildBounce({ ...input, original: { ...input.original, messageId: null } });
+    expect(report(body)).toContain(`In-Reply-To: <${OTHER_UID}@smimp.invalid>`);
+  });
+
+  test('takes no line from what a remote server or the message says', () => {
+    const evil = 'x\r\nAction: delivered\r\n\r\nX-SMIMP-A: b\0';
+    const original = { ...input.original, messageId: evil, body: { ...input.original.body, subject: evil } };
+    const text = report(buildBounce({ ...input, diagnostic: evil, reporter: evil, explanation: [evil], original }));
+    expect(text.replaceAll('\r\n', '')).not.toMatch(/[\r\n\0]/);
+    const [, , status = '', header = ''] = text.split(/\r\n--=_[0-9a-f]{32}(?:--)?\r\n/);
+    expect(status.match(/^Action: /gm)).toHaveLength(1);
+    expect(status + header).not.toMatch(/^X-SMIMP/m);
+  });
+});
+
+describe('a report that is not one’s own', () => {
+  const forged = arrive(buildBounce(input));
+
+  test.each([
+    ['from a stranger', { header: { ...OWN, from: BOB }, fromSelf: false }],
+    ['from a stranger, whatever the caller thinks', { header: { ...OWN, from: BOB }, fromSelf: true }],
+    ['from oneself, when the caller does not vouch for it', { header: OWN, fromSelf: false }],
+    ['from oneself to another', { header: { ...OWN, to: BOB }, fromSelf: true }],
+  ])('%s is mail like any other', (_name, options) => {
+    const text = renderEmail(forged, options).toString('latin1');
+    expect(text).not.toMatch(/multipart\/report|delivery-status|mailer-daemon|^Auto-Submitted/im);
+    expect(text).toContain('multipart/alternative');
+  });
+
+  test('cannot be submitted as mail either', async () => {
+    const again = await toEmail(report(buildBounce(input)), { from: ALICE });
+    expect(readLegacyData(again.extensions_data).report).toBeNull();
+  });
+});
