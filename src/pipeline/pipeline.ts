@@ -104,14 +104,21 @@ export function createPipeline(options: PipelineOptions): Pipeline {
   let opening: Promise<DeliveryQueue> | null = null;
   const queue = (): Promise<DeliveryQueue> => {
     opening ??= openQueue({ settings: options.queue, onError })
-      .then((opened) => owned.use(opened))
+      .then((opened) => keepOpen(owned, opened))
       .catch((error: unknown) => {
         opening = null;
         throw error;
       });
     return opening;
   };
-  const enqueue = async (deliveryIds: readonly number[]): Promise<void> => (await queue()).add(deliveryIds);
+  /** What is not enqueued because everything is being closed, the next process sweeps up. */
+  const enqueue = async (deliveryIds: readonly number[]): Promise<void> => {
+    try {
+      await (await queue()).add(deliveryIds);
+    } catch (error) {
+      if (!(error instanceof QueueClosed)) throw error;
+    }
+  };
 
   return {
     run: runner.run,
@@ -129,4 +136,15 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+/** A queue that opened while everything was being closed is closed as well. */
+async function keepOpen(owned: AsyncDisposableStack, opened: DeliveryQueue): Promise<DeliveryQueue> {
+  if (!owned.disposed) return owned.use(opened);
+  await opened[Symbol.asyncDispose]();
+  throw new QueueClosed();
+}
+
+class QueueClosed extends Error {
+  override readonly name = 'QueueClosed';
 }

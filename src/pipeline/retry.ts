@@ -1,8 +1,8 @@
 /** When to try again: exponential back-off with jitter, a pure function of the delivery and the number of its failures. */
 import { hash } from '../smimp/crypto.ts';
 
-/** A blip of the network is over by then. */
-export const FIRST_RETRY_MS = 15_000;
+/** A restart of the other server is over by then. */
+export const FIRST_RETRY_MS = 2_000;
 /** A server that has been away for a day is asked once an hour. */
 export const LONGEST_RETRY_MS = 3_600_000;
 /** Up to this share of the delay is taken off, so that what failed together does not come back together. */
