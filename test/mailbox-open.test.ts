@@ -88,6 +88,21 @@ describe('a message that verifies', () => {
     expect(key).not.toContain('5e5e5e');
   });
 
+  it("takes nobody's word for its header but the owner's own", async () => {
+    const fields = Buffer.from('From: king@acme.test\r\nSubject: Forged\r\n').toString('base64');
+    const internal_date = { unix_seconds: 0, zone_minutes: 0 };
+    const original = { format: 'smimp-bridge/append/1', fields, internal_date };
+    const alice = someone();
+    await site.receive({ from: alice, subject: 'Honest', header: { original } });
+    await site.open();
+    using client = await site.client();
+    await client.ok('examine inbox');
+    const [line] = await client.ok('fetch 1 (internaldate envelope)');
+    expect(line).toContain('Honest');
+    expect(line).toContain(alice.address.slice(0, alice.address.indexOf('#')));
+    expect(line).not.toMatch(/king|Forged|1970/);
+  });
+
   it('shows its cautions to the reader', async () => {
     const alice = someone();
     await site.receive({ from: alice, header: { recipient_head: { seq: 0, head: 'ef'.repeat(32) as Hex32 } } });
