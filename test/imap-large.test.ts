@@ -52,7 +52,7 @@ async function fill(client: ImapClient): Promise<void> {
   }
 }
 
-describe('a folder of 10,000 messages', () => {
+describe('a folder of 10,000 messages', { timeout: 120_000 }, () => {
   it('is listed, sized and searched without opening one of them', async () => {
     using client = await site.client();
     await fill(client);
