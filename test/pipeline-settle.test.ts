@@ -134,6 +134,22 @@ describe('what a row becomes', () => {
     expect(slow.change.next_attempt_at?.getTime()).toBeGreaterThan(at(1).getTime());
   });
 
+  it('forgets failures when the stage that failed is passed, and only then', () => {
+    const failed = { attempts: 5, error_stage: 'seal', error_code: 'connect' };
+    const to = (stage: 'route' | 'seal' | 'mint' | 'deliver', next: 'seal' | 'mint' | 'deliver') =>
+      settle(delivery({ ...failed, stage }), { kind: 'advance', to: next, change: {} }, at(1), TIMES).change;
+    expect(to('seal', 'mint')).toMatchObject({ attempts: 0, error_stage: null, error_code: null, stage: 'mint' });
+    expect(to('route', 'seal').attempts).toBeUndefined();
+    expect(to('mint', 'deliver').attempts).toBeUndefined();
+    const back = settle(
+      delivery({ ...failed, error_stage: 'deliver', stage: 'deliver' }),
+      { kind: 'advance', to: 'mint', change: {} },
+      at(1),
+      TIMES,
+    );
+    expect(back.change.attempts).toBeUndefined();
+  });
+
   it('keeps nothing of a message that is delivered', () => {
     const settled = settle(
       delivery({ stage: 'deliver' }),

@@ -12,6 +12,7 @@ import {
   eraseFinishedContent,
   insertDeliveryEvent,
 } from '../store/outbound.ts';
+import type { DeliveryStage } from '../store/schema.ts';
 import type { NoticeKind, Reason } from './reasons.ts';
 import { HELD_RECHECK_MS, retryDelayMs } from './retry.ts';
 import type { Detail, StageOutcome } from './stage.ts';
@@ -45,7 +46,7 @@ export type Tell = (
 
 /** What the row becomes. Pure. */
 export function settle(delivery: Delivery, outcome: StageOutcome, now: Date, times: DeliveryTimes): Settled {
-  if (outcome.kind === 'advance') return advanced(outcome, now);
+  if (outcome.kind === 'advance') return advanced(delivery, outcome, now);
   if (outcome.kind === 'done') return done(outcome, now);
   if (outcome.kind === 'fail') return failed(outcome.reason, now);
   if (now >= delivery.deadline_at) return failed(outcome.reason, now);
@@ -55,8 +56,14 @@ export function settle(delivery: Delivery, outcome: StageOutcome, now: Date, tim
 
 const NOTHING_KEPT: DeliveryChange = { sealed_envelope: null, minted_envelope: null, session: null };
 
-function advanced(outcome: Extract<StageOutcome, { kind: 'advance' }>, now: Date): Settled {
-  const change = { ...outcome.change, stage: outcome.to, next_attempt_at: now, error_code: null, error_stage: null };
+const ORDER: readonly DeliveryStage[] = ['held', 'route', 'seal', 'mint', 'deliver'];
+
+/** Failures count until the stage that failed is passed: a circle of stages that leads nowhere gets slower each time. */
+function advanced(delivery: Delivery, outcome: Extract<StageOutcome, { kind: 'advance' }>, now: Date): Settled {
+  const isForward = ORDER.indexOf(outcome.to) > ORDER.indexOf(delivery.stage);
+  const isPassed = isForward && (delivery.stage === delivery.error_stage || delivery.stage === 'held');
+  const recovered = isPassed ? { attempts: 0, error_stage: null } : {};
+  const change = { ...outcome.change, ...recovered, stage: outcome.to, next_attempt_at: now, error_code: null };
   return { change, outcome: 'done', detail: outcome.detail ?? null, notice: null, goesOn: true, silent: false };
 }
 

@@ -7,7 +7,7 @@ import { dueDeliveries, forgetFinishedSubmissions } from '../store/outbound.ts';
 import type { DeliveryQueue } from './queue.ts';
 
 /** Shorter than the first retry's delay, so that no retry is late by much. */
-export const SWEEP_INTERVAL_MS = 5_000;
+export const SWEEP_INTERVAL_MS = 1_000;
 /** At most so many at once; the next sweep finds the rest. */
 export const MAX_SWEPT = 1_000;
 /** What has ended is shown this long by `queue list`, then forgotten. */

@@ -281,7 +281,7 @@ export interface DeliveryTable {
   account_id: number;
   recipient: string;
   stage: DeliveryStage;
-  /** Failed tries of the present stage. */
+  /** Failed tries, until the stage that failed is passed. */
   attempts: ByDefault<number>;
   next_attempt_at: Instant;
   /** After this it bounces. */
