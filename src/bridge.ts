@@ -43,6 +43,7 @@ export interface Bridge extends AsyncDisposable {
   readonly keystore: Keystore;
   readonly identity: Identity;
   readonly accounts: Accounts;
+  readonly mailbox: Mailbox;
   readonly pipeline: Pipeline;
   /** Opens the doors and starts the work of this process's roles. */
   listen(): Promise<void>;
@@ -76,7 +77,7 @@ async function assemble(owned: AsyncDisposableStack, config: Config, roles: read
   const opened = await openStore(owned, config, events, poolSize);
   const parts = await buildParts(owned, { config, opened, events, clock, tls });
   const doors = createDoors(owned, { config, roles, opened, events, clock, tls, ...parts });
-  const { keystore, identity, accounts, pipeline } = parts;
+  const { keystore, identity, accounts, mailbox, pipeline } = parts;
   return {
     config,
     events,
@@ -84,6 +85,7 @@ async function assemble(owned: AsyncDisposableStack, config: Config, roles: read
     keystore,
     identity,
     accounts,
+    mailbox,
     pipeline,
     ...doors,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),

@@ -54,6 +54,7 @@ export async function verifyTrust(
     const verified = await explained(
       bridge.identity.verify({ accountId: id, contact, fingerprint: command.fingerprint }),
     );
+    await bridge.mailbox.retryHeld({ accountId: id, contact });
     command.output.result(describe(verified), `${toMailbox(contact)} is verified.`);
   });
 }
