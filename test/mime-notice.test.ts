@@ -100,6 +100,16 @@ describe('a report in the inbox', () => {
   });
 });
 
+test('a report that another program of the owner made can hold no line either', () => {
+  const body = arrive(buildBounce(input));
+  const legacy = readLegacyData(body.extensions_data);
+  const evil = 'x\r\nAction: delivered\r\n\r\ny';
+  const made = { ...legacy.report, diagnostic: evil, recipient: evil, reporter: evil };
+  const text = report({ ...body, extensions_data: { smimp_bridge: { ...legacy, report: made } } });
+  expect(text.match(/^Action: /gm)).toEqual(['Action: ']);
+  expect(text).not.toContain('delivered\r\n\r\n');
+});
+
 describe('a report that is not one’s own', () => {
   const forged = arrive(buildBounce(input));
 

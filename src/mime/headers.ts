@@ -20,8 +20,8 @@ export const MAX_MAILBOXES = 2_000;
 const FOLD_COLUMN = 76;
 /** Longest run of ASCII that is left as it is; longer ones become encoded words, so that they fold. */
 const MAX_PLAIN_WORD_CHARS = 60;
-/** 45 bytes are 60 base64 characters, with `=?UTF-8?B?…?=` at most the 75 of RFC 2047 §2. */
-const ENCODED_WORD_BYTES = 45;
+/** With `=?UTF-8?B?…?=` 52 characters: beside any common name of a field still the 76 a line may have (RFC 2047 §2). */
+const ENCODED_WORD_BYTES = 30;
 /** A longer name or subject is no use to a reader and no client shows it. */
 const MAX_VALUE_CHARS = 4_000;
 /** Longest value of which words are decoded; nothing shown to people comes near it. */
