@@ -50,7 +50,10 @@ function bundledNode() {
 }
 
 function run() {
-  const child = spawn(bundledNode(), [join(project, file), ...args], { stdio: 'inherit' });
+  // Large messages come and go: with these the memory they took is given back.
+  const { nodeFlags, environment } = JSON.parse(readFileSync(join(project, 'src', 'runtime.json'), 'utf8'));
+  const env = { ...environment, ...process.env };
+  const child = spawn(bundledNode(), [...nodeFlags, join(project, file), ...args], { stdio: 'inherit', env });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
   child.on('exit', (code, signal) => process.exit(code ?? (signal === null ? 1 : 128)));
 }

@@ -145,11 +145,14 @@ async function watchInbox(person: Person): Promise<Arrivals> {
       waiting.get(subject)?.(at);
       waiting.delete(subject);
     }
+    idle();
   };
+  // A fetch ends IDLE, and the client begins another only after a while of its own.
+  const idle = (): void => void client.idle().catch((error: unknown) => process.emitWarning(String(error)));
   client.on('exists', () => {
     reading = reading.then(read);
   });
-  client.idle().catch((error: unknown) => process.emitWarning(String(error)));
+  idle();
   return {
     wait(subject) {
       const promise = new Promise<number>((resolve) => waiting.set(subject, resolve));

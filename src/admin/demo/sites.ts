@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
+import runtime from '../../runtime.json' with { type: 'json' };
 import { createAuthority, issueCertificate } from '../certificates.ts';
 
 const MAIN = fileURLToPath(new URL('../../main.ts', import.meta.url));
@@ -137,9 +138,10 @@ export async function startSite(
   options: { roles?: string; onEvent?: (event: Record<string, unknown>) => void } = {},
 ): Promise<RunningSite> {
   const roles = options.roles === undefined ? [] : ['--roles', options.roles];
-  const child = spawn(process.execPath, [MAIN, 'start', '--config', site.configPath, ...roles], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
+  // `env` sets these besides what the process has: the environment itself is read by config.ts only.
+  const environment = Object.entries(runtime.environment).map(([name, value]) => `${name}=${value}`);
+  const command = [process.execPath, ...runtime.nodeFlags, MAIN, 'start', '--config', site.configPath, ...roles];
+  const child = spawn('env', [...environment, ...command], { stdio: ['ignore', 'ignore', 'pipe'] });
   const running = new RunningSite(site, child);
   await started(child, options.onEvent);
   return running;
