@@ -8,6 +8,7 @@ import type { Insertable, Selectable } from 'kysely';
 import { sql } from 'kysely';
 import { advanceMailbox } from './accounts.ts';
 import { type Executor, notify, type Tx } from './database.ts';
+import { readLarge } from './large-column.ts';
 import type { MessageTable } from './schema.ts';
 
 export type StoredMessage = Selectable<MessageTable>;
@@ -39,14 +40,39 @@ export async function inboxId(db: Executor, accountId: number): Promise<number> 
   return row.id;
 }
 
-export function findMessage(db: Executor, accountId: number, messageId: Buffer): Promise<StoredMessage | undefined> {
-  return db
+export async function findMessage(
+  db: Executor,
+  accountId: number,
+  messageId: Buffer,
+): Promise<StoredMessage | undefined> {
+  const row = await db
     .selectFrom('message')
-    .selectAll()
+    .select(WITHOUT_CIPHERTEXT)
     .where('account_id', '=', accountId)
     .where('message_id', '=', messageId)
     .executeTakeFirst();
+  if (row === undefined) return undefined;
+  const ciphertext = await readLarge((slice) =>
+    db.selectFrom('message').select(slice('ciphertext')).where('message_id', '=', messageId).executeTakeFirst(),
+  );
+  return ciphertext === null ? undefined : { ...row, ciphertext };
 }
+
+const WITHOUT_CIPHERTEXT = [
+  ...(['message_id', 'account_id', 'folder_id', 'seq', 'revision', 'message_type', 'size_bytes'] as const),
+  ...(['message_public_key', 'nonce', 'proof_of_work', 'message_hash', 'sender_address'] as const),
+  ...(['sender_public_key', 'time_received', 'pow_zero_bits', 'pow_nonce', 'login_token_hash'] as const),
+  ...([
+    'received_via',
+    'read',
+    'extensions_data',
+    'is_copy',
+    'state',
+    'reason',
+    'attempts',
+    'next_attempt_at',
+  ] as const),
+] as const;
 
 /**
  * Deletes messages for good, in one step: rows, sealed contents, and the secrets no other message needs. Unknown ids are

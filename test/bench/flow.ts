@@ -31,7 +31,7 @@ export interface FlowResult {
 }
 
 interface Pair {
-  alice: Person;
+  senders: Person[];
   bob: Person;
   running: RunningSite[];
 }
@@ -46,8 +46,10 @@ export async function benchFlow(): Promise<FlowResult> {
     };
     const sites = (await layOutSites({ directory, domains: ['acme.test', 'corp.test'], settings })) as [Site, Site];
     running.push(...(await Promise.all(sites.map((site) => startSite(site)))));
-    const [alice, bob] = [await account(sites[0], 'alice'), await account(sites[1], 'bob')];
-    const pair = { alice, bob, running };
+    const names = Array.from({ length: SENDERS }, (_, number) => `sender${number}`);
+    const senders: Person[] = [];
+    for (const name of names) senders.push(await account(sites[0], name));
+    const pair = { senders, bob: await account(sites[1], 'bob'), running };
     await measureArrivals(pair, 20, 1);
     const latency = await measureArrivals(pair, LATENCY_MESSAGES, 1);
     const rate = await measureArrivals(pair, RATE_MESSAGES, SENDERS);
@@ -76,10 +78,10 @@ function percentiles(values: number[]): { p50Ms: number; p99Ms: number } {
   return { p50Ms: at(0.5), p99Ms: at(0.99) };
 }
 
-function transportTo(person: Person, connections: number): Transporter {
+function transportTo(person: Person): Transporter {
   return createTransport({
     pool: true,
-    maxConnections: connections,
+    maxConnections: 1,
     maxMessages: Number.POSITIVE_INFINITY,
     host: '127.0.0.1',
     port: person.site.ports.submissions,
@@ -91,34 +93,34 @@ function transportTo(person: Person, connections: number): Transporter {
 
 let series = 0;
 
-/** Sends `count` messages over `senders` connections to Bob, who idles; times are from before MAIL FROM to EXISTS. */
+/** Sends `count` messages from so many people to Bob, who idles; times are from before MAIL FROM to EXISTS. */
 async function measureArrivals(
-  { alice, bob }: Pair,
+  { senders: people, bob }: Pair,
   count: number,
   senders: number,
 ): Promise<{ latenciesMs: number[]; totalMs: number }> {
   series += 1;
-  const transport = transportTo(alice, senders);
+  const working = people.slice(0, senders).map((person) => ({ person, transport: transportTo(person) }));
   const arrivals = await watchInbox(bob);
   const latenciesMs: number[] = [];
   const text = 'x'.repeat(MESSAGE_BYTES);
   const begin = performance.now();
   let next = 0;
-  const one = async (): Promise<void> => {
+  const one = async ({ person, transport }: (typeof working)[number]): Promise<void> => {
     while (next < count) {
       next += 1;
       const subject = `bench ${series}.${next}`;
       const start = performance.now();
       const arrived = arrivals.wait(subject);
-      await transport.sendMail({ from: alice.mailbox, to: bob.mailbox, subject, text });
+      await transport.sendMail({ from: person.mailbox, to: bob.mailbox, subject, text });
       if (senders === 1) await arrived;
       void arrived.then((at) => latenciesMs.push(at - start));
     }
   };
-  await Promise.all(Array.from({ length: senders }, one));
+  await Promise.all(working.map(one));
   await arrivals.all();
   const totalMs = performance.now() - begin;
-  transport.close();
+  for (const { transport } of working) transport.close();
   await arrivals.close();
   return { latenciesMs, totalMs };
 }
@@ -207,13 +209,14 @@ async function peerRate(): Promise<number> {
   return RATE_MESSAGES / seconds;
 }
 
-async function measureMemory({ alice, bob, running }: Pair): Promise<FlowResult['memory']> {
+async function measureMemory({ senders, bob, running }: Pair): Promise<FlowResult['memory']> {
   const arrivals = await watchInbox(bob);
   const arrived = arrivals.wait('large');
-  const transport = transportTo(alice, 1);
+  const [sender] = senders as [Person];
+  const transport = transportTo(sender);
   const attachments = [{ filename: 'large.bin', content: Buffer.alloc(ATTACHMENT_BYTES, 'large ') }];
   await transport.sendMail({
-    from: alice.mailbox,
+    from: sender.mailbox,
     to: bob.mailbox,
     subject: 'large',
     text: 'see attached',
