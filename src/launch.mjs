@@ -34,13 +34,16 @@ function isIncomplete() {
 }
 
 function install() {
-  process.stderr.write('Installing what is missing (npm ci) …\n');
+  process.stderr.write('Installing what is missing (npm install) …\n');
   const npm = process.env.npm_execpath;
   const [command, before] = npm?.endsWith('.js') ? [process.execPath, [npm]] : ['npm', []];
   const options = { cwd: project, stdio: ['ignore', 2, 2], shell: process.platform === 'win32' };
-  const { status } = spawnSync(command, [...before, 'ci', '--no-audit', '--no-fund', '--loglevel=error'], options);
+  // Not `npm ci`: it refuses a lock file that does not name optional packages of other platforms. `--no-save` keeps the
+  // lock file, and what is installed is what it says.
+  const args = ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'];
+  const { status } = spawnSync(command, [...before, ...args], options);
   if (status !== 0) {
-    process.stderr.write('npm ci failed: see above.\n');
+    process.stderr.write('npm install failed: see above.\n');
     process.exit(status ?? 1);
   }
 }
