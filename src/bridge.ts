@@ -138,7 +138,7 @@ async function buildParts(stack: AsyncDisposableStack, base: Base): Promise<Part
   const sessions = createSessions({ home, db, keystore, clock });
   const baseUrl = config.base_url as BaseUrl;
   const identity = createIdentity({ db, discovery, home, keystore, events, clock, baseUrl });
-  const mailbox = stack.use(createMailbox({ db, listener, keystore, identity, events, clock }));
+  const mailbox = createMailbox({ db, listener, keystore, identity, events, clock });
   const shared = { db, listener, keystore, identity, home, sessions, events, clock };
   const limits = {
     concurrency: config.delivery.concurrency,

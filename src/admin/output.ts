@@ -52,3 +52,21 @@ export function table(header: readonly string[], rows: readonly (readonly string
     )
     .join('\n');
 }
+
+/** How an operator is told of an error, by its code. */
+export type Explanations<Code extends string> = Readonly<Record<Code, { text: string; exitCode: number }>>;
+
+/** Turns errors of one class into what an operator is told; lets every other one through. */
+export async function explained<Result, Code extends string>(
+  work: Promise<Result>,
+  kind: new (code: Code) => Error & { readonly code: Code },
+  explanations: Explanations<Code>,
+): Promise<Result> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof kind)) throw error;
+    const { text, exitCode } = explanations[error.code];
+    throw new CommandError(text, exitCode, { cause: error });
+  }
+}

@@ -3,7 +3,7 @@ import type { QueueEntry, QueueErrorCode } from '../pipeline/queue-operations.ts
 import { QueueError } from '../pipeline/queue-operations.ts';
 import { type Address, toMailbox } from '../smimp/address.ts';
 import { type CommandContext, withBridge } from './accounts.ts';
-import { CommandError, EXIT, table } from './output.ts';
+import { CommandError, EXIT, explained, table } from './output.ts';
 
 const LIST_LIMIT = 1_000;
 
@@ -12,16 +12,6 @@ const EXPLANATIONS: Record<QueueErrorCode, { text: string; exitCode: number }> =
   ended: { text: 'this delivery is over', exitCode: EXIT.failed },
   busy: { text: 'this delivery is being worked on; try again', exitCode: EXIT.unavailable },
 };
-
-async function explained<Result>(work: Promise<Result>): Promise<Result> {
-  try {
-    return await work;
-  } catch (error) {
-    if (!(error instanceof QueueError)) throw error;
-    const { text, exitCode } = EXPLANATIONS[error.code];
-    throw new CommandError(text, exitCode, { cause: error });
-  }
-}
 
 function parseId(text: string): number {
   if (!/^[1-9]\d{0,14}$/.test(text)) throw new CommandError(`${text} is not the number of a delivery`, EXIT.badInput);
@@ -56,7 +46,7 @@ function row(entry: QueueEntry): string[] {
 
 export async function showDelivery(command: CommandContext & { id: string }): Promise<void> {
   await withBridge(command.configPath, async ({ pipeline }) => {
-    const shown = await explained(pipeline.operations.show(parseId(command.id)));
+    const shown = await explained(pipeline.operations.show(parseId(command.id)), QueueError, EXPLANATIONS);
     const events = shown.timeline.map(({ at, stage, outcome, detail }) => [
       at.toISOString(),
       stage,
@@ -70,14 +60,14 @@ export async function showDelivery(command: CommandContext & { id: string }): Pr
 
 export async function retryDelivery(command: CommandContext & { id: string }): Promise<void> {
   await withBridge(command.configPath, async ({ pipeline }) => {
-    const entry = await explained(pipeline.operations.retry(parseId(command.id)));
+    const entry = await explained(pipeline.operations.retry(parseId(command.id)), QueueError, EXPLANATIONS);
     command.output.result(entry, `Delivery ${entry.id} is tried again now.`);
   });
 }
 
 export async function cancelDelivery(command: CommandContext & { id: string }): Promise<void> {
   await withBridge(command.configPath, async ({ pipeline }) => {
-    const entry = await explained(pipeline.operations.cancel(parseId(command.id)));
+    const entry = await explained(pipeline.operations.cancel(parseId(command.id)), QueueError, EXPLANATIONS);
     command.output.result(entry, `Delivery ${entry.id} is cancelled; nothing more is sent.`);
   });
 }

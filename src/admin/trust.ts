@@ -3,7 +3,7 @@ import { IdentityError } from '../identity/contact.ts';
 import type { ShownContact } from '../identity/trust.ts';
 import { toMailbox } from '../smimp/address.ts';
 import { accountOf, type CommandContext, parseTyped, withBridge } from './accounts.ts';
-import { CommandError, EXIT, table } from './output.ts';
+import { EXIT, explained, table } from './output.ts';
 
 const EXPLANATIONS: Record<IdentityError['code'], { text: string; exitCode: number }> = {
   'unknown-contact': { text: 'nothing is known of this contact', exitCode: EXIT.notFound },
@@ -24,23 +24,13 @@ const EXPLANATIONS: Record<IdentityError['code'], { text: string; exitCode: numb
   'no-history': { text: 'this account has no identity', exitCode: EXIT.failed },
 };
 
-async function explained<Result>(work: Promise<Result>): Promise<Result> {
-  try {
-    return await work;
-  } catch (error) {
-    if (!(error instanceof IdentityError)) throw error;
-    const { text, exitCode } = EXPLANATIONS[error.code];
-    throw new CommandError(text, exitCode, { cause: error });
-  }
-}
-
 export async function showTrust(
   command: CommandContext & { account: string; contact: string | undefined },
 ): Promise<void> {
   await withBridge(command.configPath, async (bridge) => {
     const { id } = await accountOf(bridge, command.account);
     const asked = command.contact === undefined ? {} : { contact: parseTyped(command.contact) };
-    const contacts = await explained(bridge.identity.show({ accountId: id, ...asked }));
+    const contacts = await explained(bridge.identity.show({ accountId: id, ...asked }), IdentityError, EXPLANATIONS);
     command.output.result(contacts.map(describe), people(contacts));
   });
 }
@@ -53,6 +43,8 @@ export async function verifyTrust(
     const contact = parseTyped(command.contact);
     const verified = await explained(
       bridge.identity.verify({ accountId: id, contact, fingerprint: command.fingerprint }),
+      IdentityError,
+      EXPLANATIONS,
     );
     await bridge.mailbox.retryHeld({ accountId: id, contact });
     command.output.result(describe(verified), `${toMailbox(contact)} is verified.`);

@@ -22,7 +22,7 @@ import { startOpener } from './opener.ts';
 import type { AccountMailbox, OpenMailbox } from './types.ts';
 import { openView } from './view.ts';
 
-export interface Mailbox extends OpenMailbox, AsyncDisposable {
+export interface Mailbox extends OpenMailbox {
   readonly notices: {
     /** Puts mail of the bridge itself in the inbox of an account, within `tx`. */
     deliver(tx: Tx, notice: { accountId: number; body: EmailBody }): Promise<void>;
@@ -56,7 +56,6 @@ export function createMailbox(options: MailboxOptions): Mailbox {
     },
     retryHeld: ({ accountId, contact }) => db.transaction().execute((tx) => retryHeld(tx, accountId, contact, clock())),
     startOpening: () => startOpener(options),
-    [Symbol.asyncDispose]: async () => undefined,
   };
 }
 
