@@ -1,11 +1,13 @@
 /** The commands about accounts, and what `start` uses to make the first one. */
 
+import type { Command } from 'commander';
 import type { Bridge } from '../bridge.ts';
 import { openBridge } from '../bridge.ts';
 import { loadConfig } from '../config.ts';
 import { type Address, addressParts, fromMailbox, normalizeAddress, toMailbox } from '../smimp/address.ts';
 import { randomBytes } from '../smimp/crypto.ts';
 import { ProfileError } from '../smimp/errors.ts';
+import { type Add, where } from './command-line.ts';
 import { CommandError, EXIT, type Output, table } from './output.ts';
 
 export interface CommandContext {
@@ -151,4 +153,40 @@ export async function showFingerprint(command: CommandContext & { address: strin
     const { fingerprint, uri } = await bridge.accounts.fingerprint(address);
     command.output.result({ address, fingerprint, uri }, `${fingerprint}\n${uri}`);
   });
+}
+
+export function addAccountCommands(program: Command, add: Add): void {
+  const account = program.command('account').description('The people whose mail lives here.').exitOverride();
+  add<[string]>(
+    account,
+    'add <address>',
+    'Make an account with its keys; prints a new password.',
+    (output, options, address) =>
+      addAccount({
+        output,
+        ...where(options),
+        address,
+        passwordFromInput: options.passwordStdin === true,
+        name: (options.name as string | undefined) ?? null,
+      }),
+  )
+    .option('--password-stdin', 'take the password from the first line of standard input')
+    .option('--name <name>', 'the name others see in the identity record');
+  add(account, 'list', 'List the accounts.', (output, options) => listAccounts({ output, ...where(options) }));
+  add<[string]>(account, 'password <address>', 'Set a new password; prints it.', (output, options, address) =>
+    changePassword({ output, ...where(options), address, passwordFromInput: options.passwordStdin === true }),
+  ).option('--password-stdin', 'take the password from the first line of standard input');
+  add<[string]>(
+    account,
+    'remove <address>',
+    'Delete an account, its keys and all its mail, for good.',
+    (output, options, address) =>
+      removeAccount({ output, ...where(options), address, confirmed: options.yes === true }),
+  ).option('--yes', 'yes, delete it');
+  add<[string]>(
+    program,
+    'fingerprint <address>',
+    "Print an account's fingerprint, to be read out over the phone.",
+    (output, options, address) => showFingerprint({ output, ...where(options), address }),
+  );
 }

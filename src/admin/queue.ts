@@ -1,8 +1,10 @@
 /** The commands about mail on its way out. */
+import type { Command } from 'commander';
 import type { QueueEntry, QueueErrorCode } from '../pipeline/queue-operations.ts';
 import { QueueError } from '../pipeline/queue-operations.ts';
 import { type Address, toMailbox } from '../smimp/address.ts';
 import { type CommandContext, withBridge } from './accounts.ts';
+import { type Add, where } from './command-line.ts';
 import { CommandError, EXIT, explained, table } from './output.ts';
 
 const LIST_LIMIT = 1_000;
@@ -70,4 +72,20 @@ export async function cancelDelivery(command: CommandContext & { id: string }): 
     const entry = await explained(pipeline.operations.cancel(parseId(command.id)), QueueError, EXPLANATIONS);
     command.output.result(entry, `Delivery ${entry.id} is cancelled; nothing more is sent.`);
   });
+}
+
+export function addQueueCommands(program: Command, add: Add): void {
+  const queue = program.command('queue').description('Mail on its way out.').exitOverride();
+  add(queue, 'list', 'List deliveries that are not done.', (output, options) =>
+    listQueue({ output, ...where(options), all: options.all === true }),
+  ).option('--all', 'finished ones too');
+  add<[string]>(queue, 'show <id>', 'Show one delivery with its timeline.', (output, options, id) =>
+    showDelivery({ output, ...where(options), id }),
+  );
+  add<[string]>(queue, 'retry <id>', 'Try again now.', (output, options, id) =>
+    retryDelivery({ output, ...where(options), id }),
+  );
+  add<[string]>(queue, 'cancel <id>', 'Give up; nothing more is sent.', (output, options, id) =>
+    cancelDelivery({ output, ...where(options), id }),
+  );
 }

@@ -1,9 +1,12 @@
 /** `smimp-bridge start`: opens the bridge, makes a first account when there is none, says how to connect, serves. */
 import { hostname } from 'node:os';
+import { type Command, Option } from 'commander';
 import { type Bridge, openBridge, ROLES, type Role } from '../bridge.ts';
 import type { Config } from '../config.ts';
 import { loadConfig } from '../config.ts';
 import { createAccountWithKeys, newPassword } from './accounts.ts';
+import type { Add, Surroundings } from './command-line.ts';
+import { demonstrate } from './demo/demo.ts';
 import { CommandError, EXIT, type Output } from './output.ts';
 
 export async function start(options: {
@@ -75,4 +78,19 @@ function welcome(bridge: Bridge, config: Config, first: FirstAccount | null): st
     );
   lines.push('', '  More accounts: npm run smimp-bridge -- account add NAME@DOMAIN     Stop: Ctrl-C', '');
   return lines.join('\n');
+}
+
+export function addServing(program: Command, add: Add, { stop }: Surroundings): void {
+  add(program, 'start', 'Serve until told to end (SIGINT or SIGTERM).', (output, options) =>
+    start({ output, configPath: options.config as string | undefined, roles: options.roles as string, stop }),
+  ).addOption(
+    new Option(
+      '--roles <list>',
+      'api: other servers and SMIMP clients · smtp: mail programs send · imap: mail programs read · worker: delivers, opens and keeps keys fresh',
+    ).default('api,smtp,imap,worker'),
+  );
+  add(program, 'demo', 'Show two bridges exchanging mail on this machine, and one refusing a forgery.', async () => {
+    const held = await demonstrate((line) => void process.stdout.write(`${line}\n`));
+    if (!held) throw new CommandError('a check of the demonstration did not hold', EXIT.failed);
+  });
 }

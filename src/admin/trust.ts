@@ -1,8 +1,10 @@
 /** The commands about trust: who is pinned, and checking a fingerprint that was told over another way. */
+import type { Command } from 'commander';
 import { IdentityError } from '../identity/contact.ts';
 import type { ShownContact } from '../identity/trust.ts';
 import { toMailbox } from '../smimp/address.ts';
 import { accountOf, type CommandContext, parseTyped, withBridge } from './accounts.ts';
+import { type Add, where } from './command-line.ts';
 import { EXIT, explained, table } from './output.ts';
 
 const EXPLANATIONS: Record<IdentityError['code'], { text: string; exitCode: number }> = {
@@ -71,4 +73,21 @@ function people(contacts: readonly ShownContact[]): string {
     fingerprint,
   ]);
   return table(['CONTACT', 'STATE', 'VERIFIED', 'RECORDS', 'FIRST SEEN', 'FINGERPRINT'], rows);
+}
+
+export function addTrustCommands(program: Command, add: Add): void {
+  const trust = program.command('trust').description('Whose keys are pinned, and checking them.').exitOverride();
+  add<[string, string?]>(
+    trust,
+    'show <account> [contact]',
+    'Show the pinned contacts of an account.',
+    (output, options, account, contact) => showTrust({ output, ...where(options), account, contact }),
+  );
+  add<[string, string, string]>(
+    trust,
+    'verify <account> <contact> <fingerprint>',
+    'Enter the fingerprint (or smimp-verify: link) that the contact told you. Also releases one whose identity was replaced.',
+    (output, options, account, contact, fingerprint) =>
+      verifyTrust({ output, ...where(options), account, contact, fingerprint }),
+  );
 }

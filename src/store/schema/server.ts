@@ -1,0 +1,156 @@
+/** The server half: what any SMIMP server knows of its accounts (SMIMP 0.1 §5). */
+import type { Generated } from 'kysely';
+import type { ByDefault, Bytes, Instant, MaybeInstant } from './columns.ts';
+
+export interface AccountTable {
+  id: Generated<number>;
+  address: string;
+  created_at: Instant;
+  initialized_at: MaybeInstant;
+  /** D(initialize, …) of the one-time code that was handed out. */
+  initialize_hash: Bytes | null;
+  initialize_tries: ByDefault<number>;
+  /** The next `seq` of the mailbox; taken under this row's lock, so commit order is seq order. */
+  next_seq: ByDefault<number>;
+  /** The mailbox's counter behind every `revision`. */
+  revision: ByDefault<number>;
+  size_bytes: ByDefault<number>;
+}
+
+export interface RecordTable {
+  account_id: number;
+  seq: number;
+  data: string;
+  signed_hash: Bytes;
+  new_key_signed_hash: Bytes | null;
+  stored_at: Instant;
+}
+
+export type MessageKeyState = 'available' | 'issued' | 'used' | 'current' | 'replaced';
+
+export interface MessageKeyTable {
+  account_id: number;
+  public_key: Bytes;
+  kind: 'ephemeral' | 'non-ephemeral';
+  created: string;
+  expires: string;
+  signed_hash: Bytes;
+  /** The master key that signed it. */
+  master_key: Bytes;
+  state: MessageKeyState;
+  /** Order of issue. */
+  position: Generated<number>;
+  replaced_at: MaybeInstant;
+}
+
+export interface KeyIssueTable {
+  id: Generated<number>;
+  account_id: number;
+  public_key: Bytes;
+  ephemeral: boolean;
+  sender_address: string;
+  sender_domain: string;
+  issued_at: Instant;
+  used_at: MaybeInstant;
+}
+
+export interface LoginTokenTable {
+  token: Bytes;
+  address: string;
+  expires_at: Instant;
+}
+
+export interface SessionTable {
+  /** BLAKE2b-256 of the session token; the token itself is never stored. */
+  token_hash: Bytes;
+  login_token_hash: Bytes;
+  address: string;
+  scope: 'home' | 'remote';
+  public_key: Bytes;
+  key_checked_at: Instant;
+  created_at: Instant;
+  last_used_at: Instant;
+  expires_at: Instant;
+}
+
+export interface PowNonceTable {
+  nonce: Bytes;
+  session_hash: Bytes;
+  recipient_address: string;
+  message_type: string;
+  zero_bits: number;
+  expires_at: Instant;
+}
+
+export interface FolderTable {
+  id: Generated<number>;
+  account_id: number;
+  message_type: string;
+  /** Null is the inbox, of which every account has one row. */
+  folder_name: string | null;
+  display_name: string;
+  parent_id: number | null;
+  /** `\Drafts`, `\Sent`, … (RFC 6154), or null. */
+  special_use: string | null;
+  subscribed: ByDefault<boolean>;
+  /** From a sequence: never given twice, so a folder made again under an old name is another folder. */
+  uid_validity: Generated<number>;
+  /** One more than the greatest UID ever shown in this folder; never falls. */
+  uid_next: ByDefault<number>;
+}
+
+/** `pending`: not opened yet. `shown`: visible in IMAP. `held`: §3 or UNAVAILABLE. `quarantined`: §4.4 crypto failure.
+ * `hidden`: a type people do not see. */
+export type MessageState = 'pending' | 'shown' | 'held' | 'quarantined' | 'hidden';
+
+export interface MessageTable {
+  message_id: Bytes;
+  account_id: number;
+  folder_id: number;
+  seq: number;
+  revision: number;
+  message_type: string;
+  ciphertext: Bytes;
+  /** Length of `ciphertext`. */
+  size_bytes: number;
+  message_public_key: Bytes;
+  nonce: Bytes;
+  proof_of_work: string | null;
+  message_hash: Bytes;
+  sender_address: string;
+  sender_public_key: Bytes;
+  time_received: Instant;
+  pow_zero_bits: number | null;
+  pow_nonce: Bytes | null;
+  login_token_hash: Bytes;
+  received_via: 'smimp_client' | 'smtp_bridge' | 'imap_bridge' | 'import_api';
+  read: ByDefault<boolean>;
+  extensions_data: Bytes | null;
+  is_copy: ByDefault<boolean>;
+  // The client's view of it.
+  state: MessageState;
+  /** A closed code: why it is held or quarantined, or null. */
+  reason: string | null;
+  attempts: ByDefault<number>;
+  next_attempt_at: MaybeInstant;
+}
+
+/** Answers a repeated `send_message` of the same envelope in the same session. */
+export interface SentEnvelopeTable {
+  session_hash: Bytes;
+  /** The digest at the end of `message_hash`. */
+  digest: Bytes;
+  recipient_address: string;
+  message_id: Bytes;
+  sent_at: Instant;
+}
+
+/** A message that left a folder: deleted (`gone`) or moved away. */
+export interface ExpungedTable {
+  account_id: number;
+  revision: number;
+  folder_id: number;
+  seq: number;
+  message_id: Bytes;
+  gone: boolean;
+}
