@@ -2,9 +2,10 @@
  * Fetching histories, for all accounts of the process together: one fetch at a time per question, answers kept for a
  * minute and then asked for again by ETag. What an answer means is decided per account, in pins.ts.
  */
-import type { Discovery } from '../remote/discovery.ts';
+
 import { RemoteError } from '../remote/errors.ts';
 import type { HistoryReply, HomeClient } from '../remote/home.ts';
+import type { Discovery } from '../remote/look-up.ts';
 import { type Address, addressParts } from '../smimp/address.ts';
 import type { BaseUrl } from '../smimp/discovery.ts';
 import { ProfileError, type ProfileErrorCode } from '../smimp/errors.ts';

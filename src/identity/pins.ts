@@ -1,6 +1,6 @@
 /**
- * What an answer means for one account's pin, and keeping it (SMIMP 0.1 §3 step 6). Decision and writing are one
- * transaction under a lock; a pin is never cleared.
+ * What an answer means for one account's pin, and keeping it (SMIMP 0.1 §3 step 6). Decision and writing are one step that
+ * nobody comes between; a pin is never cleared. Where pins are kept is the book's business.
  *
  * FORKED and REPLACED stay until a fingerprint releases them, whatever is served meanwhile; TRUNCATED until the whole list
  * is back. Being unreachable or answering nonsense ends neither.
@@ -15,10 +15,29 @@ import {
   pinSeq,
   type Sending,
 } from '../smimp/pin.ts';
-import type { Db, Tx } from '../store/database.ts';
-import { archivePin, findPin, lockPin, type StoredPin, savePin } from '../store/pins.ts';
 import type { ContactReason } from './contact.ts';
 import type { Histories, HistoryLook } from './histories.ts';
+
+/** What is kept of one contact. */
+export type KeptPin = {
+  readonly state: PinState;
+  readonly pin: Pin;
+  /** What a FORKED or REPLACED answer looked like, for people. */
+  readonly evidence: object | null;
+  /** When a person last checked the fingerprint, or null. */
+  readonly verifiedAt: Date | null;
+  readonly checkedAt: Date;
+};
+
+/** What is to be kept, and a pin to put away; `result` is for the caller. */
+export type PinChange<Result> = { readonly result: Result; readonly keep?: KeptPin; readonly archive?: Pin };
+
+/** The pins of one account: in PostgreSQL for the bridge, in plain data for the client library. */
+export interface PinBook {
+  find(contact: Address): Promise<KeptPin | null>;
+  /** `decide` sees what is kept at this moment; nobody changes it before what it returns is kept. */
+  change<Result>(contact: Address, decide: (kept: KeptPin | null) => PinChange<Result>): Promise<Result>;
+}
 
 /** What one look means. `evidence`: a history that verifies but contradicts the pin. */
 export type Verdict = {
@@ -37,19 +56,14 @@ const CHECKED_AFTER_MS = 3_600_000;
 /** More evidence than this keeps only the signed hashes. */
 const MAX_EVIDENCE_CHARACTERS = 1024 * 1024;
 
-export function pinOf(row: StoredPin | undefined): Pin | null {
-  return row === undefined ? null : (row.pin as Pin);
-}
-
-export function isSticky(row: StoredPin | undefined): boolean {
-  return row !== undefined && STICKY.has(row.state);
+export function isSticky(kept: KeptPin | null): kept is KeptPin & { state: 'FORKED' | 'REPLACED' } {
+  return kept !== null && STICKY.has(kept.state);
 }
 
 /** The verdict of a contact that is blocked until a fingerprint releases it. */
-export function stickyVerdict(row: StoredPin): Verdict {
-  const reason = row.state === 'REPLACED' ? 'pin-replaced' : 'pin-forked';
-  const state = row.state as PinState;
-  return { state, sending: 'blocked', pin: pinOf(row), keyChanged: false, reason, evidence: null };
+export function stickyVerdict({ state, pin }: KeptPin): Verdict {
+  const reason = state === 'REPLACED' ? 'pin-replaced' : 'pin-forked';
+  return { state, sending: 'blocked', pin, keyChanged: false, reason, evidence: null };
 }
 
 /** Asks for what the pin does not have yet; when that does not fit, for everything. Says whether a kept answer was used. */
@@ -97,93 +111,69 @@ function evidenceOf(reply: { records: unknown[]; head: string }): object {
 }
 
 /**
- * Keeps a verdict that was reached against the pin `before`. Null when another process changed the pin meanwhile: then the
+ * Keeps a verdict that was reached against the pin `before`. Null when somebody else changed the pin meanwhile: then the
  * verdict says nothing, and the caller looks again.
  */
 export function keepVerdict(
-  db: Db,
-  keep: { accountId: number; address: Address; before: StoredPin | undefined; verdict: Verdict; now: Date },
+  book: PinBook,
+  keep: { address: Address; before: KeptPin | null; verdict: Verdict; now: Date },
 ): Promise<{ verdict: Verdict; changed: boolean } | null> {
-  return db.transaction().execute(async (tx) => {
-    await lockPin(tx, keep.accountId, keep.address);
-    const row = await findPin(tx, keep.accountId, keep.address);
-    if (!samePin(row, keep.before)) return null;
-    const verdict = row === undefined ? keep.verdict : tempered(row, keep.verdict);
-    const changed = await write(tx, { ...keep, verdict }, row);
-    return { verdict, changed };
+  return book.change(keep.address, (kept) => {
+    if (!samePin(kept, keep.before)) return { result: null };
+    const verdict = kept === null ? keep.verdict : tempered(kept, keep.verdict);
+    const changed = kept?.state !== verdict.state;
+    const next = nextPin(kept, verdict, keep.now);
+    return next === null ? { result: { verdict, changed: false } } : { result: { verdict, changed }, keep: next };
   });
 }
 
-function samePin(a: StoredPin | undefined, b: StoredPin | undefined): boolean {
-  if (a === undefined || b === undefined) return a === b;
-  const [left, right] = [a.pin as Pin, b.pin as Pin];
+function samePin(a: KeptPin | null, b: KeptPin | null): boolean {
+  if (a === null || b === null) return a === b;
   return (
-    STICKY.has(a.state) === STICKY.has(b.state) &&
-    left.signed_hashes.length === right.signed_hashes.length &&
-    left.signed_hashes.at(-1) === right.signed_hashes.at(-1)
+    isSticky(a) === isSticky(b) &&
+    a.pin.signed_hashes.length === b.pin.signed_hashes.length &&
+    a.pin.signed_hashes.at(-1) === b.pin.signed_hashes.at(-1)
   );
 }
 
 /** TRUNCATED ends only by an answer that continues the pin, and gives way only to what is worse. */
-function tempered(row: StoredPin, verdict: Verdict): Verdict {
-  if (isSticky(row)) return stickyVerdict(row);
-  if (row.state !== 'TRUNCATED' || verdict.sending === 'allowed' || STICKY.has(verdict.state)) return verdict;
+function tempered(kept: KeptPin, verdict: Verdict): Verdict {
+  if (isSticky(kept)) return stickyVerdict(kept);
+  if (kept.state !== 'TRUNCATED' || verdict.sending === 'allowed' || STICKY.has(verdict.state)) return verdict;
   return { ...verdict, state: 'TRUNCATED', sending: 'blocked', reason: 'pin-truncated' };
 }
 
-async function write(
-  tx: Tx,
-  keep: { accountId: number; address: Address; verdict: Verdict; now: Date },
-  row: StoredPin | undefined,
-): Promise<boolean> {
-  const { verdict, now } = keep;
-  if (verdict.pin === null) return false;
-  const changed = row?.state !== verdict.state;
-  const recent = row !== undefined && now.getTime() - row.checked_at.getTime() < CHECKED_AFTER_MS;
-  if (!changed && recent && verdict.state !== 'EXTENDED') return false;
-  await savePin(tx, {
-    accountId: keep.accountId,
-    contact: keep.address,
-    state: verdict.state,
-    pin: verdict.pin,
-    evidence: verdict.evidence ?? (verdict.sending === 'allowed' ? null : (row?.evidence ?? null)),
-    verifiedAt: row?.verified_at ?? null,
-    now,
-  });
-  return changed;
+/** What to keep after a verdict; null when there is nothing, or nothing new. */
+function nextPin(kept: KeptPin | null, verdict: Verdict, now: Date): KeptPin | null {
+  const { state, pin, sending } = verdict;
+  if (pin === null) return null;
+  const recent = kept !== null && now.getTime() - kept.checkedAt.getTime() < CHECKED_AFTER_MS;
+  if (kept?.state === state && recent && state !== 'EXTENDED') return null;
+  const evidence = verdict.evidence ?? (sending === 'allowed' ? null : (kept?.evidence ?? null));
+  return { state, pin, evidence, verifiedAt: kept?.verifiedAt ?? null, checkedAt: now };
 }
 
-/** Blocks a contact because a message it signed contradicts what its server shows (SMIMP 0.1 §4.4). */
-export function keepFork(
-  db: Db,
-  fork: { accountId: number; address: Address; evidence: object; now: Date },
-): Promise<boolean> {
-  const { accountId, address, evidence, now } = fork;
-  return db.transaction().execute(async (tx) => {
-    await lockPin(tx, accountId, address);
-    const row = await findPin(tx, accountId, address);
-    if (row === undefined || isSticky(row)) return false;
-    const { verified_at: verifiedAt, pin } = row;
-    await savePin(tx, { accountId, contact: address, state: 'FORKED', pin, evidence, verifiedAt, now });
-    return true;
+/** Blocks a contact because a message it signed contradicts what its server shows (SMIMP 0.1 §4.4). False: it is already. */
+export function keepFork(book: PinBook, fork: { address: Address; evidence: object; now: Date }): Promise<boolean> {
+  const { address, evidence, now } = fork;
+  return book.change(address, (kept) => {
+    if (kept === null || isSticky(kept)) return { result: false };
+    return { result: true, keep: { ...kept, state: 'FORKED', evidence, checkedAt: now } };
   });
 }
 
 /**
  * Takes `pin` as the contact's identity because its fingerprint was checked by a person. A pin it does not continue is
- * archived. False when another process changed the pin since `before`.
+ * archived. False when somebody else changed the pin since `before`.
  */
 export function keepVerified(
-  db: Db,
-  keep: { accountId: number; address: Address; before: StoredPin | undefined; pin: Pin; now: Date },
+  book: PinBook,
+  keep: { address: Address; before: KeptPin | null; pin: Pin; now: Date },
 ): Promise<boolean> {
-  const { accountId, address, before, pin, now } = keep;
-  return db.transaction().execute(async (tx) => {
-    await lockPin(tx, accountId, address);
-    const row = await findPin(tx, accountId, address);
-    if (!samePin(row, before)) return false;
-    if (row !== undefined && isSticky(row)) await archivePin(tx, { accountId, contact: address, pin: row.pin, now });
-    await savePin(tx, { accountId, contact: address, state: 'OK', pin, evidence: null, verifiedAt: now, now });
-    return true;
+  const { address, before, pin, now } = keep;
+  return book.change(address, (kept) => {
+    if (!samePin(kept, before)) return { result: false };
+    const verified: KeptPin = { state: 'OK', pin, evidence: null, verifiedAt: now, checkedAt: now };
+    return { result: true, keep: verified, ...(isSticky(kept) ? { archive: kept.pin } : {}) };
   });
 }

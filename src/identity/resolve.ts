@@ -4,19 +4,20 @@
  */
 import type { Events } from '../events.ts';
 import type { Keystore } from '../keystore/keystore.ts';
-import type { Discovery } from '../remote/discovery.ts';
 import type { HomeClient } from '../remote/home.ts';
+import type { Discovery } from '../remote/look-up.ts';
 import type { Address } from '../smimp/address.ts';
 import type { VerifiedHistory } from '../smimp/chain.ts';
 import type { BaseUrl } from '../smimp/discovery.ts';
 import type { Hex32 } from '../smimp/encoding.ts';
 import { historyIdentity } from '../smimp/pin.ts';
 import type { Db } from '../store/database.ts';
-import { findPin } from '../store/pins.ts';
-import { type Contact, type ContactHistory, historyOf } from './contact.ts';
+import type { Contact, ContactHistory } from './contact.ts';
 import { createHistories } from './histories.ts';
+import { confirmHead, lookAt } from './look.ts';
 import { readOwnHistory } from './own-history.ts';
-import { isSticky, keepFork, keepVerdict, lookAgainstPin, pinOf, stickyVerdict, type Verdict } from './pins.ts';
+import { keepFork } from './pins.ts';
+import { storedPins } from './stored-pins.ts';
 import { createTrust, type Trust } from './trust.ts';
 
 export type { Contact, ContactHistory } from './contact.ts';
@@ -46,9 +47,6 @@ export interface Identity extends Trust {
   ownHistory(accountId: number): Promise<VerifiedHistory>;
 }
 
-/** Other processes may change a pin while we look; more than this in a row is no coincidence. */
-const MAX_LOOKS = 4;
-
 export function createIdentity(options: {
   db: Db;
   discovery: Discovery;
@@ -62,30 +60,15 @@ export function createIdentity(options: {
   const { db, keystore, events, clock, baseUrl } = options;
   const histories = createHistories(options);
 
-  const report = (accountId: number, verdict: Verdict, changed: boolean): void => {
-    const worthTelling = verdict.keyChanged || (verdict.state !== 'NEW' && verdict.state !== 'OK');
-    if (changed && worthTelling) events.pinChanged({ accountId, state: verdict.state });
+  const report = (accountId: number, { state, keyChanged }: Contact, changed: boolean): void => {
+    const worthTelling = keyChanged || (state !== 'NEW' && state !== 'OK');
+    if (changed && worthTelling) events.pinChanged({ accountId, state });
   };
 
   const resolveOther = async ({ accountId, contact, fresh }: About & { fresh: boolean }): Promise<Contact> => {
-    let anew = fresh;
-    for (let looks = 0; looks < MAX_LOOKS; looks++) {
-      const before = await findPin(db, accountId, contact);
-      if (before !== undefined && isSticky(before)) return contactOf(contact, stickyVerdict(before), null);
-      const now = clock();
-      const ask = { address: contact, pin: pinOf(before), fresh: anew, now: now.getTime() / 1000 };
-      const { look, verdict } = await lookAgainstPin(histories, ask);
-      // A kept answer may be older than the pin, so it may accuse nobody.
-      if (verdict.sending === 'blocked' && look.kind === 'answer' && look.cached) {
-        anew = true;
-        continue;
-      }
-      const kept = await keepVerdict(db, { accountId, address: contact, before, verdict, now });
-      if (kept === null) continue;
-      report(accountId, kept.verdict, kept.changed);
-      return contactOf(contact, kept.verdict, look.baseUrl);
-    }
-    return contactOf(contact, UNDECIDED, null);
+    const look = await lookAt({ book: storedPins(db, accountId), histories, clock }, { contact, fresh });
+    report(accountId, look.contact, look.changed);
+    return look.contact;
   };
 
   const resolve: Identity['resolve'] = async ({ accountId, contact, fresh = false }) => {
@@ -103,17 +86,13 @@ export function createIdentity(options: {
   return {
     resolve,
     async confirmHead({ accountId, contact, head }) {
-      for (const fresh of [false, true]) {
-        const found = await resolve({ accountId, contact, fresh });
-        if (found.history === null || found.history.head === head) return found;
-      }
-      const refused: Verdict = { ...UNDECIDED, state: 'INVALID', sending: 'blocked', reason: 'head-mismatch' };
-      events.pinChanged({ accountId, state: 'INVALID' });
-      return contactOf(contact, refused, null);
+      const found = await confirmHead((fresh) => resolve({ accountId, contact, fresh }), { contact, head });
+      if (found.reason === 'head-mismatch') events.pinChanged({ accountId, state: found.state });
+      return found;
     },
     lookup: ({ timeoutMs, ...about }) => withinTime(resolve(about), timeoutMs),
     async reportFork({ accountId, contact, evidence }) {
-      const kept = await keepFork(db, { accountId, address: contact, evidence, now: clock() });
+      const kept = await keepFork(storedPins(db, accountId), { address: contact, evidence, now: clock() });
       if (kept) events.pinChanged({ accountId, state: 'FORKED' });
     },
     async ownHistory(accountId) {
@@ -121,21 +100,6 @@ export function createIdentity(options: {
     },
     ...createTrust({ db, histories, events, clock }),
   };
-}
-
-const UNDECIDED: Verdict = {
-  state: 'UNAVAILABLE',
-  sending: 'queued',
-  pin: null,
-  keyChanged: false,
-  reason: 'unavailable',
-  evidence: null,
-};
-
-function contactOf(address: Address, verdict: Verdict, baseUrl: BaseUrl | null): Contact {
-  const { state, sending, pin, keyChanged, reason } = verdict;
-  const history = sending === 'allowed' && pin !== null ? historyOf(address, pin) : null;
-  return { address, state, sending, history, baseUrl, keyChanged, reason };
 }
 
 function ownContact(address: Address, history: ContactHistory, baseUrl: BaseUrl): Contact {

@@ -4,22 +4,15 @@
  */
 import type { Events } from '../events.ts';
 import type { Address } from '../smimp/address.ts';
-import type { VerifiedHistory } from '../smimp/chain.ts';
-import type { Hex32, SignedHash } from '../smimp/encoding.ts';
-import { ProfileError } from '../smimp/errors.ts';
-import {
-  type Fingerprint,
-  fingerprintOf,
-  historyFingerprint,
-  parseFingerprint,
-  parseVerifyUri,
-} from '../smimp/fingerprint.ts';
-import { comparePin, type Pin, type PinState } from '../smimp/pin.ts';
+import type { SignedHash } from '../smimp/encoding.ts';
+import { type Fingerprint, fingerprintOf } from '../smimp/fingerprint.ts';
+import type { Pin, PinState } from '../smimp/pin.ts';
 import type { Db } from '../store/database.ts';
 import { countArchived, findPin, listPins, type StoredPin } from '../store/pins.ts';
 import { IdentityError } from './contact.ts';
+import { checkFingerprint } from './fingerprint-check.ts';
 import type { Histories } from './histories.ts';
-import { keepVerified, pinOf } from './pins.ts';
+import { storedPins } from './stored-pins.ts';
 
 /** A contact as `trust show` prints it. */
 export type ShownContact = {
@@ -48,8 +41,6 @@ export interface Trust {
   show(about: { accountId: number; contact?: Address }): Promise<ShownContact[]>;
 }
 
-type Expected = { fingerprint: Fingerprint; at: { seq: number; head: Hex32 } | null };
-
 export function createTrust(options: { db: Db; histories: Histories; events: Events; clock: () => Date }): Trust {
   const { db, histories, events, clock } = options;
   const describe = async (row: StoredPin): Promise<ShownContact> => {
@@ -76,12 +67,8 @@ export function createTrust(options: { db: Db; histories: Histories; events: Eve
 
   return {
     async verify({ accountId, contact, fingerprint }) {
-      const expected = readExpected(contact, fingerprint);
-      const before = await findPin(db, accountId, contact);
-      const now = clock();
-      const pin = await verifiedPin(histories, { contact, expected, before, now: now.getTime() / 1000 });
-      const kept = await keepVerified(db, { accountId, address: contact, before, pin, now });
-      if (!kept) throw new IdentityError('unavailable');
+      const book = storedPins(db, accountId);
+      const before = await checkFingerprint({ book, histories, clock }, { contact, typed: fingerprint });
       if (before?.state !== 'OK') events.pinChanged({ accountId, state: 'OK' });
       return shown(accountId, contact);
     },
@@ -90,42 +77,4 @@ export function createTrust(options: { db: Db; histories: Histories; events: Eve
       return Promise.all((await listPins(db, accountId)).map(describe));
     },
   };
-}
-
-function readExpected(contact: Address, typed: string): Expected {
-  try {
-    if (!typed.startsWith('smimp-verify:')) return { fingerprint: parseFingerprint(typed), at: null };
-    const { address, fingerprint, seq, head } = parseVerifyUri(typed);
-    if (address !== contact) throw new IdentityError('fingerprint-mismatch');
-    return { fingerprint, at: { seq, head } };
-  } catch (cause) {
-    if (cause instanceof ProfileError) throw new IdentityError('fingerprint-form', { cause });
-    throw cause;
-  }
-}
-
-/** What to pin: the history the server shows now, if it is the one that was expected. */
-async function verifiedPin(
-  histories: Histories,
-  check: { contact: Address; expected: Expected; before: StoredPin | undefined; now: number },
-): Promise<Pin> {
-  const { contact: address, expected, before, now } = check;
-  const look = await histories.look({ address, from: 0, fresh: true });
-  if (look.kind === 'unknown-user' || look.kind === 'no-smimp') throw new IdentityError('unknown-contact');
-  if (look.kind === 'unavailable') throw new IdentityError('unavailable');
-  if (look.kind === 'invalid') throw new IdentityError('invalid');
-  const compared = comparePin({ address, answer: look.reply, pin: pinOf(before), now });
-  if (compared.history === null) throw new IdentityError('invalid');
-  compareExpected(compared.history, expected);
-  if (compared.state === 'TRUNCATED') throw new IdentityError('truncated');
-  if (compared.sending === 'allowed' && compared.pin !== null) return compared.pin;
-  const anew = comparePin({ address, answer: look.reply, pin: null, now });
-  if (anew.pin === null) throw new IdentityError('invalid');
-  return anew.pin;
-}
-
-/** A URI also names a head, which must be one of this history: a scan shows what two servers tell two people. */
-function compareExpected(history: VerifiedHistory, { fingerprint, at }: Expected): void {
-  const headFits = at === null || history.heads[at.seq] === at.head;
-  if (historyFingerprint(history) !== fingerprint || !headFits) throw new IdentityError('fingerprint-mismatch');
 }

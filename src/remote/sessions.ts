@@ -4,9 +4,8 @@
  */
 import { z } from 'zod';
 import type { AccountKeys, Keystore } from '../keystore/keystore.ts';
-import { SESSION_IDLE_SECONDS } from '../smimp/api.ts';
 import type { BaseUrl } from '../smimp/discovery.ts';
-import { type Hex32, toHex } from '../smimp/encoding.ts';
+import type { Hex32 } from '../smimp/encoding.ts';
 import { address, count, hex32, parseFields } from '../smimp/fields.ts';
 import type { Db } from '../store/database.ts';
 import {
@@ -17,13 +16,10 @@ import {
   touchRemoteSession,
 } from '../store/remote-sessions.ts';
 import type { HomeClient, Session } from './home.ts';
+import { forgetSession, type KeptSession, type SessionMemory, sessionOrLogin, usableSession } from './session-life.ts';
 
-/** A session with less than this left is not begun with: the largest message must still get through. */
-export const SESSION_MARGIN_MS = 600_000;
-/** Below the server's idle limit, for clocks that differ. */
-export const SESSION_IDLE_MS = (SESSION_IDLE_SECONDS - 600) * 1000;
-/** A use is written down no more often than this. */
-const TOUCH_AFTER_MS = 60_000;
+export { SESSION_IDLE_MS, SESSION_MARGIN_MS } from './session-life.ts';
+
 const PURPOSE = 'remote-session';
 
 const sealedSchema = z.object({
@@ -49,42 +45,10 @@ export function createSessions(options: { home: HomeClient; db: Db; keystore: Ke
   const { home, db, keystore, clock } = options;
   const underWay = new Map<string, Promise<Session>>();
 
-  const stored = async (
-    keys: AccountKeys,
-    baseUrl: BaseUrl,
-  ): Promise<{ row: RemoteSession; session: Session } | null> => {
-    const row = await findRemoteSession(db, keys.accountId, baseUrl);
-    if (row === undefined) return null;
-    const session = readSession(keys.unseal(PURPOSE, baseUrl, row.sealed));
-    return { row, session };
-  };
-
-  const usable = async (keys: AccountKeys, baseUrl: BaseUrl): Promise<Session | null> => {
-    const found = await stored(keys, baseUrl);
-    const now = clock();
-    if (found === null || !isGood(found.row, now)) return null;
-    const { publicKey } = await keys.master();
-    if (found.session.publicKey !== toHex(publicKey)) return null;
-    if (now.getTime() - found.row.last_used_at.getTime() >= TOUCH_AFTER_MS)
-      await touchRemoteSession(db, found.row, now);
-    return found.session;
-  };
-
-  const logIn = async (keys: AccountKeys, baseUrl: BaseUrl): Promise<Session> => {
-    const session = await home.createSession({ baseUrl, address: keys.address, master: await keys.master() });
-    await saveRemoteSession(db, {
-      account_id: keys.accountId,
-      base_url: baseUrl,
-      sealed: keys.seal(PURPOSE, baseUrl, Buffer.from(JSON.stringify(session))),
-      expires_at: new Date(session.expires * 1000),
-      last_used_at: clock(),
-    });
-    return session;
-  };
-
   const getOrLogIn = async (accountId: number, baseUrl: BaseUrl): Promise<Session> => {
     const keys = await keystore.open(accountId);
-    return (await usable(keys, baseUrl)) ?? logIn(keys, baseUrl);
+    const owner = { address: keys.address, master: await keys.master() };
+    return sessionOrLogin(storedSessions(db, keys), { home, baseUrl, owner, clock });
   };
 
   return {
@@ -95,23 +59,45 @@ export function createSessions(options: { home: HomeClient; db: Db; keystore: Ke
       return started;
     },
     async find({ accountId, baseUrl, loginTokenHash }) {
-      const session = await usable(await keystore.open(accountId), baseUrl);
+      const keys = await keystore.open(accountId);
+      const ask = { baseUrl, master: await keys.master(), now: clock() };
+      const session = await usableSession(storedSessions(db, keys), ask);
       return session?.loginTokenHash === loginTokenHash ? session : null;
     },
     async invalidate(accountId, session) {
-      const found = await stored(await keystore.open(accountId), session.baseUrl);
-      if (found !== null && found.session.token === session.token) await deleteRemoteSession(db, found.row);
+      await forgetSession(storedSessions(db, await keystore.open(accountId)), session);
     },
+  };
+}
+
+/** What was found, with its row: a change names the row as it was read. */
+type StoredSession = KeptSession & { readonly row: RemoteSession };
+
+function storedSessions(db: Db, keys: AccountKeys): SessionMemory {
+  const rowOf = (kept: KeptSession): RemoteSession => (kept as StoredSession).row;
+  return {
+    async find(baseUrl) {
+      const row = await findRemoteSession(db, keys.accountId, baseUrl);
+      if (row === undefined) return null;
+      const session = readSession(keys.unseal(PURPOSE, baseUrl, row.sealed));
+      return { session, lastUsedAt: row.last_used_at, row } satisfies StoredSession;
+    },
+    async save(session, now) {
+      const { baseUrl } = session;
+      await saveRemoteSession(db, {
+        account_id: keys.accountId,
+        base_url: baseUrl,
+        sealed: keys.seal(PURPOSE, baseUrl, Buffer.from(JSON.stringify(session))),
+        expires_at: new Date(session.expires * 1000),
+        last_used_at: now,
+      });
+    },
+    touch: (kept, now) => touchRemoteSession(db, rowOf(kept), now),
+    remove: (kept) => deleteRemoteSession(db, rowOf(kept)),
   };
 }
 
 function readSession(plaintext: Buffer): Session {
   const session = parseFields(sealedSchema, JSON.parse(plaintext.toString('utf8')));
   return { ...session, baseUrl: session.baseUrl as BaseUrl };
-}
-
-function isGood(row: RemoteSession, now: Date): boolean {
-  const leftMs = row.expires_at.getTime() - now.getTime();
-  const idleMs = now.getTime() - row.last_used_at.getTime();
-  return leftMs > SESSION_MARGIN_MS && idleMs < SESSION_IDLE_MS;
 }
