@@ -25,20 +25,17 @@ import {
   retireMessageSecrets,
 } from '../store/secrets.ts';
 import { listUserIds } from '../store/users.ts';
+import { KEEP_RETIRED_MS, KEEP_UNUSED_MS, LAST_ISSUE_BEFORE_MS, ROTATE_AFTER_MS, TOP_UP_BELOW } from './key-policy.ts';
 import { readOwnHistory } from './own-history.ts';
 import { keepOwnRecord, makeKeySet, makeMessageKeys, POOL_SIZE } from './publish.ts';
 
-const DAY_MS = 86_400_000;
-/** The pool is filled up when fewer are left. */
-export const TOP_UP_BELOW = 50;
-/** A key with less life than this is not issued any more: the message under it may be retried for days. */
-export const LAST_ISSUE_BEFORE_MS = 7 * DAY_MS;
-/** §1.4: weekly. */
-export const ROTATE_AFTER_MS = 7 * DAY_MS;
-/** §1.4: secrets of keys that were issued but never used are kept until they expire, plus 30 days. */
-export const KEEP_UNUSED_MS = 30 * DAY_MS;
-/** §5 accepts a replaced key for 24 hours; twice that, for clocks and queues. */
-export const KEEP_RETIRED_MS = 2 * DAY_MS;
+export {
+  KEEP_RETIRED_MS,
+  KEEP_UNUSED_MS,
+  LAST_ISSUE_BEFORE_MS,
+  ROTATE_AFTER_MS,
+  TOP_UP_BELOW,
+} from './key-policy.ts';
 
 export interface KeyMaintenance {
   /** One round over all accounts. */

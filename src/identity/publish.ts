@@ -6,21 +6,17 @@ import { type AccountKeys, addMasterSecret, addMessageSecrets } from '../keystor
 import type { Keystore } from '../keystore/keystore.ts';
 import type { Address } from '../smimp/address.ts';
 import { type MasterKeyPair, masterKeyPair, wipe } from '../smimp/crypto.ts';
-import { parseTimestamp, toHex } from '../smimp/encoding.ts';
-import { createMessageKey, type MessageKey } from '../smimp/message-key.ts';
+import { toHex } from '../smimp/encoding.ts';
+import type { MessageKey } from '../smimp/message-key.ts';
 import { createRecord, type IdentityRecord, type Profile } from '../smimp/record.ts';
 import type { MessageKeyKind } from '../smimp/transcript.ts';
 import { createAccount } from '../store/accounts.ts';
 import type { Tx } from '../store/database.ts';
 import { appendOwnRecord } from '../store/own-records.ts';
 import { initializeAccount } from '../store/records.ts';
+import { newMessageKeys, POOL_SIZE } from './key-policy.ts';
 
-/** Single-use keys in the pool when it is full: as many first messages can arrive before the next look. */
-export const POOL_SIZE = 100;
-/** Half of §1.4's limit: a stolen secret opens less, and an account offline for a season still receives. */
-export const EPHEMERAL_LIFETIME_DAYS = 90;
-/** It is replaced weekly; this is how long it lasts when nothing runs to replace it. */
-export const NON_EPHEMERAL_LIFETIME_DAYS = 90;
+export { EPHEMERAL_LIFETIME_DAYS, NON_EPHEMERAL_LIFETIME_DAYS, POOL_SIZE } from './key-policy.ts';
 
 /** Makes message keys of one kind and stores their secrets through `tx`; the public halves come back. */
 export async function makeMessageKeys(
@@ -28,14 +24,8 @@ export async function makeMessageKeys(
   keys: AccountKeys,
   make: { master: MasterKeyPair; kind: MessageKeyKind; count: number; now: Date },
 ): Promise<MessageKey[]> {
-  const { master, kind, now } = make;
-  const lifetimeDays = kind === 'ephemeral' ? EPHEMERAL_LIFETIME_DAYS : NON_EPHEMERAL_LIFETIME_DAYS;
-  const { address } = keys;
-  const created = Array.from({ length: make.count }, () => {
-    const { key, secret } = createMessageKey({ address, kind, master, now: now.getTime() / 1000, lifetimeDays });
-    return { key, secret, expiresAt: new Date(parseTimestamp(key.expires) * 1000) };
-  });
-  await addMessageSecrets(tx, keys, created, now);
+  const created = newMessageKeys({ ...make, address: keys.address });
+  await addMessageSecrets(tx, keys, created, make.now);
   wipe(...created.map(({ secret }) => secret));
   return created.map(({ key }) => key);
 }

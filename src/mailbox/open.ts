@@ -3,6 +3,7 @@
  * read; then every check, in the written order; then, in one transaction under the mailbox lock, what was seen is
  * remembered and the message shown, held, set apart or dropped. May be killed anywhere and run by several processes.
  */
+import { openFrom } from '../client/opening.ts';
 import type { Events } from '../events.ts';
 import type { Contact } from '../identity/contact.ts';
 import { readOwnHistory } from '../identity/own-history.ts';
@@ -12,7 +13,7 @@ import { isShown } from '../mime/from-email.ts';
 import type { Address } from '../smimp/address.ts';
 import type { VerifiedHistory } from '../smimp/chain.ts';
 import { type Hex32, toHex } from '../smimp/encoding.ts';
-import { ProfileError } from '../smimp/errors.ts';
+import type { ProfileErrorCode } from '../smimp/errors.ts';
 import { type OpenedMessage, openMessage } from '../smimp/open.ts';
 import { historyIdentity, type SenderIdentity } from '../smimp/pin.ts';
 import { insertContents } from '../store/contents.ts';
@@ -98,60 +99,18 @@ async function openOne(opening: Opening, due: DueMessage, contact: Contact | nul
   }
 }
 
-/** Of a sender in doubt only what needs no history is checked; then the message is held (SMIMP 0.1 §3, §4.4). */
 async function openOrRefuse(opening: Opening, row: StoredMessage, contact: Contact | null): Promise<void> {
-  const isOwn = row.sender_address === opening.account.address;
-  const blocked = !isOwn && contact?.sending === 'blocked' ? new SenderBlocked(contact) : null;
-  const sender = isOwn ? opening.own.identity : (contact?.history ?? null);
-  try {
-    await show(opening, row, await openVerified(opening, row, sender));
-  } catch (error) {
-    if (error instanceof SenderBlocked) await hold(opening, row, error.reason);
-    else if (!(error instanceof ProfileError)) throw error;
-    else if (error.code === 'unavailable') await hold(opening, row, blocked?.reason ?? 'unavailable');
-    else await refuse(opening, row, error);
-  }
-}
-
-/** What a look that was taken before the message was sent may not know yet: a new key, or a new head. */
-const ASK_AGAIN: ReadonlySet<string> = new Set(['unknown-sender-key', 'sender-head']);
-
-/** A key or a head that we do not know is asked for once more; a head that stays hidden means that the server forks (§4.4). */
-async function openVerified(
-  opening: Opening,
-  row: StoredMessage,
-  sender: SenderIdentity | null,
-): Promise<OpenedMessage> {
-  const { services, account } = opening;
-  const { accountId } = account;
-  const contact = row.sender_address as Address;
-  try {
-    return await openWith(opening, row, sender);
-  } catch (error) {
-    const again = error instanceof ProfileError && ASK_AGAIN.has(error.code) && contact !== account.address;
-    if (!again) throw error;
-  }
-  const fresh = await services.identity.resolve({ accountId, contact, fresh: true });
-  if (fresh.sending === 'blocked') throw new SenderBlocked(fresh);
-  try {
-    return await openWith(opening, row, fresh.history);
-  } catch (error) {
-    if (error instanceof ProfileError && error.code === 'sender-head') {
-      await services.identity.reportFork({ accountId, contact, evidence: { message_id: toHex(row.message_id) } });
-    }
-    throw error;
-  }
-}
-
-/** The sender's identity is in doubt: its mail is held (SMIMP 0.1 §3). */
-class SenderBlocked extends Error {
-  override readonly name = 'SenderBlocked';
-  readonly reason: string;
-
-  constructor({ state }: Contact) {
-    super('sender blocked');
-    this.reason = `pin-${state.toLowerCase()}`;
-  }
+  const { services, account, own } = opening;
+  const about = { accountId: account.accountId, contact: row.sender_address as Address };
+  const isOwn = row.sender_address === account.address;
+  const found = await openFrom(isOwn ? { kind: 'self', identity: own.identity } : { kind: 'other', contact }, {
+    open: (sender) => openWith(opening, row, sender),
+    resolveFresh: () => services.identity.resolve({ ...about, fresh: true }),
+    reportFork: () => services.identity.reportFork({ ...about, evidence: { message_id: toHex(row.message_id) } }),
+  });
+  if (found.kind === 'opened') await show(opening, row, found.message);
+  else if (found.kind === 'held') await hold(opening, row, found.reason);
+  else await refuse(opening, row, found.kind === 'replayed' ? null : found.reason);
 }
 
 function openWith(
@@ -211,15 +170,14 @@ function contentToKeep(account: MailAccount, opened: OpenedMessage, row: StoredM
   return contentOf(renderOpened(opened, account.address), { internalDate, cautions: opened.cautions });
 }
 
-/** Held: it may still be good. Dropped: it came before. Everything else is set apart, and the owner is told once. */
-async function refuse(opening: Opening, row: StoredMessage, error: ProfileError): Promise<void> {
+/** Dropped when it came before (no `reason`). Everything else is set apart, and the owner is told once. */
+async function refuse(opening: Opening, row: StoredMessage, reason: ProfileErrorCode | null): Promise<void> {
   const { services, account } = opening;
-  if (error.code === 'sender-head') return hold(opening, row, 'pin-forked');
   const { accountId } = account;
   await services.db.transaction().execute(async (tx) => {
     if ((await lockUnopened(tx, accountId, row.message_id)) === undefined) return;
-    if (error.code === 'replayed') await deleteMessages(tx, accountId, [row.message_id]);
-    else await quarantine(tx, opening, row, error);
+    if (reason === null) await deleteMessages(tx, accountId, [row.message_id]);
+    else await quarantine(tx, opening, row, reason);
   });
 }
 
@@ -227,11 +185,11 @@ async function quarantine(
   tx: Tx,
   { services, account }: Opening,
   row: StoredMessage,
-  { code }: ProfileError,
+  reason: ProfileErrorCode,
 ): Promise<void> {
   const { accountId } = account;
   const now = services.clock();
-  await setApart(tx, row.message_id, { state: 'quarantined', reason: code });
+  await setApart(tx, row.message_id, { state: 'quarantined', reason });
   const notice = invalidMessageNotice({ owner: account.address, claimed: row.sender_address as Address, now });
   await importOwn(tx, {
     account,
@@ -241,7 +199,7 @@ async function quarantine(
     original: null,
     now,
   });
-  services.events.messageQuarantined({ accountId, seq: row.seq, reason: code });
+  services.events.messageQuarantined({ accountId, seq: row.seq, reason });
 }
 
 async function hold(opening: Opening, row: StoredMessage, reason: string): Promise<void> {

@@ -3,13 +3,12 @@
  * delivery comes back here, not to seal. The outer box was made with one master key; after a rotation the message is sealed
  * anew, because its signature must be by the same key.
  */
+import { workFor } from '../client/working.ts';
 import type { Keystore } from '../keystore/keystore.ts';
 import type { HomeClient } from '../remote/home.ts';
 import type { Sessions } from '../remote/sessions.ts';
 import type { BaseUrl } from '../smimp/discovery.ts';
-import { parseHex, toHex } from '../smimp/encoding.ts';
-import { signSealed } from '../smimp/envelope.ts';
-import { ciphertextHash, formatProof, MAX_CLIENT_BITS, powDigest, powMessage } from '../smimp/pow.ts';
+import { parseHex } from '../smimp/encoding.ts';
 import type { Db } from '../store/database.ts';
 import { forgetRefused } from './failures.ts';
 import { keptMessage } from './kept-message.ts';
@@ -27,31 +26,26 @@ export function createMint(options: {
   /** More zero bits than this need the operator's consent. */
   askOperatorAboveBits: number;
 }): Stage {
-  const { db, keystore, sessions, home, minter } = options;
+  const { db, keystore, sessions } = options;
   return async (work) => {
-    const { delivery, recipient, sender, signal } = work;
+    const { delivery, recipient, signal } = work;
     const accountId = delivery.account_id;
     const sealed = await keptMessage(db, work);
     if (sealed === null) return AGAIN_TO_SEAL;
     const session = await sessions.get({ accountId, baseUrl: delivery.base_url as BaseUrl });
     if (session.publicKey !== sealed.senderPublicKey) return AGAIN_TO_SEAL;
-    const { zero_bits, nonce } = await home
-      .getPowParams(session, recipient, sealed.messageType)
-      .catch((error: unknown) => forgetRefused(sessions, accountId, session, error));
-    if (zero_bits > MAX_CLIENT_BITS) return { kind: 'fail', reason: 'pow-refused' };
-    if (zero_bits > Math.max(options.askOperatorAboveBits, delivery.approved_bits ?? 0)) {
-      return { kind: 'hold', reason: 'pow-approval', change: { zero_bits } };
-    }
-    const { loginTokenHash } = session;
-    const { messageType, ciphertext } = sealed;
-    const target = { loginTokenHash, ciphertextHash: ciphertextHash(ciphertext), recipient, messageType, nonce };
-    const value = await minter.mint({ preimage: powMessage(target), zeroBits: zero_bits, signal });
-    const proofOfWork = formatProof({ hash: powDigest(target, value), value, nonce });
-    const senderKey = await (await keystore.open(accountId)).master();
-    if (toHex(senderKey.publicKey) !== sealed.senderPublicKey) return AGAIN_TO_SEAL;
-    const messageHash = signSealed({ sealed, proofOfWork, loginTokenHash, sender, recipient, senderKey });
+    const worked = await workFor(options, {
+      ...{ session, sealed, recipient, signal },
+      agreedBits: Math.max(options.askOperatorAboveBits, delivery.approved_bits ?? 0),
+      senderKey: async () => (await keystore.open(accountId)).master(),
+    }).catch((error: unknown) => forgetRefused(sessions, accountId, session, error));
+    const { zeroBits: zero_bits } = worked;
+    if (worked.kind === 'refused') return { kind: 'fail', reason: 'pow-refused' };
+    if (worked.kind === 'asked') return { kind: 'hold', reason: 'pow-approval', change: { zero_bits } };
+    if (worked.kind === 'rotated') return AGAIN_TO_SEAL;
+    const { proofOfWork, messageHash } = worked;
     const minted = Buffer.from(JSON.stringify({ proofOfWork, messageHash }));
-    const change = { minted_envelope: minted, session: Buffer.from(parseHex(loginTokenHash, 32)), zero_bits };
+    const change = { minted_envelope: minted, session: Buffer.from(parseHex(session.loginTokenHash, 32)), zero_bits };
     return { kind: 'advance', to: 'deliver', change, detail: { zero_bits } };
   };
 }

@@ -3,16 +3,14 @@
  * single-use key. The key counts only when the head beside it is that of the verified history (§3) and its owner signed it
  * (§1.4).
  */
+import { sealTo, usableKey } from '../client/sealing.ts';
 import type { Identity } from '../identity/resolve.ts';
 import type { Keystore } from '../keystore/keystore.ts';
 import type { HomeClient, Session } from '../remote/home.ts';
 import type { Sessions } from '../remote/sessions.ts';
 import type { MessageKeyAnswer } from '../smimp/api.ts';
-import { sealMessage } from '../smimp/boxes.ts';
 import type { BaseUrl } from '../smimp/discovery.ts';
-import { formatTimestamp, type Hex32, toHex } from '../smimp/encoding.ts';
-import type { MessageHeader } from '../smimp/header.ts';
-import { verifyMessageKey } from '../smimp/message-key.ts';
+import { type Hex32, toHex } from '../smimp/encoding.ts';
 import type { Db } from '../store/database.ts';
 import { submissionContent } from '../store/outbound.ts';
 import { forgetRefused } from './failures.ts';
@@ -44,8 +42,7 @@ export function createSeal(options: {
     const contact = await identity.confirmHead({ accountId, contact: recipient, head: answer.head });
     if (contact.history === null) return refusedContact(contact);
     const now = Math.floor(clock().getTime() / 1000);
-    const { masterKeys, seq, head } = contact.history;
-    const { key } = verifyMessageKey({ address: recipient, key: answer.message_key, masterKeys, now });
+    const key = usableKey(contact.history, answer.message_key, now);
     const sealed = await submissionContent(db, delivery.submission_id);
     if (sealed === null) return { kind: 'fail', reason: 'content-lost' };
     const keys = await keystore.open(accountId);
@@ -53,12 +50,12 @@ export function createSeal(options: {
     const senderKey = await keys.master();
     const body = openContent(keys, delivery.uid, sealed);
     freeMemory(sealed);
-    const message = sealMessage({
-      header: headerOf(work, now, { sender_head: { seq: own.seq, head: own.head }, recipient_head: { seq, head } }),
-      body,
-      messageType: delivery.message_type,
-      messagePublicKey: key.public_key,
-      senderKey,
+    const message = sealTo({
+      sender: { address: work.sender, master: senderKey, head: { seq: own.seq, head: own.head } },
+      recipient: contact.history,
+      key,
+      message: { uid: toHex<Hex32>(delivery.uid), messageType: delivery.message_type, body },
+      now,
     });
     freeMemory(body);
     work.kept = { ...message, senderPublicKey: toHex<Hex32>(senderKey.publicKey) };
@@ -70,14 +67,4 @@ export function createSeal(options: {
       detail: { single_use_key: work.singleUse, size_bytes: message.ciphertext.byteLength },
     };
   };
-}
-
-/** `now` in unix seconds. */
-function headerOf(
-  { delivery, sender, recipient }: Work,
-  now: number,
-  heads: Pick<MessageHeader, 'sender_head' | 'recipient_head'>,
-): MessageHeader {
-  const uid = toHex<Hex32>(delivery.uid);
-  return { v: 1, from: sender, to: recipient, uid, sent: formatTimestamp(now), ...heads, via: null, original: null };
 }
