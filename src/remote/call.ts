@@ -4,55 +4,58 @@
  */
 import { STATUS_CODES } from 'node:http';
 import type { z } from 'zod';
-import type { Address } from '../smimp/address.ts';
-import { encodePathSegment } from '../smimp/address.ts';
-import { API_ERRORS, API_PREFIX, type ApiErrorCode, CALLS, problemSchema, SESSION_HEADER } from '../smimp/api.ts';
+import {
+  API_ERRORS,
+  API_PREFIX,
+  type ApiErrorCode,
+  CALLS,
+  type CallDefinition,
+  type CallName,
+  nothing,
+  problemSchema,
+  SESSION_HEADER,
+} from '../smimp/api.ts';
 import type { BaseUrl } from '../smimp/discovery.ts';
 import type { Hex32 } from '../smimp/encoding.ts';
 import { ProfileError } from '../smimp/errors.ts';
 import { parseFields } from '../smimp/fields.ts';
 import { parseStrictJson } from '../smimp/json.ts';
+import { writeStrictJson } from '../smimp/json-value.ts';
 import { apiDisposition, RemoteError } from './errors.ts';
 import type { Https, HttpsRequest, HttpsResponse } from './https.ts';
 
-/** Calls whose paths have no parameters but an address and a message type. */
-export type RemoteCallName =
-  | 'get_public_key'
-  | 'get_history'
-  | 'get_create_session'
-  | 'post_create_session'
-  | 'destroy_session'
-  | 'get_message_key'
-  | 'get_pow_params'
-  | 'send_message';
-
 export type RemoteCall = {
   baseUrl: BaseUrl;
-  address?: Address;
-  messageType?: string;
-  query?: string;
+  /** What stands in the path, by the names of the table; not yet encoded. */
+  params?: Readonly<Record<string, string>>;
+  query?: Readonly<Record<string, string | number | undefined>>;
   /** JSON text. */
   body?: Buffer;
   /** The session token. */
   token?: Hex32;
+  ifMatch?: string;
   ifNoneMatch?: string | null;
   maxBytes?: number;
   timeoutMs?: number;
   signal?: AbortSignal | undefined;
 };
 
-/** All answers but a history are a few hundred bytes. */
+/** Most answers are a few hundred bytes; calls with larger ones say so. */
 export const MAX_ANSWER_BYTES = 16 * 1024;
 export const CALL_TIMEOUT_MS = 20_000;
 /** A server that asks for more patience than a day does not mean it. */
 const MAX_RETRY_AFTER_SECONDS = 86_400;
 const NOT_MODIFIED = 304;
+const MAX_ETAG_LENGTH = 256;
 
-function callUrl(name: RemoteCallName, call: RemoteCall): URL {
-  const path = CALLS[name].path
-    .replace('{a}', call.address === undefined ? '' : encodePathSegment(call.address))
-    .replace('{type}', call.messageType ?? '');
-  return new URL(`${call.baseUrl}${API_PREFIX}${path}${call.query ?? ''}`);
+function callUrl(name: CallName, { baseUrl, params = {}, query = {} }: RemoteCall): URL {
+  const { path }: CallDefinition = CALLS[name];
+  const filled = path.replace(/\{(\w+)\}/g, (_whole, param: string) => encodeURIComponent(params[param] ?? ''));
+  const url = new URL(`${baseUrl}${name === 'version' ? '/' : API_PREFIX}${filled}`);
+  for (const [key, value] of Object.entries(query)) {
+    if (value !== undefined) url.searchParams.set(key, String(value));
+  }
+  return url;
 }
 
 function callHeaders(call: RemoteCall): Record<string, string> {
@@ -60,12 +63,13 @@ function callHeaders(call: RemoteCall): Record<string, string> {
     accept: 'application/json, application/problem+json',
     ...(call.body === undefined ? {} : { 'content-type': 'application/json' }),
     ...(call.token === undefined ? {} : { [SESSION_HEADER]: call.token }),
+    ...(call.ifMatch === undefined ? {} : { 'if-match': call.ifMatch }),
     ...(call.ifNoneMatch ? { 'if-none-match': call.ifNoneMatch } : {}),
   };
 }
 
 /** The raw answer of a call that went well (or 304, where it was asked for). Throws RemoteError for everything else. */
-export async function callRemote(https: Https, name: RemoteCallName, call: RemoteCall): Promise<HttpsResponse> {
+export async function callRemote(https: Https, name: CallName, call: RemoteCall): Promise<HttpsResponse> {
   const request: HttpsRequest = {
     method: CALLS[name].method,
     url: callUrl(name, call),
@@ -80,10 +84,46 @@ export async function callRemote(https: Https, name: RemoteCallName, call: Remot
   return answer;
 }
 
+type Requested<Name extends CallName> = (typeof CALLS)[Name] extends { request: infer Request extends z.ZodType }
+  ? { request: z.input<Request> | Buffer }
+  : { request?: undefined };
+
+/**
+ * A call by the table: the request is checked before it leaves, the answer before anybody sees it. `request`: the object,
+ * or its JSON as bytes, where it is large. Throws RemoteError, and ProfileError for a request that would be refused.
+ */
+export async function call<Name extends CallName>(
+  https: Https,
+  name: Name,
+  { request, ...rest }: Omit<RemoteCall, 'body'> & Requested<Name>,
+): Promise<{ answer: z.output<(typeof CALLS)[Name]['response']>; etag: string | null }> {
+  const body = request === undefined ? {} : { body: requestBytes(CALLS[name], request) };
+  const response = await callRemote(https, name, { ...rest, ...body });
+  const definition: CallDefinition = CALLS[name];
+  const answer = definition.response === nothing ? undefined : parseAnswer(definition.response, response);
+  return { answer: answer as z.output<(typeof CALLS)[Name]['response']>, etag: etagOf(response) };
+}
+
+function requestBytes({ request: schema }: CallDefinition, request: unknown): Buffer {
+  if (Buffer.isBuffer(request)) return request;
+  if (schema !== undefined) parseFields(schema, request);
+  return Buffer.from(writeStrictJson(request));
+}
+
+/** The name a server gave to this state of things, if it gave a reasonable one. */
+export function etagOf({ headers: { etag } }: HttpsResponse): string | null {
+  return etag !== undefined && etag.length <= MAX_ETAG_LENGTH ? etag : null;
+}
+
 /** Strict JSON that fits the schema. Throws RemoteError `bad-response`, its cause the ProfileError. */
 export function parseAnswer<T>(schema: z.ZodType<T>, answer: HttpsResponse): T {
+  return readAnswer(answer, (value) => parseFields(schema, value));
+}
+
+/** As parseAnswer, with a reader that throws ProfileError. */
+export function readAnswer<T>(answer: HttpsResponse, read: (value: unknown) => T): T {
   try {
-    return parseFields(schema, parseStrictJson(answer.body));
+    return read(parseStrictJson(answer.body));
   } catch (cause) {
     if (cause instanceof ProfileError) throw new RemoteError('bad-response', { status: answer.status, cause });
     throw cause;

@@ -23,9 +23,9 @@ import type { SentEnvelope } from '../smimp/envelope.ts';
 import { ProfileError } from '../smimp/errors.ts';
 import { MAX_HISTORY_RECORDS, MAX_RECORD_DATA_BYTES } from '../smimp/record.ts';
 import { loginDigest, loginTokenDigest, signDigest } from '../smimp/transcript.ts';
-import { callRemote, parseAnswer, type RemoteCall } from './call.ts';
+import { callRemote, etagOf, parseAnswer, type RemoteCall } from './call.ts';
 import { RemoteError } from './errors.ts';
-import type { Https, HttpsResponse } from './https.ts';
+import type { Https } from './https.ts';
 
 /** A login at another server. Plain data; `token` is a secret. */
 export type Session = {
@@ -73,7 +73,6 @@ export interface HomeClient {
 export const MAX_HISTORY_BYTES = MAX_HISTORY_RECORDS * (2 * MAX_RECORD_DATA_BYTES + 1024);
 /** A message of 25 MiB over a slow line: 56 MiB at 2 Mbit/s. */
 const SEND_TIMEOUT_MS = 240_000;
-const MAX_ETAG_LENGTH = 256;
 
 export function createHomeClient(options: { https: Https; timeoutMs?: number; sendTimeoutMs?: number }): HomeClient {
   const { https, timeoutMs } = options;
@@ -82,12 +81,13 @@ export function createHomeClient(options: { https: Https; timeoutMs?: number; se
   const asSession = (session: Session): RemoteCall => ({ baseUrl: session.baseUrl, token: session.token, ...timed });
   return {
     async publicKey(baseUrl, address) {
-      const answer = await callRemote(https, 'get_public_key', { baseUrl, address, ...timed });
+      const answer = await callRemote(https, 'get_public_key', { baseUrl, params: { a: address }, ...timed });
       return about(address, parseAnswer(publicKeyAnswer, answer));
     },
     async history({ baseUrl, address, from, etag = null, signal }) {
-      const query = from === 0 ? '' : `?from=${from}`;
-      const call = { baseUrl, address, query, ifNoneMatch: etag, maxBytes: MAX_HISTORY_BYTES, signal, ...timed };
+      const query = from === 0 ? {} : { from };
+      const params = { a: address };
+      const call = { baseUrl, params, query, ifNoneMatch: etag, maxBytes: MAX_HISTORY_BYTES, signal, ...timed };
       const answer = await callRemote(https, 'get_history', call);
       if (answer.status === 304) return null;
       const { records, head } = about(address, parseAnswer(historyAnswer, answer));
@@ -103,12 +103,12 @@ export function createHomeClient(options: { https: Https; timeoutMs?: number; se
       return about(address, parseAnswer(messageKeyAnswer, answer));
     },
     async getPowParams(session, address, messageType) {
-      const call = { ...asSession(session), address, messageType };
+      const call = { ...asSession(session), params: { a: address, type: messageType } };
       return parseAnswer(powParametersAnswer, await callRemote(https, 'get_pow_params', call));
     },
     async sendMessage(session, address, envelope, signal) {
       const body = Buffer.isBuffer(envelope) ? envelope : Buffer.from(JSON.stringify(envelope));
-      const call = { ...asSession(session), address, body, timeoutMs: sendTimeoutMs, signal };
+      const call = { ...asSession(session), params: { a: address }, body, timeoutMs: sendTimeoutMs, signal };
       const answer = parseAnswer(messageIdAnswer, await callRemote(https, 'send_message', call));
       return { messageId: answer.message_id };
     },
@@ -121,11 +121,6 @@ function about<T extends { address: Address }>(address: Address, answer: T): T {
   throw new RemoteError('bad-response', { status: 200, cause: new ProfileError('record-address') });
 }
 
-function etagOf(answer: HttpsResponse): string | null {
-  const etag = answer.headers.etag;
-  return etag !== undefined && etag.length <= MAX_ETAG_LENGTH ? etag : null;
-}
-
 async function logIn(
   https: Https,
   login: { baseUrl: BaseUrl; address: Address; master: MasterKeyPair },
@@ -133,7 +128,7 @@ async function logIn(
 ): Promise<Session> {
   const { baseUrl, address, master } = login;
   const publicKey = toHex(master.publicKey);
-  const call = { baseUrl, address, ...timed };
+  const call = { baseUrl, params: { a: address }, ...timed };
   const { token } = parseAnswer(loginTokenAnswer, await callRemote(https, 'get_create_session', call));
   const signed_token = signDigest(master.secretKey, loginDigest({ baseUrl, address, masterKey: publicKey, token }));
   const body = Buffer.from(JSON.stringify({ token, signed_token, public_key: publicKey }));

@@ -1,0 +1,203 @@
+/** The owner's calls (SMIMP 0.1 §5) against a real home server: each as the table has it, with strict JSON both ways. */
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { RemoteError } from '../src/remote/errors.ts';
+import { createHomeClient, type HomeClient, type Session } from '../src/remote/home.ts';
+import { createHttps, type Https } from '../src/remote/https.ts';
+import { createOwnerClient, type OwnerClient } from '../src/remote/owner.ts';
+import { parseAddress } from '../src/smimp/address.ts';
+import { masterKeyPair, randomBytes } from '../src/smimp/crypto.ts';
+import { type Hex32, toHex } from '../src/smimp/encoding.ts';
+import { ProfileError } from '../src/smimp/errors.ts';
+import { createRecord, recordHead, rotateRecord } from '../src/smimp/record.ts';
+import { initializeDigest } from '../src/smimp/transcript.ts';
+import { createAccount } from '../src/store/accounts.ts';
+import {
+  type Account,
+  type ApiSite,
+  BASE_URL,
+  envelopeOf,
+  keyOf,
+  type Person,
+  START,
+  startApi,
+} from './support/api-site.ts';
+import { answerJson, startTlsServer, testAuthority } from './support/tls-server.ts';
+
+let site: ApiSite;
+let https: Https;
+let home: HomeClient;
+let owner: OwnerClient;
+let bob: Account;
+let session: Session;
+let people = 0;
+
+const now = (): number => Math.floor(site.now.getTime() / 1000);
+const logIn = ({ address, master }: Person): Promise<Session> =>
+  home.createSession({ baseUrl: BASE_URL, address, master });
+
+beforeAll(async () => {
+  site = await startApi();
+  https = createHttps({ hosts: { 'smimp.corp.test': `127.0.0.1:${site.port}` }, allow: [], ca: [site.ca] });
+  home = createHomeClient({ https });
+  owner = createOwnerClient({ https });
+});
+afterAll(async () => {
+  await https[Symbol.asyncDispose]();
+  await site[Symbol.asyncDispose]();
+});
+beforeEach(async () => {
+  bob = await site.account(parseAddress(`bob${++people}#corp.test`));
+  session = await logIn(bob);
+});
+
+async function errorOf(promise: Promise<unknown>): Promise<RemoteError> {
+  const error = await promise.then(
+    () => new Error('nothing was thrown'),
+    (reason: unknown) => reason,
+  );
+  if (!(error instanceof RemoteError)) throw error;
+  return error;
+}
+
+/** Puts a message of the owner's own into her mailbox. */
+async function importOne(as = session, messageType = 'email'): Promise<Hex32> {
+  const key = await owner.nonEphemeralKey(as);
+  const login = { token: as.token, loginTokenHash: as.loginTokenHash, scope: as.scope };
+  const sent = { sender: bob, recipient: bob.address, login, messageKey: key.public_key, messageType };
+  const envelope = envelopeOf({ ...sent, proofOfWork: null });
+  return (await owner.importMessage(as, { envelope, folder_name: null, read: false })).message_id as Hex32;
+}
+
+describe('without a session', () => {
+  it('says what the server can and knows', async () => {
+    const information = await owner.serverInformation(BASE_URL);
+    expect(information).toMatchObject({ domains: ['corp.test'], limits: { ephemeral_keys: 500 } });
+    expect(information.apis).toContain('get_changes');
+    expect(await owner.mostRecent(BASE_URL, bob.address)).toEqual(bob.record);
+  });
+
+  it('begins an account, once, with the code', async () => {
+    const address = parseAddress(`dora${++people}#corp.test`);
+    const dora = { address, master: masterKeyPair() };
+    const code = 'the code';
+    const initializeHash = initializeDigest(address, code);
+    await site.opened.db.transaction().execute((tx) => createAccount(tx, { address, initializeHash, now: START }));
+    const request = {
+      record: createRecord({ ...dora, now: now() }),
+      password_hash: toHex<Hex32>(initializeHash),
+      nonephemeral_key: keyOf(dora, 'non-ephemeral', site.now),
+      ephemeral_keys: [keyOf(dora, 'ephemeral', site.now)],
+    };
+    const wrong = { ...request, password_hash: toHex<Hex32>(initializeDigest(address, 'a guess')) };
+    expect(await errorOf(owner.initializeAccount(BASE_URL, wrong))).toMatchObject({ apiCode: 'unauthorized' });
+    await owner.initializeAccount(BASE_URL, request);
+    expect(await owner.mostRecent(BASE_URL, address)).toEqual(request.record);
+    expect(await errorOf(owner.initializeAccount(BASE_URL, request))).toMatchObject({
+      apiCode: 'already_initialized',
+      disposition: 'permanent',
+    });
+  });
+});
+
+describe('messages', () => {
+  it('are put in, listed in pages, read, marked and deleted', async () => {
+    const ids = [await importOne(), await importOne(), await importOne()];
+    const first = await owner.folderPage(session, { messageType: 'email', name: null, limit: 2 });
+    expect(first.messages.map(({ message_id }) => message_id)).toEqual(ids.slice(0, 2));
+    const after = first.next ?? 0;
+    const rest = await owner.folderPage(session, { messageType: 'email', name: null, after });
+    expect(rest).toMatchObject({ messages: [{ message_id: ids[2], from: bob.address }], next: null });
+    const unknown = { messageType: 'email', name: 'nowhere' };
+    expect(await errorOf(owner.folderPage(session, unknown))).toMatchObject({ apiCode: 'unknown_folder' });
+
+    const id = ids[0] as Hex32;
+    const envelope = await owner.message(session, id);
+    expect(envelope).toMatchObject({ message_id: id, read: false, received_via: 'import_api' });
+    expect(envelope.ciphertext).toHaveLength(400);
+    expect(await owner.isRead(session, id)).toBe(false);
+    const revision = await owner.setRead(session, id, true);
+    expect(await owner.setRead(session, id, true)).toBe(revision);
+    expect(await owner.message(session, id)).toMatchObject({ read: true, revision });
+    expect(await owner.message(session, ids[1] as Hex32, { mark: true })).toMatchObject({ read: true });
+
+    await owner.deleteMessage(session, id);
+    expect(await errorOf(owner.message(session, id))).toMatchObject({ apiCode: 'unknown_message' });
+    expect(await errorOf(owner.deleteMessage(session, id))).toMatchObject({ status: 404, disposition: 'permanent' });
+  });
+
+  it('tell of every change, and wait for one', async () => {
+    const before = await owner.changes(session, { cursor: null });
+    const id = await importOne();
+    const put = await owner.changes(session, { cursor: before.cursor });
+    expect(put).toMatchObject({ reset: false, changes: [{ op: 'put', message_id: id, summary: { read: false } }] });
+    const waiting = owner.changes(session, { cursor: put.cursor, waitSeconds: 30 });
+    await owner.deleteMessage(session, id);
+    const after = await waiting;
+    expect(after.changes).toEqual([{ op: 'delete', message_id: id }]);
+    expect(await owner.changes(session, { cursor: 'r999999' })).toMatchObject({ reset: true });
+    const cancelled = new AbortController();
+    const ended = owner.changes(session, { cursor: after.cursor, waitSeconds: 30, signal: cancelled.signal });
+    cancelled.abort();
+    expect((await errorOf(ended)).code).toBe('cancelled');
+  });
+});
+
+describe('keys and profile', () => {
+  it('replaces the lasting key', async () => {
+    expect(await owner.nonEphemeralKey(session)).toEqual(bob.nonEphemeral);
+    const next = keyOf(bob, 'non-ephemeral', site.now, 10);
+    await owner.setNonEphemeralKey(session, next);
+    expect(await owner.nonEphemeralKey(session)).toEqual(next);
+    expect(await errorOf(owner.setNonEphemeralKey(session, next))).toMatchObject({ apiCode: 'bad_key' });
+  });
+
+  it('changes the pool it has seen, and no other', async () => {
+    const { keys, etag } = await owner.ephemeralKeys(session);
+    expect(keys).toEqual(bob.ephemeral);
+    const more = { keys: [keyOf(bob, 'ephemeral', site.now)], mode: 'append' as const };
+    expect(await owner.setEphemeralKeys(session, more, etag ?? '')).toBe(keys.length + 1);
+    expect(await errorOf(owner.setEphemeralKeys(session, more, etag ?? ''))).toMatchObject({
+      apiCode: 'precondition_failed',
+    });
+    expect((await owner.ephemeralKeys(session)).keys).toEqual([...bob.ephemeral, ...more.keys]);
+  });
+
+  it('continues the history', async () => {
+    const record = rotateRecord({ previous: bob.record, signer: bob.master, now: now(), profile: { name: 'Bob' } });
+    expect(await owner.updateProfile(session, { record })).toBe(recordHead(1, record));
+    expect(await errorOf(owner.updateProfile(session, { record }))).toMatchObject({ apiCode: 'stale_record' });
+  });
+});
+
+describe('a call', () => {
+  it('of somebody else is refused, and one without a session asks for a login', async () => {
+    const ended = { ...session, token: toHex<Hex32>(randomBytes(32)) };
+    expect(await errorOf(owner.changes(ended, { cursor: null }))).toMatchObject({ disposition: 'session' });
+  });
+
+  it('sends nothing that the profile forbids', async () => {
+    const forbidden = { ...bob.nonEphemeral, public_key: 'AB'.repeat(32) as Hex32 };
+    await expect(owner.setNonEphemeralKey(session, forbidden)).rejects.toThrow(ProfileError);
+    const folder = { folder_name: 'a', parent_folder_name: null, message_type: 'email', display_name: '\ud800' };
+    await expect(owner.createFolder(session, folder)).rejects.toMatchObject({ code: 'json-lone-surrogate' });
+  });
+
+  it('takes no answer that is too large or breaks the profile', async () => {
+    let answer: object = {};
+    await using server = await startTlsServer({
+      names: ['smimp.corp.test'],
+      handler: (_request, response) => answerJson(response, answer),
+    });
+    const ca = [(await testAuthority()).certificate];
+    await using lying = createHttps({ hosts: { 'smimp.corp.test': server.target }, allow: [], ca });
+    const client = createOwnerClient({ https: lying });
+    const id = toHex<Hex32>(randomBytes(32));
+    answer = { read: 'yes' };
+    expect(await errorOf(client.isRead(session, id))).toMatchObject({ code: 'bad-response' });
+    answer = { read: true, padding: 'x'.repeat(20_000) };
+    expect(await errorOf(client.isRead(session, id))).toMatchObject({ code: 'too-large' });
+    answer = { total_size: 10, space_available: -1 };
+    expect(await client.quota(session)).toEqual(answer);
+    expect(server.requests).toEqual([`GET /0.1/message_read/${id}`, `GET /0.1/message_read/${id}`, 'GET /0.1/quota']);
+  });
+});
