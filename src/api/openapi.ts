@@ -115,7 +115,8 @@ export function openApiDocument(): JsonSchema {
     info: {
       title: 'SMIMP home server',
       version: '0.1',
-      description: 'Paths are below the base URL that https://{domain}/.well-known/smimp.txt names.',
+      description:
+        'Paths are below the base URL that https://{domain}/.well-known/smimp.txt names. What the calls mean, and the order of their checks, is in protocol.md beside this document.',
     },
     paths: paths(),
     components: {
