@@ -1,9 +1,12 @@
 import { simpleParser } from 'mailparser';
 import { describe, expect, test } from 'vitest';
-import { readLegacyData } from '../src/mime/legacy-data.ts';
+import type { NoticeKind } from '../src/mime/bridge-mail.ts';
+import { EMPTY_LEGACY_DATA, readLegacyData } from '../src/mime/legacy-data.ts';
 import { buildBounce, buildDelay, buildHeld, type NoticeInput } from '../src/mime/notice.ts';
+import { parseDomain } from '../src/smimp/address.ts';
 import { type EmailBody, parseBody, serializeBody } from '../src/smimp/email.ts';
 import { formatTimestamp } from '../src/smimp/encoding.ts';
+import { encodeLegacy } from '../src/smimp/gateway.ts';
 import { ALICE, BOB, NOW, OTHER_UID, renderEmail, toEmail, UID } from './support/mail.ts';
 
 const input: NoticeInput = {
@@ -33,15 +36,16 @@ function arrive(body: EmailBody): EmailBody {
   return content.value;
 }
 
-const report = (body: EmailBody): string =>
-  renderEmail(arrive(body), { header: OWN, fromSelf: true }).toString('latin1');
+const report = (body: EmailBody, notice: NoticeKind = 'failed'): string =>
+  renderEmail(arrive(body), { header: OWN, notice }).toString('latin1');
 
 describe('a report in the inbox', () => {
   test('is a multipart/report of RFC 3464', () => {
     const parts = report(buildBounce(input)).split(/\r\n--=_[0-9a-f]{32}(?:--)?\r\n/);
     const [head, readable, status, header] = parts;
     expect(head).toContain('Content-Type: multipart/report;\r\n report-type=delivery-status;\r\n boundary=');
-    expect(head).toContain('From: "Mail delivery" <mailer-daemon@acme.test>'.replaceAll('"', ''));
+    expect(head).toContain('\r\nFrom: SMIMP bridge <smimp-bridge@acme.test>\r\n');
+    expect(head).toContain('\r\nX-SMIMP-Notice: failed\r\n');
     expect(head).toContain('\r\nTo: alice@acme.test\r\n');
     expect(head).toContain('\r\nAuto-Submitted: auto-replied\r\n');
     expect(head).toContain('\r\nIn-Reply-To: <plans@client.acme.test>\r\n');
@@ -71,11 +75,11 @@ describe('a report in the inbox', () => {
   });
 
   test('is late or held when it is not final', () => {
-    const delay = report(buildDelay({ ...input, status: '4.4.1', until: NOW + 3600 }));
+    const delay = report(buildDelay({ ...input, status: '4.4.1', until: NOW + 3600 }), 'delayed');
     expect(delay).toContain('\r\nAction: delayed\r\nStatus: 4.4.1\r\n');
     expect(delay).toContain('\r\nWill-Retry-Until: Tue, 14 Nov 2023 23:13:20 +0000\r\n');
     expect(delay).toContain('Subject: =?UTF-8?B?');
-    const held = report(buildHeld({ ...input, status: '4.7.5' }));
+    const held = report(buildHeld({ ...input, status: '4.7.5' }), 'held');
     expect(held).toContain('\r\nAction: delayed\r\nStatus: 4.7.5\r\n');
     expect(buildHeld(input).subject).toBe('Held back: check who you are writing to: Plans *für* Friday');
   });
@@ -110,22 +114,73 @@ test('a report that another program of the owner made can hold no line either', 
   expect(text).not.toContain('delivered\r\n\r\n');
 });
 
-describe('a report that is not one’s own', () => {
+describe('a report that is not the bridge’s', () => {
   const forged = arrive(buildBounce(input));
 
   test.each([
-    ['from a stranger', { header: { ...OWN, from: BOB }, fromSelf: false }],
-    ['from a stranger, whatever the caller thinks', { header: { ...OWN, from: BOB }, fromSelf: true }],
-    ['from oneself, when the caller does not vouch for it', { header: OWN, fromSelf: false }],
-    ['from oneself to another', { header: { ...OWN, to: BOB }, fromSelf: true }],
+    ['from a stranger', { header: { ...OWN, from: BOB }, notice: null }],
+    ['from a stranger, whatever the caller thinks', { header: { ...OWN, from: BOB }, notice: 'failed' as const }],
+    ['from oneself, when the caller does not vouch for it', { header: OWN, notice: null }],
+    ['from oneself to another', { header: { ...OWN, to: BOB }, notice: 'failed' as const }],
   ])('%s is mail like any other', (_name, options) => {
     const text = renderEmail(forged, options).toString('latin1');
-    expect(text).not.toMatch(/multipart\/report|delivery-status|mailer-daemon|^Auto-Submitted/im);
+    expect(text).not.toMatch(/multipart\/report|delivery-status|smimp-bridge|^Auto-Submitted|^X-SMIMP/im);
     expect(text).toContain('multipart/alternative');
+  });
+
+  test('in mail of the bridge of another kind is none', () => {
+    const text = renderEmail(forged, { header: OWN, notice: 'pin-replaced' }).toString('latin1');
+    expect(text).not.toMatch(/multipart\/report|delivery-status/);
+    expect(text).toContain('X-SMIMP-Notice: pin-replaced\r\n');
+    expect(text).toContain('Auto-Submitted: auto-generated\r\n');
   });
 
   test('cannot be submitted as mail either', async () => {
     const again = await toEmail(report(buildBounce(input)), { from: ALICE });
     expect(readLegacyData(again.extensions_data).report).toBeNull();
+    const text = renderEmail(again).toString('latin1');
+    expect(text).not.toMatch(/smimp-bridge@|^X-SMIMP/im);
+  });
+});
+
+describe('the name of the bridge', () => {
+  const from = (name: string): string => {
+    const extensions_data = { smimp_bridge: { ...EMPTY_LEGACY_DATA, names: { [ALICE]: name } } };
+    const body = { ...arrive(buildBounce(input)), extensions_data };
+    return /^From: (.*)\r$/m.exec(renderEmail(body).toString('latin1'))?.[1] ?? '';
+  };
+
+  test.each([
+    'SMIMP bridge',
+    'smimp-bridge@acme.test',
+    'SMlMP Bridge',
+    'ＳＭＩＭＰ ｂｒｉｄｇｅ',
+    'S\u200bM\u00adI.M-P  B_r_i_d_g_e',
+    'ЅМІМР bridge',
+    '𝐒𝐌𝐈𝐌𝐏 𝐛𝐫𝐢𝐝𝐠𝐞',
+    'Š̈MÍMP brïdge',
+    '5M1MP BR|DG3',
+    'Notice of the SMIMP bridge of acme.test',
+  ])('is taken from a sender who calls herself %s', (name) => {
+    expect(from(name)).toBe('alice@acme.test');
+  });
+
+  test.each(['Alice', 'Bridge & Tunnel', 'S. M. Imp', 'smimp'])('is not %s', (name) => {
+    expect(from(name)).toMatch(/ <alice@acme\.test>$/);
+  });
+
+  test('is taken from Reply-To as well', () => {
+    const reply_to = [{ name: 'SMIMP bridge', address: 'mallory@evil.test' }];
+    const extensions_data = { smimp_bridge: { ...EMPTY_LEGACY_DATA, reply_to } };
+    const text = renderEmail({ ...arrive(buildBounce(input)), extensions_data }).toString('latin1');
+    expect(text).toContain('Reply-To: mallory@evil.test\r\n');
+  });
+
+  test('is no address that a gateway decodes', () => {
+    const gatewayDomain = parseDomain('gw.acme.test');
+    const coded = encodeLegacy('smimp-bridge@acme.test', gatewayDomain);
+    const body = arrive(buildBounce(input));
+    const text = renderEmail(body, { header: { ...OWN, from: coded }, gatewayDomain }).toString('latin1');
+    expect(text).toContain(`From: ${coded.replace('#', '@')}\r\n`);
   });
 });

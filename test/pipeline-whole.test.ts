@@ -233,7 +233,7 @@ describe('a failure', () => {
     const own = site.alice.address;
     const sent = formatTimestamp(clock.seconds());
     const header = { from: own, to: own, uid: 'ab'.repeat(32) as Hex32, sent };
-    const rendered = renderMessage({ header, content: { type: 'email', value: body }, fromSelf: true });
+    const rendered = renderMessage({ header, content: { type: 'email', value: body }, notice: 'failed' });
     const text = rendered.toString('utf8');
     expect(text).toMatch(/multipart\/report/);
     expect(text).toMatch(/Final-Recipient: rfc822; ?bob@corp\.test/);

@@ -98,7 +98,7 @@ export function createContents(options: { db: Db }): Contents {
   const render = async (account: MailAccount, message: StoredMessage, cautions: readonly Caution[]) => {
     opened += 1;
     const content = await decrypt(account, message, cautions);
-    const raw = renderOpened(content, account.address);
+    const raw = renderOpened(content, account);
     rendered.set(toHex(message.message_id), raw, raw.length);
     return { raw, header: content.header };
   };
@@ -165,7 +165,7 @@ async function decrypt(
       senderMasterKeys: [senderPublicKey],
       messageSecret,
     });
-    return { header: parseHeader(header), content: parseBody(message.message_type, body), cautions };
+    return { header: parseHeader(header), body, content: parseBody(message.message_type, body), cautions };
   } catch (cause) {
     if (cause instanceof ProfileError) throw new MailboxError('unreadable', { cause });
     throw cause;

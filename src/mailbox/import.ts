@@ -3,6 +3,7 @@
  * her master key, as `import_message` would take it (SMIMP 0.1 §5), and shown at once.
  */
 import { readOwnHistory } from '../identity/own-history.ts';
+import type { NoticeKind } from '../mime/bridge-mail.ts';
 import { sealMessage } from '../smimp/boxes.ts';
 import { hash, randomBytes, wipe } from '../smimp/crypto.ts';
 import type { EmailBody } from '../smimp/email.ts';
@@ -17,6 +18,7 @@ import { raiseUidNext } from '../store/folders.ts';
 import { insertMessage } from '../store/messages.ts';
 import { findNonEphemeralSecret } from '../store/secrets.ts';
 import { rememberSeen } from '../store/unopened.ts';
+import { noticeOriginal } from './bridge-mark.ts';
 import { contentOf, sealedContent } from './contents.ts';
 import { MailboxError } from './errors.ts';
 import { withFlags } from './flags.ts';
@@ -34,6 +36,8 @@ export interface OwnMail {
   flags: readonly string[];
   /** The message as the owner gave it, with its date; null for mail that the bridge writes. */
   original: { raw: Buffer; internalDate: InternalDate | null } | null;
+  /** What the bridge writes: its kind. Null for mail of the owner. */
+  notice: NoticeKind | null;
   now: Date;
 }
 
@@ -42,7 +46,7 @@ export async function importOwn(tx: Tx, mail: OwnMail): Promise<{ uid: number }>
   const { account, now } = mail;
   const messageId = randomBytes(ID_BYTES);
   const body = serializeBody('email', mail.body);
-  const header = await ownHeader(tx, mail);
+  const header = await ownHeader(tx, mail, body);
   const envelope = await sealToSelf(tx, account, header, body);
   const digest = Buffer.from(digestOf(toHex(envelope.message_hash)), 'hex');
   const flags = withFlags(account, { read: false, extensionsData: null, digest }, mail.flags);
@@ -62,9 +66,9 @@ export async function importOwn(tx: Tx, mail: OwnMail): Promise<{ uid: number }>
     extensions_data: flags?.extensionsData ?? null,
     state: 'shown',
   });
-  const opened = { header, content: parseBody('email', body), cautions: [] };
+  const opened = { header, body, content: parseBody('email', body), cautions: [] };
   const internalDate = internalDateOf(header, account.address, now);
-  const content = contentOf(renderOpened(opened, account.address), { internalDate, cautions: [] });
+  const content = contentOf(renderOpened(opened, account), { internalDate, cautions: [] });
   await rememberSeen(tx, account.accountId, messageId, [{ kind: 'digest', value: digest }], now);
   await keepReference(tx, account, content.index, header.uid);
   await insertContents(tx, [sealedContent(account, messageId, content)]);
@@ -72,14 +76,21 @@ export async function importOwn(tx: Tx, mail: OwnMail): Promise<{ uid: number }>
   return { uid: seq };
 }
 
-async function ownHeader(tx: Tx, { account, uid, original, now }: OwnMail): Promise<MessageHeader> {
+async function ownHeader(tx: Tx, mail: OwnMail, body: Uint8Array): Promise<MessageHeader> {
+  const { account, uid, now } = mail;
   const { history } = await readOwnHistory(tx, account);
   const head = { seq: history.seq, head: history.head };
   const unixSeconds = Math.floor(now.getTime() / 1000);
-  const given = original && originalOf(original.raw, original.internalDate ?? { unixSeconds, zoneMinutes: 0 });
   const people = { from: account.address, to: account.address };
   const heads = { sender_head: head, recipient_head: head };
-  return { v: 1, ...people, uid, sent: formatTimestamp(unixSeconds), ...heads, via: null, original: given };
+  const original = originalField(mail, body, unixSeconds);
+  return { v: 1, ...people, uid, sent: formatTimestamp(unixSeconds), ...heads, via: null, original };
+}
+
+/** What makes the owner's mail hers again, or the bridge's mail the bridge's. */
+function originalField({ account, uid, original, notice }: OwnMail, body: Uint8Array, unixSeconds: number) {
+  if (notice !== null) return noticeOriginal(account, { uid, kind: notice, body });
+  return original && originalOf(original.raw, original.internalDate ?? { unixSeconds, zoneMinutes: 0 });
 }
 
 /** The columns of an envelope from oneself to oneself. There is no session; a random token stands in its place. */

@@ -1,6 +1,7 @@
 /** Mailboxes: opened for mail programs, filled by what arrives, written to by the bridge itself. */
 
 import { referenceOf } from '../keystore/references.ts';
+import type { NoticeKind } from '../mime/bridge-mail.ts';
 import { parseMail } from '../mime/parse.ts';
 import { uidOfMessageId } from '../mime/threads.ts';
 import { parentMessageId, toEmailBody } from '../mime/to-email.ts';
@@ -24,8 +25,8 @@ import { openView } from './view.ts';
 
 export interface Mailbox extends OpenMailbox {
   readonly notices: {
-    /** Puts mail of the bridge itself in the inbox of an account, within `tx`. */
-    deliver(tx: Tx, notice: { accountId: number; body: EmailBody }): Promise<void>;
+    /** Puts mail of the bridge itself, marked as such, in the inbox of an account, within `tx`. */
+    deliver(tx: Tx, notice: { accountId: number; kind: NoticeKind; body: EmailBody }): Promise<void>;
   };
   /** Tries held mail of one sender again at once: its fingerprint was checked. */
   retryHeld(about: { accountId: number; contact: Address }): Promise<void>;
@@ -47,11 +48,11 @@ export function createMailbox(options: MailboxOptions): Mailbox {
       return mailbox;
     },
     notices: {
-      async deliver(tx, { accountId, body }) {
+      async deliver(tx, { accountId, kind: notice, body }) {
         const account = await openMailAccount(keystore, accountId, tx);
         const folderId = await inboxId(tx, accountId);
         const now = clock();
-        await importOwn(tx, { account, folderId, uid: newUid(), body, flags: [], original: null, now });
+        await importOwn(tx, { account, folderId, uid: newUid(), body, flags: [], original: null, notice, now });
       },
     },
     retryHeld: ({ accountId, contact }) => db.transaction().execute((tx) => retryHeld(tx, accountId, contact, clock())),
@@ -78,6 +79,7 @@ function accountMailbox(options: MailboxOptions, account: MailAccount, contents:
           body,
           flags,
           original: { raw, internalDate },
+          notice: null,
           now: clock(),
         });
       });

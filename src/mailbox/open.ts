@@ -167,7 +167,7 @@ async function show({ services, account }: Opening, row: StoredMessage, opened: 
 
 function contentToKeep(account: MailAccount, opened: OpenedMessage, row: StoredMessage) {
   const internalDate = internalDateOf(opened.header, account.address, row.time_received);
-  return contentOf(renderOpened(opened, account.address), { internalDate, cautions: opened.cautions });
+  return contentOf(renderOpened(opened, account), { internalDate, cautions: opened.cautions });
 }
 
 /** Dropped when it came before (no `reason`). Everything else is set apart, and the owner is told once. */
@@ -195,6 +195,7 @@ async function quarantine(
     account,
     folderId: await inboxId(tx, accountId),
     ...notice,
+    notice: 'message-invalid',
     flags: [],
     original: null,
     now,

@@ -5,17 +5,26 @@
  * The same sealed message and cautions give the same bytes for ever, see RENDERER_VERSION.
  */
 import { z } from 'zod';
+import { isReservedField, namesBridge } from '../mime/bridge-mail.ts';
 import { renderMessage } from '../mime/from-email.ts';
-import { headerEnd, headerFields } from '../mime/structure/header-fields.ts';
-import type { Address } from '../smimp/address.ts';
+import { headerEnd, headerFields, unfoldedValue } from '../mime/structure/header-fields.ts';
+import { type Address, toMailbox } from '../smimp/address.ts';
 import type { ParsedBody } from '../smimp/email.ts';
 import type { MessageHeader } from '../smimp/header.ts';
 import type { Caution } from '../smimp/open.ts';
+import { readNotice } from './bridge-mark.ts';
+import type { MailAccount } from './mail-account.ts';
 
 /** An instant and the zone it was given in. */
 export type InternalDate = { unixSeconds: number; zoneMinutes: number };
 
-export type OpenedContent = { header: MessageHeader; content: ParsedBody; cautions: readonly Caution[] };
+/** `body`: the exact bytes that `content` was read from. */
+export type OpenedContent = {
+  header: MessageHeader;
+  body: Uint8Array;
+  content: ParsedBody;
+  cautions: readonly Caution[];
+};
 
 const CAUTIONS: Readonly<Record<Caution, string>> = {
   'retired-key': 'This message is signed with a retired key of its sender.',
@@ -53,15 +62,36 @@ function readOriginal(header: MessageHeader, owner: Address): Original | null {
 }
 
 /** The bytes of the message. */
-export function renderOpened(opened: OpenedContent, owner: Address): Buffer {
+export function renderOpened(opened: OpenedContent, account: MailAccount): Buffer {
   const { header } = opened;
   const content = withCautions(opened.content, opened.cautions);
-  const rendered = renderMessage({ header, content, fromSelf: header.from === owner });
-  const original = readOriginal(header, owner);
+  const rendered = renderMessage({ header, content, notice: readNotice(account, opened) });
+  const original = readOriginal(header, account.address);
   if (original === null) return rendered;
   const structure = selectFields(rendered, (name) => STRUCTURE_FIELD.test(name));
   const body = rendered.subarray(headerEnd(rendered));
-  return Buffer.concat([Buffer.from(original.fields, 'base64'), structure, Buffer.from('\r\n'), body]);
+  const fields = withoutDisguise(Buffer.from(original.fields, 'base64'), account.address);
+  return Buffer.concat([fields, structure, Buffer.from('\r\n'), body]);
+}
+
+const FROM = 'from';
+const SENDER_FIELD = /^(?:resent-)?(?:from|sender|reply-to)$/;
+/** More than any list of senders; what is longer is looked at up to here and left out when it goes on. */
+const MAX_SENDER_BYTES = 16 * 1024;
+
+/** The owner's own fields, without those by which mail of the bridge is known. Lines that are no field go as well. */
+function withoutDisguise(given: Buffer, owner: Address): Buffer {
+  const header = withCrlf(given);
+  const pieces: Buffer[] = [];
+  for (const field of headerFields(header, 0, headerEnd(header))) {
+    const { name, start, end } = field;
+    if (isReservedField(name)) continue;
+    const long = end - start > MAX_SENDER_BYTES;
+    const disguised = SENDER_FIELD.test(name) && (long || namesBridge(unfoldedValue(header, field, MAX_SENDER_BYTES)));
+    if (!disguised) pieces.push(withCrlf(header.subarray(start, end)));
+    else if (name === FROM) pieces.push(Buffer.from(`From: ${toMailbox(owner)}\r\n`, 'latin1'));
+  }
+  return Buffer.concat(pieces);
 }
 
 /** When the message came in, or what its owner said it was. */

@@ -3,13 +3,14 @@
  * that changes any output must raise RENDERER_VERSION, because sizes and structures are stored.
  */
 import { Buffer } from 'node:buffer';
-import { type Address, addressParts, type Domain, isAddress, toMailbox } from '../smimp/address.ts';
+import { type Address, type Domain, isAddress, toMailbox } from '../smimp/address.ts';
 import { hash } from '../smimp/crypto.ts';
 import type { Attachment, EmailBody, ParsedBody, ShortMessageBody } from '../smimp/email.ts';
 import { type Hex32, parseTimestamp, type Timestamp } from '../smimp/encoding.ts';
 import { ProfileError } from '../smimp/errors.ts';
 import { decodeLegacy } from '../smimp/gateway.ts';
 import { pae, text } from '../smimp/transcript.ts';
+import { bridgeMailbox, modest, NOTICE_FIELD, type NoticeKind, resemblesBridge } from './bridge-mail.ts';
 import { formatMailDate } from './date.ts';
 import { addressField, isMessageId, type Mailbox, parameterField, textField, tokenField } from './headers.ts';
 import { type LegacyData, readLegacyData } from './legacy-data.ts';
@@ -22,7 +23,7 @@ import { textToMarkdown } from './text-to-markdown.ts';
 import { renderedMessageId, uidOfMessageId } from './threads.ts';
 
 /** Stored beside what was rendered. */
-export const RENDERER_VERSION = 1;
+export const RENDERER_VERSION = 2;
 
 export interface RenderedHeader {
   from: Address;
@@ -34,8 +35,8 @@ export interface RenderedHeader {
 export interface RenderOptions {
   header: RenderedHeader;
   content: ParsedBody;
-  /** The owner sealed it to herself: only then is a report of the bridge believed. */
-  fromSelf: boolean;
+  /** Of mail that the bridge itself sealed to its owner, what it is: only then is a report believed. Null for all other mail. */
+  notice: NoticeKind | null;
   /** Of the gateway whose coded addresses are shown decoded; null for none. */
   gatewayDomain?: Domain | null;
 }
@@ -90,8 +91,9 @@ function plainEmail(header: RenderedHeader, subject: string, message: string, at
 
 function renderEmail(options: RenderOptions, body: EmailBody): Buffer {
   const legacy = readLegacyData(body.extensions_data);
-  const report = options.fromSelf && options.header.from === options.header.to ? legacy.report : null;
-  const fields = headerFields(options, body, { ...legacy, report });
+  const notice = options.header.from === options.header.to ? options.notice : null;
+  const report = legacy.report !== null && legacy.report.kind === notice ? legacy.report : null;
+  const fields = headerFields({ ...options, notice }, body, { ...legacy, report });
   const root = report === null ? bodyEntity(body) : reportEntity(report, { from: options.header.from, body });
   return writeMessage(fields, root, seedOf(options.header, body));
 }
@@ -110,7 +112,7 @@ function headerFields(options: RenderOptions, body: EmailBody, legacy: LegacyDat
   ];
   const to = people(body.to, legacy.legacy_to);
   const cc = people(body.cc, legacy.legacy_cc);
-  const replyTo = body.reply_to === null ? legacy.reply_to : people([body.reply_to], []);
+  const replyTo = (body.reply_to === null ? legacy.reply_to : people([body.reply_to], [])).map(modest);
   return [
     tokenField('Date', formatMailDate(parseTimestamp(body.date_sent)).split(' ')),
     addressField('From', [senderOf(options, legacy)]),
@@ -120,14 +122,20 @@ function headerFields(options: RenderOptions, body: EmailBody, legacy: LegacyDat
     textField('Subject', body.subject),
     ...threadFields(header, body, legacy),
     ...legacy.fields.map(({ name, value }) => textField(capitalised(name), value)),
-    ...(legacy.report === null ? [] : [tokenField('Auto-Submitted', ['auto-replied'])]),
+    ...noticeFields(options.notice, legacy),
   ];
 }
 
-/** Reports come from the mail system, not from oneself. */
-function senderOf({ header, gatewayDomain }: RenderOptions, legacy: LegacyData): Mailbox {
-  if (legacy.report === null) return mailboxOf(header.from, legacy, gatewayDomain ?? null);
-  return { name: 'Mail delivery', address: `mailer-daemon@${addressParts(header.from).domain}` };
+/** Marks that mail from outside never has: see bridge-mail.ts. */
+function noticeFields(notice: NoticeKind | null, { report }: LegacyData): string[] {
+  if (notice === null) return [];
+  const cause = report === null ? 'auto-generated' : 'auto-replied';
+  return [tokenField('Auto-Submitted', [cause]), tokenField(NOTICE_FIELD, [notice])];
+}
+
+/** Mail of the bridge comes from the bridge, not from oneself; and nobody else comes under its name. */
+function senderOf({ header, notice, gatewayDomain }: RenderOptions, legacy: LegacyData): Mailbox {
+  return notice === null ? modest(mailboxOf(header.from, legacy, gatewayDomain ?? null)) : bridgeMailbox(header.from);
 }
 
 function threadFields({ uid }: RenderedHeader, body: EmailBody, legacy: LegacyData): string[] {
@@ -161,7 +169,8 @@ function mailboxOf(address: Address, { names }: LegacyData, gatewayDomain: Domai
 function legacyOf(address: Address, gatewayDomain: Domain | null): string | null {
   if (gatewayDomain === null || !isAddress(address)) return null;
   try {
-    return decodeLegacy(address, gatewayDomain);
+    const legacy = decodeLegacy(address, gatewayDomain);
+    return resemblesBridge(legacy.slice(0, legacy.lastIndexOf('@'))) ? null : legacy;
   } catch (error) {
     if (!(error instanceof ProfileError)) throw error;
     return null;

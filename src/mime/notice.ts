@@ -1,7 +1,7 @@
 /**
  * Mail from the bridge itself about a message that is late, held or refused. It is an `email` body like any other, to be
- * sealed to the sender's own key; what makes it a report (RFC 3464) stands in `extensions_data` and is believed only in a
- * message from oneself (from-email.ts).
+ * sealed to the sender's own key; what makes it a report (RFC 3464) stands in `extensions_data` and is believed only in
+ * mail that the bridge marked as its own (mailbox/bridge-mark.ts).
  */
 import type { Address } from '../smimp/address.ts';
 import { toMailbox } from '../smimp/address.ts';

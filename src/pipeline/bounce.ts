@@ -14,9 +14,9 @@ import { type Explanation, explain, explainFinal, type NoticeKind } from './reas
 import type { Tell } from './settle.ts';
 import { openContent } from './submission-content.ts';
 
-/** Puts mail of the bridge itself in the inbox of an account, within `tx`. */
+/** Puts mail of the bridge itself, marked as such, in the inbox of an account, within `tx`. */
 export interface Notices {
-  deliver(tx: Tx, notice: { accountId: number; body: EmailBody }): Promise<void>;
+  deliver(tx: Tx, notice: { accountId: number; kind: NoticeKind; body: EmailBody }): Promise<void>;
 }
 
 const BUILD = { failed: buildBounce, delayed: buildDelay, held: buildHeld } as const;
@@ -40,7 +40,7 @@ export function createTell({ keystore, notices }: { keystore: Keystore; notices:
       until: kind === 'failed' ? null : seconds(delivery.deadline_at),
       original: await original(tx, keys, delivery),
     };
-    await notices.deliver(tx, { accountId, body: BUILD[kind](input) });
+    await notices.deliver(tx, { accountId, kind, body: BUILD[kind](input) });
   };
 }
 

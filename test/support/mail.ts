@@ -32,7 +32,7 @@ type Rendering = Partial<Omit<Parameters<typeof renderMessage>[0], 'content'>>;
 
 export function render(content: ParsedBody, options: Rendering = {}): Buffer {
   const header = { from: ALICE, to: BOB, uid: UID, sent: formatTimestamp(NOW) };
-  return renderMessage({ header, fromSelf: false, ...options, content });
+  return renderMessage({ header, notice: null, ...options, content });
 }
 
 export function renderEmail(body: EmailBody, options: Rendering = {}): Buffer {

@@ -1,0 +1,78 @@
+/**
+ * What mail of the bridge itself looks like, and that nothing else does: one mailbox, one name, one header field. Which
+ * message is the bridge's is decided by whoever holds the keys (mailbox/bridge-mark.ts); here it is only dressed, and others
+ * that would wear the dress are undressed.
+ */
+import { type Address, addressParts } from '../smimp/address.ts';
+import { decodeMailboxes, decodeText, type Mailbox } from './headers.ts';
+
+/** What the bridge writes to people: reports on their messages, and alarms. */
+export const NOTICE_KINDS = [
+  'failed',
+  'delayed',
+  'held',
+  'pin-truncated',
+  'pin-forked',
+  'pin-replaced',
+  'identity-invalid',
+  'key-changed',
+  'retired-key',
+  'recipient-head-stale',
+  'recipient-head-unknown',
+  'own-history',
+  'unavailable',
+  'message-invalid',
+  'alarms',
+] as const;
+export type NoticeKind = (typeof NOTICE_KINDS)[number];
+
+/** Says what kind of notice it is; only messages of the bridge have it. */
+export const NOTICE_FIELD = 'X-SMIMP-Notice';
+/** Fields of this kind are written here and come in from nobody. */
+const RESERVED_FIELD = /^x-smimp(?:-|$)/;
+/** No SMIMP address has a hyphen in its local part (SMIMP 0.1 §1.2), so no account and no sender can have this one. */
+const LOCAL = 'smimp-bridge';
+const NAME = 'SMIMP bridge';
+/** Letters and digits of the name and of the mailbox. */
+const SKELETON = 'smimpbridge';
+
+/** Who mail of the bridge to `owner` comes from. */
+export function bridgeMailbox(owner: Address): Mailbox {
+  return { name: NAME, address: `${LOCAL}@${addressParts(owner).domain}` };
+}
+
+/** Letters of other scripts that look like those of the name, brought down to it. */
+const LOOKALIKES: Readonly<Record<string, string>> = {
+  ...{ ѕ: 's', м: 'm', і: 'i', ı: 'i', ι: 'i', ӏ: 'i', l: 'i', '1': 'i', '|': 'i', '!': 'i', р: 'p', ρ: 'p' },
+  ...{ в: 'b', ь: 'b', β: 'b', г: 'r', ԁ: 'd', ɡ: 'g', ց: 'g', е: 'e', ε: 'e', μ: 'm', '3': 'e', '5': 's', '6': 'b' },
+};
+
+/** What the eye sees of a text: compatibility forms, accents, case, look-alikes and all that is no letter taken away. */
+function skeleton(text: string): string {
+  const plain = text.normalize('NFKD').toLowerCase().replace(/\p{M}/gu, '');
+  const brought = Array.from(plain, (letter) => LOOKALIKES[letter] ?? letter).join('');
+  return brought.replace(/[^a-z0-9]/g, '').replace(/l/g, 'i');
+}
+
+/** Whether a name or a local part could be taken for the bridge's. */
+export function resemblesBridge(text: string): boolean {
+  return skeleton(text).includes(SKELETON);
+}
+
+/** A mailbox without a name that could be taken for the bridge's. */
+export function modest(mailbox: Mailbox): Mailbox {
+  return resemblesBridge(mailbox.name) ? { ...mailbox, name: '' } : mailbox;
+}
+
+/** Whether a field named `name` (lower case) may come from outside. */
+export function isReservedField(name: string): boolean {
+  return RESERVED_FIELD.test(name);
+}
+
+/** Whether an address field from outside, its value as bytes, names the bridge in any spelling. Domains do not count. */
+export function namesBridge(value: string): boolean {
+  const mailboxes = decodeMailboxes(value);
+  const texts = [value, decodeText(value)].map((text) => text.replace(/@[^\s<>,;"]*/g, ' '));
+  const locals = mailboxes.map(({ address }) => address.slice(0, address.lastIndexOf('@')));
+  return [...texts, ...mailboxes.map(({ name }) => name), ...locals].some(resemblesBridge);
+}
