@@ -1,6 +1,6 @@
 /** Large messages: the same bytes as the simple way makes, read back whole, and memory given back when it is used up. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { freeMemory } from '../src/pipeline/free-memory.ts';
+import { freeMemory } from '../src/memory/free-memory.ts';
 import { emailBytes, envelopeBytes } from '../src/pipeline/large-json.ts';
 import { randomBytes } from '../src/smimp/crypto.ts';
 import { type EmailBody, serializeBody } from '../src/smimp/email.ts';

@@ -5,6 +5,8 @@
 import type { Events } from '../events.ts';
 import type { AccountKeys, Keystore } from '../keystore/keystore.ts';
 import { referenceOf } from '../keystore/references.ts';
+import type { ByteGate } from '../memory/byte-gate.ts';
+import { freeMemory } from '../memory/free-memory.ts';
 import { type MailPart, type ParsedMail, parseMail } from '../mime/parse.ts';
 import { uidOfMessageId } from '../mime/threads.ts';
 import { ownMessageId, parentMessageId, toEmailBody } from '../mime/to-email.ts';
@@ -15,8 +17,6 @@ import { pae, text } from '../smimp/transcript.ts';
 import { findReference, insertReference } from '../store/contents.ts';
 import type { Db } from '../store/database.ts';
 import { insertSubmission } from '../store/outbound.ts';
-import type { ByteGate } from './byte-gate.ts';
-import { freeMemory } from './free-memory.ts';
 import { emailBytes } from './large-json.ts';
 import { sealContent } from './submission-content.ts';
 

@@ -2,6 +2,8 @@
  * Hands the envelope in (SMIMP 0.1 §5, `send_message`). The same envelope in the same session is answered with the same
  * message id, so a crash between post and commit makes no second copy.
  */
+
+import { freeMemory } from '../memory/free-memory.ts';
 import type { HomeClient } from '../remote/home.ts';
 import type { Sessions } from '../remote/sessions.ts';
 import type { BaseUrl } from '../smimp/discovery.ts';
@@ -9,7 +11,6 @@ import { type Hex32, toHex } from '../smimp/encoding.ts';
 import { sentEnvelope } from '../smimp/envelope.ts';
 import type { Db } from '../store/database.ts';
 import { forgetRefused } from './failures.ts';
-import { freeMemory } from './free-memory.ts';
 import { keptMessage, readMinted } from './kept-message.ts';
 import { envelopeBytes } from './large-json.ts';
 import type { Stage } from './stage.ts';

@@ -2,7 +2,7 @@
  * Reads a message as it comes, in bounded memory: at most the limit of each, and a bounded sum of all. What is too large is
  * read to its end without being kept; what never ends is cut.
  */
-import { freeMemory } from '../pipeline/free-memory.ts';
+import { freeMemory } from '../memory/free-memory.ts';
 import { REPLIES, SmtpReply } from './replies.ts';
 
 /** How many bytes of unfinished messages there may be in this process. */
