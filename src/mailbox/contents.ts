@@ -5,6 +5,7 @@
  * Kept in memory up to a number of bytes. A message was verified before it was shown (SMIMP 0.1 §4.4); here it is only
  * decrypted again, and nothing is fetched.
  */
+import { freeMemory } from '../memory/free-memory.ts';
 import { RENDERER_VERSION } from '../mime/from-email.ts';
 import { indexMessage } from '../mime/structure/message-index.ts';
 import type { MessageIndex } from '../mime/structure/types.ts';
@@ -99,6 +100,7 @@ export function createContents(options: { db: Db }): Contents {
     opened += 1;
     const content = await decrypt(account, message, cautions);
     const raw = renderOpened(content, account);
+    freeMemory(message.ciphertext);
     rendered.set(toHex(message.message_id), raw, raw.length);
     return { raw, header: content.header };
   };
@@ -164,6 +166,7 @@ async function decrypt(
       senderPublicKey,
       senderMasterKeys: [senderPublicKey],
       messageSecret,
+      inPlace: true,
     });
     return { header: parseHeader(header), body, content: parseBody(message.message_type, body), cautions };
   } catch (cause) {

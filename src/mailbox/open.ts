@@ -9,6 +9,7 @@ import type { Contact } from '../identity/contact.ts';
 import { readOwnHistory } from '../identity/own-history.ts';
 import type { Identity } from '../identity/resolve.ts';
 import type { Keystore } from '../keystore/keystore.ts';
+import { freeMemory } from '../memory/free-memory.ts';
 import { isShown } from '../mime/from-email.ts';
 import type { Address } from '../smimp/address.ts';
 import type { VerifiedHistory } from '../smimp/chain.ts';
@@ -103,8 +104,15 @@ async function openOrRefuse(opening: Opening, row: StoredMessage, contact: Conta
   const { services, account, own } = opening;
   const about = { accountId: account.accountId, contact: row.sender_address as Address };
   const isOwn = row.sender_address === account.address;
+  let unread: StoredMessage | null = row;
+  // It is decrypted where the ciphertext stands. Of one that is gone meanwhile nothing will be shown.
+  const take = async (): Promise<StoredMessage> => {
+    const taken = unread ?? (await findMessage(services.db, account.accountId, row.message_id)) ?? row;
+    unread = null;
+    return taken;
+  };
   const found = await openFrom(isOwn ? { kind: 'self', identity: own.identity } : { kind: 'other', contact }, {
-    open: (sender) => openWith(opening, row, sender),
+    open: async (sender) => openWith(opening, await take(), sender),
     resolveFresh: () => services.identity.resolve({ ...about, fresh: true }),
     reportFork: () => services.identity.reportFork({ ...about, evidence: { message_id: toHex(row.message_id) } }),
   });
@@ -127,6 +135,7 @@ function openWith(
     sender,
     myHistory: own.history,
     firstSeen: Math.floor(row.time_received.getTime() / 1000),
+    inPlace: true,
     seen: {
       digest: (digest) => seen({ kind: 'digest', value: Buffer.from(digest, 'hex') }),
       uid: (from, uid) => seen({ kind: 'uid', value: seenUid(account, from, uid) }),
@@ -147,6 +156,7 @@ async function show({ services, account }: Opening, row: StoredMessage, opened: 
     { kind: 'uid', value: seenUid(account, opened.header.from, opened.header.uid) },
   ];
   const content = isShown(opened.content) ? contentToKeep(account, opened, row) : null;
+  freeMemory(row.ciphertext);
   const seq = await services.db.transaction().execute(async (tx) => {
     const unopened = await lockUnopened(tx, accountId, messageId);
     if (unopened === undefined) return null;

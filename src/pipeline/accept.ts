@@ -27,6 +27,8 @@ export interface Submitted {
   recipients: readonly Address[];
   /** The message as it was submitted. */
   raw: Buffer;
+  /** Called when `raw` is not needed any more; it may then be empty. */
+  release?: () => void;
   now: Date;
 }
 
@@ -68,7 +70,8 @@ export function createAccept(options: {
   const { db, keystore, gate, enqueue, giveUpAfterMs, events } = options;
 
   const store = async (submitted: Submitted): Promise<{ submissionId: number; repeated: boolean }> => {
-    const { accountId, recipients, raw, now } = submitted;
+    const { accountId, recipients, now } = submitted;
+    const rawBytes = submitted.raw.length;
     const keys = await keystore.open(accountId);
     const uid = randomBytes(UID_BYTES);
     const { messageId, digest, sealed, sizeBytes } = await prepare(db, keys, submitted, uid);
@@ -92,7 +95,7 @@ export function createAccept(options: {
     });
     freeMemory(sealed);
     const { submissionId, deliveryIds, repeated } = inserted;
-    events.submissionAccepted({ submissionId, recipients: recipients.length, sizeBytes: raw.length, repeated });
+    events.submissionAccepted({ submissionId, recipients: recipients.length, sizeBytes: rawBytes, repeated });
     enqueue(deliveryIds).catch((error: unknown) => events.unexpected('queue', error));
     return { submissionId, repeated };
   };
@@ -127,12 +130,13 @@ async function prepare(db: Db, keys: AccountKeys, submitted: Submitted, uid: Buf
 /** The bytes that every recipient gets. */
 function translate(
   mail: ParsedMail,
-  { from, now }: Submitted,
+  { from, now, release }: Submitted,
   thread: { uid: Hex32; parentUid: Hex32 | null },
 ): Uint8Array {
   const seconds = Math.floor(now.getTime() / 1000);
   const body = toEmailBody({ mail, from, ...thread, gatewayDomain: null, now: seconds });
   freeParts(mail.root);
+  release?.();
   return emailBytes(body);
 }
 

@@ -12,7 +12,7 @@ import { sentEnvelope } from '../smimp/envelope.ts';
 import type { Db } from '../store/database.ts';
 import { forgetRefused } from './failures.ts';
 import { keptMessage, readMinted } from './kept-message.ts';
-import { envelopeBytes } from './large-json.ts';
+import { envelopeJson } from './large-json.ts';
 import type { Stage } from './stage.ts';
 
 const NO_BYTES = new Uint8Array();
@@ -30,13 +30,11 @@ export function createDeliver(options: { db: Db; sessions: Sessions; home: HomeC
     const session = await sessions.find({ accountId, baseUrl: delivery.base_url as BaseUrl, loginTokenHash });
     if (session === null) return { kind: 'advance', to: 'mint', change: {}, detail: { session: 'ended' } };
     const { message: _none, ...envelope } = sentEnvelope({ ...sealed, ciphertext: NO_BYTES }, readMinted(minted));
-    const posted = envelopeBytes(envelope, sealed.ciphertext);
-    freeMemory(sealed.ciphertext);
     work.kept = null;
     const { messageId } = await home
-      .sendMessage(session, recipient, posted, signal)
+      .sendMessage(session, recipient, envelopeJson(envelope, sealed.ciphertext), signal)
       .catch((error: unknown) => forgetRefused(sessions, accountId, session, error))
-      .finally(() => freeMemory(posted));
+      .finally(() => freeMemory(sealed.ciphertext));
     return { kind: 'done', messageId };
   };
 }

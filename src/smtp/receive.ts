@@ -24,7 +24,7 @@ export class ReceivingRoom {
   }
 }
 
-/** A message that came whole. Its bytes are gone, and the room is given back, with `release`. */
+/** A message that came whole. Its bytes are gone, and the room is given back, with the first `release`. */
 export interface Received {
   readonly bytes: Buffer;
   release(): void;
