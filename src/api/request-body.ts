@@ -28,8 +28,8 @@ export interface BodyBudget {
   take(request: FastifyRequest, reply: FastifyReply, maxBytes: number): Upload;
 }
 
-export function createBodyBudget(options: { totalBytes: number; nowMs?: () => number }): BodyBudget {
-  const nowMs = options.nowMs ?? (() => performance.now());
+export function createBodyBudget(options: { totalBytes: number; clock: () => Date }): BodyBudget {
+  const nowMs = (): number => options.clock().getTime();
   const uploads = new Map<Upload, () => void>();
   let freeBytes = options.totalBytes;
 

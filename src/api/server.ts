@@ -166,7 +166,7 @@ function addRoutes(app: FastifyInstance, services: ApiServices, limits: ApiLimit
     ...profileHandlers(services),
   };
   const basePath = new URL(services.baseUrl).pathname.replace(/\/$/, '');
-  const budget = createBodyBudget({ totalBytes: limits.bodyBudgetBytes });
+  const budget = createBodyBudget({ totalBytes: limits.bodyBudgetBytes, clock: services.clock });
   const allowed = new Map<string, Set<string>>();
   for (const name of Object.keys(handlers) as CallName[]) {
     const definition: CallDefinition = CALLS[name];

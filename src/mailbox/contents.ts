@@ -5,6 +5,7 @@
  * Kept in memory up to a number of bytes. A message was verified before it was shown (SMIMP 0.1 §4.4); here it is only
  * decrypted again, and nothing is fetched.
  */
+import type { ByteGate } from '../memory/byte-gate.ts';
 import { freeMemory } from '../memory/free-memory.ts';
 import { RENDERER_VERSION } from '../mime/from-email.ts';
 import { indexMessage } from '../mime/structure/message-index.ts';
@@ -83,8 +84,8 @@ export async function copyContents(
   await insertContents(db, copied);
 }
 
-export function createContents(options: { db: Db }): Contents {
-  const { db } = options;
+export function createContents(options: { db: Db; gate: ByteGate }): Contents {
+  const { db, gate } = options;
   const indexes = new ByteLru<Content>(INDEX_CACHE_BYTES);
   const rendered = new ByteLru<Buffer>(RENDERED_CACHE_BYTES);
   let opened = 0;
@@ -141,9 +142,12 @@ export function createContents(options: { db: Db }): Contents {
       const known = rendered.get(toHex(messageId));
       if (known !== undefined) return known;
       const [content] = await list(account, [messageId]);
-      const message = await findMessage(db, account.accountId, messageId);
-      if (message === undefined || content == null) return null;
-      return (await render(account, message, content.cautions)).raw;
+      if (content == null) return null;
+      return gate.pass(content.index.sizeBytes, async () => {
+        const message = rendered.get(toHex(messageId)) ?? (await findMessage(db, account.accountId, messageId));
+        if (message === undefined || Buffer.isBuffer(message)) return message ?? null;
+        return (await render(account, message, content.cautions)).raw;
+      });
     },
     get opened() {
       return opened;

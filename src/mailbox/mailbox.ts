@@ -2,6 +2,7 @@
 
 import { referenceOf } from '../keystore/references.ts';
 import type { NoticeKind } from '../mime/bridge-mail.ts';
+import { ByteGate } from '../memory/byte-gate.ts';
 import { parseMail } from '../mime/parse.ts';
 import { uidOfMessageId } from '../mime/threads.ts';
 import { parentMessageId, toEmailBody } from '../mime/to-email.ts';
@@ -34,13 +35,17 @@ export interface Mailbox extends OpenMailbox {
   startOpening(): Promise<AsyncDisposable>;
 }
 
-export interface MailboxOptions extends OpenServices {
+export interface MailboxOptions extends Omit<OpenServices, 'gate'> {
   listener: Listener;
 }
 
+/** Bytes of messages that are opened or rendered at once: one of the largest, or many small ones. */
+const MAX_BYTES_AT_ONCE = 36 * 1024 * 1024;
+
 export function createMailbox(options: MailboxOptions): Mailbox {
   const { db, keystore, clock } = options;
-  const contents = createContents({ db });
+  const gate = new ByteGate(MAX_BYTES_AT_ONCE);
+  const contents = createContents({ db, gate });
   return {
     async open(accountId) {
       const mailbox = accountMailbox(options, await openMailAccount(keystore, accountId), contents);
@@ -56,7 +61,7 @@ export function createMailbox(options: MailboxOptions): Mailbox {
       },
     },
     retryHeld: ({ accountId, contact }) => db.transaction().execute((tx) => retryHeld(tx, accountId, contact, clock())),
-    startOpening: () => startOpener(options),
+    startOpening: () => startOpener({ ...options, gate }),
   };
 }
 

@@ -9,6 +9,7 @@ import type { Contact } from '../identity/contact.ts';
 import { readOwnHistory } from '../identity/own-history.ts';
 import type { Identity } from '../identity/resolve.ts';
 import type { Keystore } from '../keystore/keystore.ts';
+import type { ByteGate } from '../memory/byte-gate.ts';
 import { freeMemory } from '../memory/free-memory.ts';
 import { isShown } from '../mime/from-email.ts';
 import type { Address } from '../smimp/address.ts';
@@ -48,6 +49,8 @@ export interface OpenServices {
   db: Db;
   keystore: Keystore;
   identity: Identity;
+  /** Bounds the bytes of messages that are opened at once, for all accounts. */
+  gate: ByteGate;
   events: Events;
   clock: () => Date;
 }
@@ -89,15 +92,17 @@ async function resolveSenders(
 
 /** Whatever happens to one message, those behind it are opened. */
 async function openOne(opening: Opening, due: DueMessage, contact: Contact | null): Promise<void> {
-  const { services, account } = opening;
-  const row = await findMessage(services.db, account.accountId, due.message_id);
-  if (row === undefined) return;
-  try {
-    await openOrRefuse(opening, row, contact);
-  } catch (error) {
-    services.events.unexpected('opening a message', error);
-    await postpone(opening, row, { state: row.state === 'held' ? 'held' : 'pending', reason: 'unexpected' });
-  }
+  await opening.services.gate.pass(due.size_bytes, async () => {
+    const { services, account } = opening;
+    const row = await findMessage(services.db, account.accountId, due.message_id);
+    if (row === undefined) return;
+    try {
+      await openOrRefuse(opening, row, contact);
+    } catch (error) {
+      services.events.unexpected('opening a message', error);
+      await postpone(opening, row, { state: row.state === 'held' ? 'held' : 'pending', reason: 'unexpected' });
+    }
+  });
 }
 
 async function openOrRefuse(opening: Opening, row: StoredMessage, contact: Contact | null): Promise<void> {
