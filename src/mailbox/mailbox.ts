@@ -1,8 +1,8 @@
 /** Mailboxes: opened for mail programs, filled by what arrives, written to by the bridge itself. */
 
 import { referenceOf } from '../keystore/references.ts';
-import type { NoticeKind } from '../mime/bridge-mail.ts';
 import { ByteGate } from '../memory/byte-gate.ts';
+import type { NoticeKind } from '../mime/bridge-mail.ts';
 import { parseMail } from '../mime/parse.ts';
 import { uidOfMessageId } from '../mime/threads.ts';
 import { parentMessageId, toEmailBody } from '../mime/to-email.ts';
