@@ -128,6 +128,22 @@ describe('the layout', () => {
     );
   });
 
+  it('gives a client library that needs no database, no web server and no queue', () => {
+    const byPath = new Map(ALL.map((module) => [module.path, module]));
+    const reached = new Set<string>();
+    const visit = (target: string): void => {
+      if (reached.has(target)) return;
+      reached.add(target);
+      for (const next of byPath.get(target)?.imports ?? []) visit(next);
+    };
+    visit('client/index.ts');
+    const isPackage = (target: string): boolean => /^[@a-z][\w/@.-]*$/.test(target) && !target.endsWith('.ts');
+    const packages = [...reached].filter(isPackage);
+    expect(packages.sort()).toEqual(['libsodium-wrappers', 'sodium-native', 'undici', 'zod']);
+    const folders = new Set([...reached].filter((target) => target.endsWith('.ts')).map((path) => path.split('/')[0]));
+    expect([...folders].sort()).toEqual(['client', 'identity', 'keystore', 'pipeline', 'remote', 'smimp']);
+  });
+
   it('cites only documents and sections that exist', () => {
     const protocol = readFileSync(join(ROOT, 'docs/protocol.md'), 'utf8');
     const sections = new Set([...protocol.matchAll(/^#{2,3} (\d(?:\.\d)?)\.? /gm)].map(([, number]) => number));

@@ -61,6 +61,18 @@ function prepare(password: string): Buffer {
   return bytes;
 }
 
+/** A key of 32 bytes from a passphrase, by argon2id. The caller has bounded the cost. Throws `password-length`, `busy`. */
+export function deriveFromPassphrase(from: {
+  passphrase: string;
+  salt: Uint8Array;
+  memoryKib: number;
+  passes: number;
+  lanes: number;
+}): Promise<Buffer> {
+  const { salt: nonce, memoryKib: memory, passes, lanes: parallelism } = from;
+  return deriveBounded({ message: prepare(from.passphrase), nonce, parallelism, tagLength: TAG_BYTES, memory, passes });
+}
+
 function unpadded(bytes: Buffer): string {
   return bytes.toString('base64').replace(/=+$/, '');
 }

@@ -5,8 +5,6 @@
  * Kept in memory up to a number of bytes. A message was verified before it was shown (SMIMP 0.1 §4.4); here it is only
  * decrypted again, and nothing is fetched.
  */
-import type { ByteGate } from '../memory/byte-gate.ts';
-import { freeMemory } from '../memory/free-memory.ts';
 import { RENDERER_VERSION } from '../mime/from-email.ts';
 import { indexMessage } from '../mime/structure/message-index.ts';
 import type { MessageIndex } from '../mime/structure/types.ts';
@@ -84,8 +82,8 @@ export async function copyContents(
   await insertContents(db, copied);
 }
 
-export function createContents(options: { db: Db; gate: ByteGate }): Contents {
-  const { db, gate } = options;
+export function createContents(options: { db: Db }): Contents {
+  const { db } = options;
   const indexes = new ByteLru<Content>(INDEX_CACHE_BYTES);
   const rendered = new ByteLru<Buffer>(RENDERED_CACHE_BYTES);
   let opened = 0;
@@ -101,7 +99,6 @@ export function createContents(options: { db: Db; gate: ByteGate }): Contents {
     opened += 1;
     const content = await decrypt(account, message, cautions);
     const raw = renderOpened(content, account);
-    freeMemory(message.ciphertext);
     rendered.set(toHex(message.message_id), raw, raw.length);
     return { raw, header: content.header };
   };
@@ -142,12 +139,9 @@ export function createContents(options: { db: Db; gate: ByteGate }): Contents {
       const known = rendered.get(toHex(messageId));
       if (known !== undefined) return known;
       const [content] = await list(account, [messageId]);
-      if (content == null) return null;
-      return gate.pass(content.index.sizeBytes, async () => {
-        const message = rendered.get(toHex(messageId)) ?? (await findMessage(db, account.accountId, messageId));
-        if (message === undefined || Buffer.isBuffer(message)) return message ?? null;
-        return (await render(account, message, content.cautions)).raw;
-      });
+      const message = await findMessage(db, account.accountId, messageId);
+      if (message === undefined || content == null) return null;
+      return (await render(account, message, content.cautions)).raw;
     },
     get opened() {
       return opened;
@@ -170,7 +164,6 @@ async function decrypt(
       senderPublicKey,
       senderMasterKeys: [senderPublicKey],
       messageSecret,
-      inPlace: true,
     });
     return { header: parseHeader(header), body, content: parseBody(message.message_type, body), cautions };
   } catch (cause) {

@@ -1,7 +1,6 @@
 /** Mailboxes: opened for mail programs, filled by what arrives, written to by the bridge itself. */
 
 import { referenceOf } from '../keystore/references.ts';
-import { ByteGate } from '../memory/byte-gate.ts';
 import type { NoticeKind } from '../mime/bridge-mail.ts';
 import { parseMail } from '../mime/parse.ts';
 import { uidOfMessageId } from '../mime/threads.ts';
@@ -35,17 +34,13 @@ export interface Mailbox extends OpenMailbox {
   startOpening(): Promise<AsyncDisposable>;
 }
 
-export interface MailboxOptions extends Omit<OpenServices, 'gate'> {
+export interface MailboxOptions extends OpenServices {
   listener: Listener;
 }
 
-/** Bytes of messages that are opened or rendered at once: one of the largest, or many small ones. */
-const MAX_BYTES_AT_ONCE = 36 * 1024 * 1024;
-
 export function createMailbox(options: MailboxOptions): Mailbox {
   const { db, keystore, clock } = options;
-  const gate = new ByteGate(MAX_BYTES_AT_ONCE);
-  const contents = createContents({ db, gate });
+  const contents = createContents({ db });
   return {
     async open(accountId) {
       const mailbox = accountMailbox(options, await openMailAccount(keystore, accountId), contents);
@@ -61,7 +56,7 @@ export function createMailbox(options: MailboxOptions): Mailbox {
       },
     },
     retryHeld: ({ accountId, contact }) => db.transaction().execute((tx) => retryHeld(tx, accountId, contact, clock())),
-    startOpening: () => startOpener({ ...options, gate }),
+    startOpening: () => startOpener(options),
   };
 }
 

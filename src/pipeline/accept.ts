@@ -5,8 +5,6 @@
 import type { Events } from '../events.ts';
 import type { AccountKeys, Keystore } from '../keystore/keystore.ts';
 import { referenceOf } from '../keystore/references.ts';
-import type { ByteGate } from '../memory/byte-gate.ts';
-import { freeMemory } from '../memory/free-memory.ts';
 import { type MailPart, type ParsedMail, parseMail } from '../mime/parse.ts';
 import { uidOfMessageId } from '../mime/threads.ts';
 import { ownMessageId, parentMessageId, toEmailBody } from '../mime/to-email.ts';
@@ -17,6 +15,8 @@ import { pae, text } from '../smimp/transcript.ts';
 import { findReference, insertReference } from '../store/contents.ts';
 import type { Db } from '../store/database.ts';
 import { insertSubmission } from '../store/outbound.ts';
+import type { ByteGate } from './byte-gate.ts';
+import { freeMemory } from './free-memory.ts';
 import { emailBytes } from './large-json.ts';
 import { sealContent } from './submission-content.ts';
 
@@ -27,8 +27,6 @@ export interface Submitted {
   recipients: readonly Address[];
   /** The message as it was submitted. */
   raw: Buffer;
-  /** Called when `raw` is not needed any more; it may then be empty. */
-  release?: () => void;
   now: Date;
 }
 
@@ -70,8 +68,7 @@ export function createAccept(options: {
   const { db, keystore, gate, enqueue, giveUpAfterMs, events } = options;
 
   const store = async (submitted: Submitted): Promise<{ submissionId: number; repeated: boolean }> => {
-    const { accountId, recipients, now } = submitted;
-    const rawBytes = submitted.raw.length;
+    const { accountId, recipients, raw, now } = submitted;
     const keys = await keystore.open(accountId);
     const uid = randomBytes(UID_BYTES);
     const { messageId, digest, sealed, sizeBytes } = await prepare(db, keys, submitted, uid);
@@ -95,7 +92,7 @@ export function createAccept(options: {
     });
     freeMemory(sealed);
     const { submissionId, deliveryIds, repeated } = inserted;
-    events.submissionAccepted({ submissionId, recipients: recipients.length, sizeBytes: rawBytes, repeated });
+    events.submissionAccepted({ submissionId, recipients: recipients.length, sizeBytes: raw.length, repeated });
     enqueue(deliveryIds).catch((error: unknown) => events.unexpected('queue', error));
     return { submissionId, repeated };
   };
@@ -130,13 +127,12 @@ async function prepare(db: Db, keys: AccountKeys, submitted: Submitted, uid: Buf
 /** The bytes that every recipient gets. */
 function translate(
   mail: ParsedMail,
-  { from, now, release }: Submitted,
+  { from, now }: Submitted,
   thread: { uid: Hex32; parentUid: Hex32 | null },
 ): Uint8Array {
   const seconds = Math.floor(now.getTime() / 1000);
   const body = toEmailBody({ mail, from, ...thread, gatewayDomain: null, now: seconds });
   freeParts(mail.root);
-  release?.();
   return emailBytes(body);
 }
 

@@ -5,6 +5,9 @@
 import { Worker } from 'node:worker_threads';
 import type { MintAnswer, MintOrder, MintThreadData } from './mint-thread.ts';
 
+/** In the built library everything has another ending. */
+const THREAD = new URL(import.meta.url.endsWith('.ts') ? './mint-thread.ts' : './mint-thread.js', import.meta.url);
+
 export interface MintThreadOptions<Job> {
   onFound(job: Job, value: Uint8Array): void;
   /** The thread ended by itself. `job` is what it worked on; it is no longer at work when this is called. */
@@ -58,7 +61,7 @@ export class MintThread<Job> {
     const workerData: MintThreadData = this.#data;
     // Whatever the main thread was started with, and its environment with its secrets, is no business of this one.
     const settings = { workerData, name: 'mint', execArgv: [], env: {} };
-    const worker = new Worker(new URL('./mint-thread.ts', import.meta.url), settings);
+    const worker = new Worker(THREAD, settings);
     let cause: unknown = null;
     worker.on('message', (answer: MintAnswer) => this.#answered(answer));
     worker.on('error', (error) => {

@@ -11,7 +11,6 @@ import { createKeystore, type Keystore } from '../../src/keystore/keystore.ts';
 import { createLogger } from '../../src/log.ts';
 import { createMailbox, type Mailbox } from '../../src/mailbox/mailbox.ts';
 import { openPending } from '../../src/mailbox/open.ts';
-import { ByteGate } from '../../src/memory/byte-gate.ts';
 import { createDiscovery } from '../../src/remote/discovery.ts';
 import { createHomeClient } from '../../src/remote/home.ts';
 import { createHttps } from '../../src/remote/https.ts';
@@ -100,7 +99,6 @@ export async function mailSite(): Promise<MailSite> {
   const accounts = createAccounts(common);
   const services = { ...common, identity };
   const mailbox = createMailbox({ ...services, listener });
-  const gate = new ByteGate(1_000_000);
   const { id: bobId } = await accounts.add({ address: BOB, password: PASSWORD, name: 'Bob' });
   const { certificate: cert, key } = await issueCertificate({ authority, names: ['localhost'] });
 
@@ -116,7 +114,7 @@ export async function mailSite(): Promise<MailSite> {
     ...{ opened, clock, events, keystore, identity, accounts, mailbox, server, bobId, ca, log, serve },
     ports: { imaps: imap.port, imap: imap.plainPort },
     receive: (letter) => receive({ opened, clock, identity, bobId }, letter),
-    open: () => openPending({ ...services, gate }, bobId),
+    open: () => openPending(services, bobId),
     async client(port = imap.port) {
       const client = await ImapClient.open({ port, ca });
       await client.ok(`login ${BOB.replace('#', '@')} "${PASSWORD}"`);
