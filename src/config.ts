@@ -6,7 +6,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { LineCounter, type Node, parseDocument } from 'yaml';
+import { type Document, LineCounter, type Node, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { parseDiscovery } from './smimp/discovery.ts';
 
@@ -170,7 +170,7 @@ export function parseConfig(text: string, name: string): z.infer<typeof configSc
   if (document.errors.length > 0) {
     throw new ConfigError(document.errors.map(({ message }) => `${name}: ${message.split('\n')[0]}`));
   }
-  const parsed = configSchema.safeParse(document.toJS() ?? {});
+  const parsed = configSchema.safeParse(plainValue(document, name) ?? {});
   if (parsed.success) return parsed.data;
   const place = (path: PropertyKey[]): string => {
     const node = path.length === 0 ? document.contents : (document.getIn(path, true) as Node | undefined);
@@ -180,6 +180,16 @@ export function parseConfig(text: string, name: string): z.infer<typeof configSc
     return `${name}:${line}:${col}`;
   };
   throw new ConfigError(parsed.error.issues.flatMap((issue) => describe(issue, place)));
+}
+
+/** The document without YAML's own: an alias of nothing, or aliases that would unfold without end, are mistakes too. */
+function plainValue(document: Document.Parsed, name: string): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    if (!(error instanceof ReferenceError)) throw error;
+    throw new ConfigError([`${name}: ${error.message.split('\n')[0]}`]);
+  }
 }
 
 function describe(issue: z.core.$ZodIssue, place: (path: PropertyKey[]) => string): string[] {

@@ -48,6 +48,9 @@ describe('the configuration', () => {
     expect(mistakesOf('domains: [a.test')).toHaveLength(1);
     expect(mistakesOf('log: {level: info}\nlog: {level: warn}')).toHaveLength(1);
     expect(mistakesOf('- a\n- b')).toHaveLength(1);
+    expect(mistakesOf('domains: *nobody')).toEqual([expect.stringContaining('Unresolved alias')]);
+    const bomb = `a: &a [${'x,'.repeat(50)}]\n${[...'bcdef'].map((name, i) => `${name}: &${name} [${`*${'abcde'[i]},`.repeat(50)}]\n`).join('')}`;
+    expect(mistakesOf(bomb)).toEqual([expect.stringContaining('alias')]);
   });
 
   it('lets the environment win and checks it', async () => {

@@ -298,6 +298,19 @@ describe('ugly mail', () => {
     expect((await toEmail(raw)).body).toBe('a\ufffdb\ufffdcd\\\ne');
   });
 
+  test('a type of content with a noncharacter is ugly, not refused', async () => {
+    const raw = Buffer.from('Content-Type: \u{10ffff}text/x\r\n\r\nhello\r\n');
+    const body = await toEmail(raw);
+    expect(JSON.stringify(body)).not.toContain('\u{10ffff}');
+    expect(body.attachments[0]?.content ?? body.body).toBeTruthy();
+  });
+
+  test('a bare CR ends no field and is in no name', async () => {
+    const raw = 'Subject: one\rtwo\r\nX\rFrom: eve@evil.test\r\n\r\nx';
+    const { fields } = await parseMail(Buffer.from(raw));
+    expect(fields).toEqual([{ name: 'subject', value: 'one two' }]);
+  });
+
   test('no more of the sender in extensions than the bridge put there', async () => {
     const body = await bodyWith({});
     expect(readLegacyData(body.extensions_data).report).toBeNull();

@@ -27,16 +27,19 @@ const MAX_VALUE_CHARS = 4_000;
 /** Longest value of which words are decoded; nothing shown to people comes near it. */
 const MAX_DECODED_CHARS = 64 * 1024;
 
-/** `Name: folded\r\n value` as bytes-in-a-string, to a field; `null` when it has no colon. */
+/** `Name: folded\r\n value` as bytes-in-a-string, to a field; `null` when it has no colon or a name that cannot be one. */
 export function parseRawField(line: string): RawField | null {
   const colon = line.indexOf(':');
   if (colon < 1) return null;
   const name = line.slice(0, colon).trim().toLowerCase();
+  if (/[\x00-\x1f]/.test(name)) return null;
   return {
     name,
     value: line
       .slice(colon + 1)
       .replace(/\r?\n/g, '')
+      // A bare CR ends lines for some readers: no value may hold one.
+      .replaceAll('\r', ' ')
       .trim(),
   };
 }

@@ -8,6 +8,7 @@ import { Readable } from 'node:stream';
 import { type AttachmentStream, MailParser } from 'mailparser';
 import { type HeaderBlock, MAX_HEADER_BYTES, readHeaderBlock } from './header-block.ts';
 import { decodeParameters, parseRawField, type RawField } from './headers.ts';
+import { cleanLine } from './text.ts';
 
 /** What a server advertises at most, base64 and headers included, with room for growth. */
 export const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
@@ -123,7 +124,7 @@ function toPart(node: ParserNode, contents: ReadonlyMap<AttachmentStream['header
   const disposition = decodeParameters(firstValue(fields, 'content-disposition'));
   const id = firstValue(fields, 'content-id').replace(/^<|>$/g, '');
   return {
-    contentType: node.contentType || 'text/plain',
+    contentType: cleanLine(node.contentType || 'text/plain'),
     parameters: type.parameters,
     disposition: dispositionOf(disposition.value),
     fileName: disposition.parameters.get('filename') || type.parameters.get('name') || null,
