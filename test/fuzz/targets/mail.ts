@@ -169,8 +169,8 @@ const mime: Target = {
     const body = toEmailBody({ mail, ...given });
     const content = parseBody('email', serializeBody('email', body));
     const header = { from: OWN, to: OWN, uid: UID, sent: SENT };
-    const rendered = renderMessage({ header, content, fromSelf: true });
-    must(rendered.equals(renderMessage({ header, content, fromSelf: true })), 'two renderings of one message');
+    const rendered = renderMessage({ header, content, notice: null });
+    must(rendered.equals(renderMessage({ header, content, notice: null })), 'two renderings of one message');
     checkRendered(rendered);
     return `${mail.degraded} ${body.attachments.length > 0} ${body.signature_text === null} ${mail.root.contentType.slice(0, 12)}`;
   },
@@ -217,7 +217,7 @@ const render: Target = {
   run(input) {
     const content = parseBody('email', input);
     const header = { from: OWN, to: 'bob#corp.test' as Address, uid: UID, sent: SENT };
-    checkRendered(renderMessage({ header, content, fromSelf: false }));
+    checkRendered(renderMessage({ header, content, notice: null }));
     return content.type === 'email'
       ? `${content.value.attachments.length} ${content.value.extensions_data === null}`
       : '';
