@@ -7,6 +7,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { loadTls, type TlsMaterial } from './admin/tls.ts';
+import { explainPrice, type PriceDecision, type PriceQuestion } from './api/pow-price.ts';
 import { createApi } from './api/server.ts';
 import { startChores } from './chores.ts';
 import type { Config } from './config.ts';
@@ -21,6 +22,7 @@ import { createLogger } from './log.ts';
 import { createMailbox, type Mailbox } from './mailbox/mailbox.ts';
 import { createPipeline, type Pipeline } from './pipeline/pipeline.ts';
 import type { QueueSettings } from './pipeline/queue.ts';
+import { policyOf } from './policy/pow-policy.ts';
 import { createDiscovery } from './remote/discovery.ts';
 import { createHomeClient } from './remote/home.ts';
 import { createHttps } from './remote/https.ts';
@@ -45,6 +47,8 @@ export interface Bridge extends AsyncDisposable {
   readonly accounts: Accounts;
   readonly mailbox: Mailbox;
   readonly pipeline: Pipeline;
+  /** What the next message of a sender to an account here would cost it in proof of work. */
+  explainPrice(ask: Omit<PriceQuestion, 'now'>): Promise<PriceDecision>;
   /** Opens the doors and starts the work of this process's roles. */
   listen(): Promise<void>;
   /** Ports of the open doors; null for the others. */
@@ -87,6 +91,7 @@ async function assemble(owned: AsyncDisposableStack, config: Config, roles: read
     accounts,
     mailbox,
     pipeline,
+    explainPrice: (ask) => explainPrice(opened.db, priceRules(config), { ...ask, now: clock() }),
     ...doors,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
@@ -212,9 +217,8 @@ function createDoors(
       if (plays('api')) {
         const { db, listener } = opened;
         const services = { db, listener, events, clock, fetchPublicKey: base.fetchPublicKey };
-        const own = { baseUrl: config.base_url as BaseUrl, domains: config.domains };
-        const zeroBits = config.proof_of_work.zero_bits;
-        await open(stack.use(createApi({ ...services, ...own, zeroBits, tls: material })), 'api', true);
+        const own = { baseUrl: config.base_url as BaseUrl, ...priceRules(config) };
+        await open(stack.use(createApi({ ...services, ...own, tls: material })), 'api', true);
       }
       const limits = connectionLimits(config);
       if (plays('imap')) {
@@ -232,6 +236,8 @@ function createDoors(
     },
   };
 }
+
+const priceRules = ({ domains, proof_of_work }: Config) => ({ domains, powPolicy: policyOf(proof_of_work) });
 
 function connectionLimits(config: Config) {
   const { message, recipients, connections, connections_per_address, connections_per_account } = config.limits;

@@ -5,6 +5,7 @@ import { SESSION_IDLE_SECONDS, SESSION_SECONDS } from './smimp/api.ts';
 import type { Db } from './store/database.ts';
 import { forgetOldFailures } from './store/login-failures.ts';
 import { forgetFinishedSubmissions } from './store/outbound.ts';
+import { forgetOldPowFacts } from './store/pow-facts.ts';
 import { deleteExpiredRemoteSessions } from './store/remote-sessions.ts';
 import { purgeExpired } from './store/sessions.ts';
 
@@ -13,6 +14,11 @@ const EVERY_MS = 60_000;
 const DAY_MS = 86_400_000;
 /** What was sent is shown by `queue list --all` for this long. */
 const KEEP_FINISHED_MS = 30 * DAY_MS;
+
+/** Who asked for the price of a message, but never sent one. */
+const KEEP_SILENT_MS = 2 * DAY_MS;
+/** Who wrote once may write again after a year as somebody known. */
+const KEEP_KNOWN_MS = 400 * DAY_MS;
 
 /** Begins at once and goes on until disposed. */
 export function startChores(options: {
@@ -42,6 +48,10 @@ export async function doChores(options: { db: Db; maintenance: KeyMaintenance; c
   await maintenance.runOnce(now);
   await purgeExpired(db, now, { idleMs: SESSION_IDLE_SECONDS * 1000, keepSentMs: 2 * SESSION_SECONDS * 1000 });
   await deleteExpiredRemoteSessions(db, now);
+  await forgetOldPowFacts(db, {
+    asked: new Date(now.getTime() - KEEP_SILENT_MS),
+    known: new Date(now.getTime() - KEEP_KNOWN_MS),
+  });
   await forgetOldFailures(db, new Date(now.getTime() - DAY_MS));
   await forgetFinishedSubmissions(db, new Date(now.getTime() - KEEP_FINISHED_MS));
 }

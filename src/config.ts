@@ -8,6 +8,8 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { type Document, LineCounter, type Node, parseDocument } from 'yaml';
 import { z } from 'zod';
+import { powPolicySchema } from './policy/pow-policy-schema.ts';
+import { parseQuantity, SIZE_UNITS, TIME_UNITS, type Units } from './policy/quantity.ts';
 import { parseDiscovery } from './smimp/discovery.ts';
 
 /** What is wrong with a configuration, one line each: `FILE:LINE:COLUMN: PATH: what`. */
@@ -22,21 +24,15 @@ export class ConfigError extends Error {
   }
 }
 
-const SIZE_UNITS: Record<string, number> = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
-const TIME_UNITS: Record<string, number> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
 const sizeBytes = withUnit(SIZE_UNITS, 'a size such as 25MiB, 64KiB or a number of bytes', 1);
 const durationMs = withUnit(TIME_UNITS, 'a time such as 30s, 5m, 4h or 5d', null);
 
-function withUnit(units: Record<string, number>, expected: string, bare: number | null) {
+function withUnit(units: Units, expected: string, bare: number | null) {
   return z.union([z.number(), z.string()]).transform((value, context): number => {
-    const [, digits, unit] = /^(\d{1,12})\s*([A-Za-z]*)$/.exec(String(value)) ?? [];
-    const factor = unit === '' ? bare : units[unit ?? ''];
-    if (digits === undefined || factor == null) {
-      context.addIssue({ code: 'custom', message: `is not ${expected}` });
-      return z.NEVER;
-    }
-    return Number(digits) * factor;
+    const amount = parseQuantity(String(value), units, bare);
+    if (amount !== null) return amount;
+    context.addIssue({ code: 'custom', message: `is not ${expected}` });
+    return z.NEVER;
   });
 }
 
@@ -111,7 +107,8 @@ export const configSchema = z.strictObject({
     ca: z.string().min(1).nullable().default(null),
   }),
   proof_of_work: section({
-    zero_bits: z.int().min(0).max(28).default(20),
+    zero_bits: z.int().min(0).max(28).nullable().default(null),
+    policy: powPolicySchema.prefault({}),
     ask_operator_above: z.int().min(0).max(28).default(22),
     threads: z.int().min(1).max(256).nullable().default(null),
   }),

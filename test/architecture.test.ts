@@ -33,7 +33,7 @@ const within = (path: string, ...folders: string[]): boolean => folders.some((fo
 const breaches = (guilty: (from: string, to: string) => boolean): string[] =>
   ALL.flatMap(({ path, imports }) => imports.filter((to) => guilty(path, to)).map((to) => `${path} → ${to}`));
 
-const PURE = ['smimp', 'mime', 'imap/wire'];
+const PURE = ['smimp', 'mime', 'imap/wire', 'policy'];
 /** Of Node itself, pure code may use only what computes; streams here only carry bytes from memory to a parser. */
 const PURE_NODE = new Set([
   'node:buffer',

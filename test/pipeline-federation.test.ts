@@ -5,6 +5,7 @@ import { createApi } from '../src/api/server.ts';
 import { createAccounts } from '../src/identity/accounts.ts';
 import { createKeystore, type Keystore } from '../src/keystore/keystore.ts';
 import type { Stage } from '../src/pipeline/stage.ts';
+import { constantPolicy } from '../src/policy/pow-policy.ts';
 import { createDiscovery } from '../src/remote/discovery.ts';
 import { createHomeClient } from '../src/remote/home.ts';
 import { createHttps } from '../src/remote/https.ts';
@@ -41,7 +42,7 @@ async function serve(
     listener: opened.listener,
     baseUrl: `https://${host}` as BaseUrl,
     domains: [domain],
-    zeroBits: 6,
+    powPolicy: constantPolicy(6),
     fetchPublicKey,
     events,
     clock: clock.read,

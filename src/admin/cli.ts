@@ -10,6 +10,7 @@ import { KeystoreError } from '../keystore/errors.ts';
 import { addAccountCommands } from './accounts.ts';
 import type { GlobalOptions, Run, Surroundings } from './command-line.ts';
 import { CommandError, createOutput, EXIT } from './output.ts';
+import { addProofOfWorkCommands } from './pow.ts';
 import { addQueueCommands } from './queue.ts';
 import { addServing } from './start.ts';
 import { addTrustCommands } from './trust.ts';
@@ -75,6 +76,7 @@ function createProgram(surroundings: Surroundings): Command {
   addAccountCommands(program, add);
   addTrustCommands(program, add);
   addQueueCommands(program, add);
+  addProofOfWorkCommands(program, add);
   return program;
 }
 

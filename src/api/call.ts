@@ -2,6 +2,7 @@
 
 import type { z } from 'zod';
 import type { Events } from '../events.ts';
+import type { PowPolicy } from '../policy/pow-policy.ts';
 import type { Address } from '../smimp/address.ts';
 import type { CALLS, CallName, PublicKeyAnswer } from '../smimp/api.ts';
 import type { BaseUrl } from '../smimp/discovery.ts';
@@ -14,8 +15,8 @@ export interface ApiServices {
   /** Exactly as other servers know it: every login is bound to it. */
   baseUrl: BaseUrl;
   domains: readonly string[];
-  /** Zero bits asked of whoever has no account here. */
-  zeroBits: number;
+  /** What is asked of whoever has no account here. */
+  powPolicy: PowPolicy;
   /** The present key of a user of another server. Throws RemoteError. */
   fetchPublicKey(address: Address): Promise<PublicKeyAnswer>;
   events: Events;

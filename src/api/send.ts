@@ -3,7 +3,7 @@
  * and nonce are used up and the message is stored, in one transaction under the recipient's mailbox lock.
  */
 
-import { type Address, addressParts } from '../smimp/address.ts';
+import type { Address } from '../smimp/address.ts';
 import { MAX_POW_NONCES, REPLACED_KEY_GRACE_SECONDS, ROTATED_KEY_GRACE_SECONDS } from '../smimp/api.ts';
 import { randomBytes } from '../smimp/crypto.ts';
 import { formatTimestamp, type Hex32, toHex } from '../smimp/encoding.ts';
@@ -15,10 +15,12 @@ import type { Executor, Tx } from '../store/database.ts';
 import { lockMailbox } from '../store/folders.ts';
 import { consumeEphemeral, findIssuedKey, type IssuedKey } from '../store/key-issue.ts';
 import { inboxId, insertMessage } from '../store/messages.ts';
+import { countStored } from '../store/pow-facts.ts';
 import {
   consumePowNonce,
   findPowNonce,
   findSentEnvelope,
+  holdForNonce,
   holdSession,
   insertPowNonce,
   insertSentEnvelope,
@@ -29,6 +31,7 @@ import { type ApiServices, type Handlers, seconds, secondsLater, sessionOf } fro
 import { ApiError } from './errors.ts';
 import { type CurrentIdentity, currentIdentity } from './identity.ts';
 import { SIGNATURE_CODES } from './message-keys.ts';
+import { countingRefusals, decidePrice, type PriceQuestion } from './pow-price.ts';
 import { refreshSenderKey } from './sessions.ts';
 
 const ID_BYTES = 32;
@@ -45,14 +48,14 @@ interface Submission {
 }
 
 export function sendHandlers(services: ApiServices): Handlers {
-  const { db, zeroBits, domains } = services;
-  const isLocal = (address: string): boolean => domains.includes(addressParts(address as Address).domain);
+  const { db } = services;
 
   const submit = async (session: StoredSession, to: Address, request: unknown, now: Date): Promise<Hex32> => {
     const envelope = parseSentEnvelope(request);
     const recipient = await currentIdentity(db, to);
     const submission = { envelope, session, recipient, now, digest: digestOf(envelope.message_hash) };
-    return (await repeated(db, submission)) ?? (await checked(submission));
+    const sent = async (): Promise<Hex32> => (await repeated(db, submission)) ?? (await checked(submission));
+    return countingRefusals(db, { sender: session.address, now }, sent());
   };
 
   /** Its twin may have used up key and nonce between the look above and the checks: then both get the same answer. */
@@ -73,23 +76,29 @@ export function sendHandlers(services: ApiServices): Handlers {
 
   return {
     get_pow_params: async (call) => {
-      const { params, now } = call;
+      const { a: to, type } = call.params;
       const session = sessionOf(call);
-      await currentIdentity(db, params.a);
-      const zero_bits = session.scope === 'home' && isLocal(session.address) ? 0 : zeroBits;
-      const nonce = randomBytes(NONCE_BYTES);
-      const expires_at = secondsLater(now, POW_SECONDS);
-      const row = { nonce, session_hash: session.token_hash, zero_bits, expires_at };
-      const issued = { ...row, recipient_address: params.a, message_type: params.type };
-      const limit = { most: MAX_POW_NONCES, now };
-      if (!(await db.transaction().execute((tx) => insertPowNonce(tx, issued, limit))))
-        throw new ApiError('too_many_requests');
+      await currentIdentity(db, to);
+      const ask = { sender: session.address as Address, recipient: to, messageType: type, now: call.now };
+      const issue = (tx: Tx) => issueNonce(tx, services, session.token_hash, ask);
+      const { zero_bits, nonce, expires_at } = await db.transaction().execute(issue);
       return { body: { zero_bits, nonce: toHex<Hex32>(nonce), expires: formatTimestamp(seconds(expires_at)) } };
     },
     send_message: async (call) => ({
       body: { message_id: await submit(sessionOf(call), call.params.a, call.request, call.now) },
     }),
   };
+}
+
+/** The price and the nonce in one transaction: whoever asks many times at once pays as if one after the other. */
+async function issueNonce(tx: Tx, services: ApiServices, sessionHash: Buffer, ask: PriceQuestion) {
+  const { recipient, messageType, now } = ask;
+  if (!(await holdForNonce(tx, sessionHash, { most: MAX_POW_NONCES, now }))) throw new ApiError('too_many_requests');
+  const { bits: zero_bits } = await decidePrice(tx, services, ask);
+  const nonce = randomBytes(NONCE_BYTES);
+  const row = { nonce, session_hash: sessionHash, zero_bits, expires_at: secondsLater(now, POW_SECONDS) };
+  await insertPowNonce(tx, { ...row, recipient_address: recipient, message_type: messageType });
+  return row;
 }
 
 /** The message that this envelope became before in this session; it must be the same one, not just end in its digest. */
@@ -211,6 +220,8 @@ async function store(
     state: 'pending',
   });
   const sizeBytes = envelope.ciphertext.byteLength;
+  if (session.scope === 'remote')
+    await countStored(tx, { sender: session.address, recipient: recipient.address, sizeBytes, now });
   services.events.messageReceived({ accountId, sizeBytes, messageType: envelope.message_type });
   return toHex(messageId);
 }

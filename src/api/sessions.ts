@@ -25,6 +25,7 @@ import {
 import { type ApiServices, type Handlers, seconds, secondsLater, sessionOf } from './call.ts';
 import { ApiError } from './errors.ts';
 import { currentIdentity } from './identity.ts';
+import { countingLogins } from './pow-price.ts';
 
 const TOKEN_BYTES = 32;
 /** The use of a session is written down no more often than this. */
@@ -113,10 +114,13 @@ export function sessionHandlers(services: ApiServices): Handlers {
       const issued = await takeLoginToken(db, token);
       if (issued === undefined || issued.address !== address || issued.expires_at <= now)
         throw new ApiError('unauthorized');
-      verifyLogin({ ...request, baseUrl, address });
-      const login = { address, token: request.token, publicKey: request.public_key, now };
       const isHome = domains.includes(addressParts(address).domain);
-      return { body: await (isHome ? openHome(login) : openRemote(login)) };
+      const open = async () => {
+        verifyLogin({ ...request, baseUrl, address });
+        const login = { address, token: request.token, publicKey: request.public_key, now };
+        return isHome ? openHome(login) : openRemote(login);
+      };
+      return { body: await countingLogins(db, { sender: address, now }, open()) };
     },
     destroy_session: async (call) => {
       await deleteSession(db, sessionOf(call).token_hash);

@@ -12,6 +12,7 @@ import {
   eraseFinishedContent,
   insertDeliveryEvent,
 } from '../store/outbound.ts';
+import { noteWritten } from '../store/pow-facts.ts';
 import type { DeliveryStage } from '../store/schema.ts';
 import type { NoticeKind, Reason } from './reasons.ts';
 import { HELD_RECHECK_MS, retryDelayMs } from './retry.ts';
@@ -149,6 +150,8 @@ export async function commit(options: {
     }
     if (notice !== null) await tell(tx, delivery, notice, now);
     if (isOver) await eraseFinishedContent(tx, delivery.submission_id);
+    // The other way round: whom the sender of this message wrote to writes to it for less.
+    if (change.stage === 'done') await noteWritten(tx, { sender: delivery.recipient, recipient: delivery.sender, now });
     return true;
   });
   if (committed) report(options.events, delivery, settled, durationMs);

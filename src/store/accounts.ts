@@ -1,6 +1,7 @@
 /** Accounts and the counters of their mailboxes. Whoever changes a mailbox holds the account's row lock until commit. */
 import type { Selectable } from 'kysely';
 import type { Executor, Tx } from './database.ts';
+import { forgetPowRecipient } from './pow-facts.ts';
 import type { AccountTable } from './schema.ts';
 
 export type Account = Selectable<AccountTable>;
@@ -41,7 +42,8 @@ export async function removeAccount(tx: Tx, accountId: number): Promise<void> {
   await tx.deleteFrom('message').where('account_id', '=', accountId).execute();
   await tx.updateTable('folder').set({ parent_id: null }).where('account_id', '=', accountId).execute();
   await tx.deleteFrom('folder').where('account_id', '=', accountId).execute();
-  await tx.deleteFrom('account').where('id', '=', accountId).execute();
+  const gone = await tx.deleteFrom('account').where('id', '=', accountId).returning('address').executeTakeFirst();
+  if (gone !== undefined) await forgetPowRecipient(tx, gone.address);
 }
 
 /** Takes `seqs` new sequence numbers and one revision, locking the mailbox until the transaction ends. */

@@ -23,6 +23,7 @@ import type {
   SettingTable,
   SubmissionTable,
 } from './schema/client.ts';
+import type { PowContactTable, PowDomainTable, PowRecipientTable, PowSenderTable } from './schema/proof-of-work.ts';
 import type {
   AccountTable,
   ExpungedTable,
@@ -38,6 +39,7 @@ import type {
 } from './schema/server.ts';
 
 export type * from './schema/client.ts';
+export type * from './schema/proof-of-work.ts';
 export type * from './schema/server.ts';
 
 export interface Database {
@@ -48,6 +50,10 @@ export interface Database {
   login_token: LoginTokenTable;
   session: SessionTable;
   pow_nonce: PowNonceTable;
+  pow_sender: PowSenderTable;
+  pow_domain: PowDomainTable;
+  pow_contact: PowContactTable;
+  pow_recipient: PowRecipientTable;
   folder: FolderTable;
   message: MessageTable;
   sent_envelope: SentEnvelopeTable;

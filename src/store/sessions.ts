@@ -75,27 +75,20 @@ export async function deleteSessionsOf(db: Executor, address: string): Promise<v
   await db.deleteFrom('session').where('address', '=', address).execute();
 }
 
-/** Stores the nonce unless the session has `most` unused ones that are still good; false then. */
-export async function insertPowNonce(
-  tx: Tx,
-  nonce: Insertable<PowNonceTable>,
-  limit: { most: number; now: Date },
-): Promise<boolean> {
-  await tx
-    .selectFrom('session')
-    .select('token_hash')
-    .where('token_hash', '=', nonce.session_hash)
-    .forUpdate()
-    .execute();
+/** Holds the session until the transaction ends; false when it has `most` unused nonces that are still good. */
+export async function holdForNonce(tx: Tx, sessionHash: Buffer, limit: { most: number; now: Date }): Promise<boolean> {
+  await tx.selectFrom('session').select('token_hash').where('token_hash', '=', sessionHash).forUpdate().execute();
   const { unused } = await tx
     .selectFrom('pow_nonce')
     .select((eb) => eb.fn.countAll<number>().as('unused'))
-    .where('session_hash', '=', nonce.session_hash)
+    .where('session_hash', '=', sessionHash)
     .where('expires_at', '>', limit.now)
     .executeTakeFirstOrThrow();
-  if (unused >= limit.most) return false;
+  return unused < limit.most;
+}
+
+export async function insertPowNonce(tx: Tx, nonce: Insertable<PowNonceTable>): Promise<void> {
   await tx.insertInto('pow_nonce').values(nonce).execute();
-  return true;
 }
 
 export function findPowNonce(db: Executor, nonce: Buffer): Promise<StoredNonce | undefined> {

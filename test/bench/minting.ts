@@ -4,10 +4,9 @@
  * meets them all, and the median of the rounds counts.
  */
 import { availableParallelism } from 'node:os';
-import { setTimeout as wait } from 'node:timers/promises';
 import wrappers from 'libsodium-wrappers';
 import native from 'sodium-native';
-import { createMinter, MAX_ZERO_BITS } from '../../src/pipeline/minter.ts';
+import { measureHashesPerSecond } from '../../src/pipeline/mint-speed.ts';
 
 export interface MintingRow {
   name: string;
@@ -20,8 +19,6 @@ export interface MintingRow {
 const PREIMAGE_SIZE_BYTES = 170;
 const ROUNDS = 7;
 const ROUND_MS = 500;
-/** Time for threads to start and for their code to be optimised. */
-const WARM_UP_MS = 400;
 const BATCH = 2000;
 
 type Candidate = { name: string; hashesPerSecond: () => Promise<number> };
@@ -51,24 +48,9 @@ export async function benchMinting(): Promise<MintingRow[]> {
   }));
 }
 
-/** The minter as the pipeline uses it, on work that does not end. */
+/** The minter as the pipeline uses it. */
 function minted(threads: number): Candidate {
-  const hashesPerSecond = async (): Promise<number> => {
-    await using minter = createMinter({ threads });
-    const stop = new AbortController();
-    const work = minter.mint({ preimage, zeroBits: MAX_ZERO_BITS, signal: stop.signal });
-    const stopped = work.then(
-      () => false,
-      () => true,
-    );
-    await wait(WARM_UP_MS);
-    const [startMs, startTries] = [performance.now(), minter.tries()];
-    await wait(ROUND_MS);
-    const rate = ((minter.tries() - startTries) * 1000) / (performance.now() - startMs);
-    stop.abort();
-    if (!(await stopped)) throw new Error('a proof of 64 bits was found');
-    return rate;
-  };
+  const hashesPerSecond = (): Promise<number> => measureHashesPerSecond({ threads, forMs: ROUND_MS });
   return { name: `smimp-bridge, ${threads === 1 ? 'one thread' : `${threads} threads`}`, hashesPerSecond };
 }
 

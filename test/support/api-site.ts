@@ -10,6 +10,7 @@ import { issueCertificate } from '../../src/admin/certificates.ts';
 import { type ApiLimits, createApi } from '../../src/api/server.ts';
 import { createEvents } from '../../src/events.ts';
 import { createLogger } from '../../src/log.ts';
+import { constantPolicy, type PowPolicy } from '../../src/policy/pow-policy.ts';
 import { type Address, parseAddress } from '../../src/smimp/address.ts';
 import { CALLS, type CallName, type PublicKeyAnswer, problemSchema } from '../../src/smimp/api.ts';
 import { type MasterKeyPair, masterKeyPair, randomBytes } from '../../src/smimp/crypto.ts';
@@ -72,8 +73,17 @@ export type Account = Person & {
   ephemeral: MessageKey[];
 };
 
-export async function startApi(options: { limits?: Partial<ApiLimits>; zeroBits?: number } = {}): Promise<ApiSite> {
-  const opened = await testDatabase();
+export interface ApiSiteOptions {
+  limits?: Partial<ApiLimits>;
+  /** Asked of everybody; unless there is a policy. */
+  zeroBits?: number;
+  powPolicy?: PowPolicy;
+  /** Of another site: a second process of the same server. */
+  opened?: OpenedDatabase;
+}
+
+export async function startApi(options: ApiSiteOptions = {}): Promise<ApiSite> {
+  const opened = options.opened ?? (await testDatabase());
   const authority = await testAuthority();
   const { certificate: cert, key } = await issueCertificate({ authority, names: ['smimp.corp.test', 'corp.test'] });
   const agent = new Agent({ keepAlive: true, maxSockets: 60 });
@@ -85,7 +95,7 @@ export async function startApi(options: { limits?: Partial<ApiLimits>; zeroBits?
     baseUrl: BASE_URL,
     domains: ['corp.test'],
     tls: { cert, key },
-    zeroBits: options.zeroBits ?? 4,
+    powPolicy: options.powPolicy ?? constantPolicy(options.zeroBits ?? 4),
     fetchPublicKey: async (address) => {
       site.fetches += 1;
       await site.duringFetch();
@@ -127,7 +137,7 @@ export async function startApi(options: { limits?: Partial<ApiLimits>; zeroBits?
     async [Symbol.asyncDispose]() {
       agent.destroy();
       await api[Symbol.asyncDispose]();
-      await opened[Symbol.asyncDispose]();
+      if (options.opened === undefined) await opened[Symbol.asyncDispose]();
     },
   };
   return site;
