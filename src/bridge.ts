@@ -252,9 +252,9 @@ function connectionLimits(config: Config) {
 
 /** What the worker role does: deliver, open what arrives, keep keys fresh, throw away what has ended. */
 async function startWork(stack: AsyncDisposableStack, base: Base & Parts): Promise<void> {
-  const { opened, keystore, events, clock, mailbox, pipeline } = base;
+  const { opened, keystore, identity, events, clock, mailbox, pipeline } = base;
   await pipeline.work();
   stack.use(await mailbox.startOpening());
   const maintenance = createKeyMaintenance({ db: opened.db, keystore, events });
-  stack.use(startChores({ db: opened.db, maintenance, events, clock }));
+  stack.use(startChores({ db: opened.db, maintenance, identity, events, clock }));
 }

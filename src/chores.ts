@@ -1,6 +1,8 @@
-/** What has to be done now and then: keys topped up and rotated, ended sessions and old rows thrown away. */
+/** What has to be done now and then: keys topped up and rotated, old rows thrown away, one's own server watched. */
 import type { Events } from './events.ts';
 import type { KeyMaintenance } from './identity/maintenance.ts';
+import { checkDueAccounts } from './identity/own-check.ts';
+import type { Identity } from './identity/resolve.ts';
 import { SESSION_IDLE_SECONDS, SESSION_SECONDS } from './smimp/api.ts';
 import type { Db } from './store/database.ts';
 import { forgetOldFailures } from './store/login-failures.ts';
@@ -24,6 +26,7 @@ const KEEP_KNOWN_MS = 400 * DAY_MS;
 export function startChores(options: {
   db: Db;
   maintenance: KeyMaintenance;
+  identity: Pick<Identity, 'checkOwnHistory'>;
   events: Events;
   clock: () => Date;
 }): AsyncDisposable {
@@ -42,7 +45,7 @@ export function startChores(options: {
 }
 
 /** One round; safe in several processes at once. */
-export async function doChores(options: { db: Db; maintenance: KeyMaintenance; clock: () => Date }): Promise<void> {
+export async function doChores(options: Parameters<typeof startChores>[0]): Promise<void> {
   const { db, maintenance, clock } = options;
   const now = clock();
   await maintenance.runOnce(now);
@@ -54,4 +57,5 @@ export async function doChores(options: { db: Db; maintenance: KeyMaintenance; c
   });
   await forgetOldFailures(db, new Date(now.getTime() - DAY_MS));
   await forgetFinishedSubmissions(db, new Date(now.getTime() - KEEP_FINISHED_MS));
+  await checkDueAccounts({ ...options, now });
 }

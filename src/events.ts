@@ -37,6 +37,10 @@ export function createEvents(log: Logger) {
       warn('message_quarantined', facts),
 
     pinChanged: (facts: { accountId: number; state: string }) => warn('pin_changed', facts),
+    alarmRaised: (facts: { accountId: number; kind: string }) => warn('alarm_raised', facts),
+    alarmEnded: (facts: { accountId: number; kind: string }) => info('alarm_ended', facts),
+    /** `alarms`: how many that one mail tells of. */
+    alarmsTold: (facts: { accountId: number; kind: string; alarms: number }) => info('alarms_told', facts),
     keysPublished: (facts: { accountId: number; ephemeral: number; nonEphemeral: number }) =>
       info('keys_published', facts),
     requestFailed: (facts: { call: string; status: number; code: string }) => info('request_failed', facts),

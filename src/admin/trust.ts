@@ -48,7 +48,6 @@ export async function verifyTrust(
       IdentityError,
       EXPLANATIONS,
     );
-    await bridge.mailbox.retryHeld({ accountId: id, contact });
     command.output.result(describe(verified), `${toMailbox(contact)} is verified.`);
   });
 }

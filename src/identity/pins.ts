@@ -29,8 +29,13 @@ export type KeptPin = {
   readonly checkedAt: Date;
 };
 
-/** What is to be kept, and a pin to put away; `result` is for the caller. */
-export type PinChange<Result> = { readonly result: Result; readonly keep?: KeptPin; readonly archive?: Pin };
+/** What is to be kept and why, and a pin to put away; `result` is for the caller. */
+export type PinChange<Result> = {
+  readonly result: Result;
+  readonly keep?: KeptPin;
+  readonly reason?: ContactReason | null;
+  readonly archive?: Pin;
+};
 
 /** The pins of one account: in PostgreSQL for the bridge, in plain data for the client library. */
 export interface PinBook {
@@ -123,7 +128,8 @@ export function keepVerdict(
     const verdict = kept === null ? keep.verdict : tempered(kept, keep.verdict);
     const changed = kept?.state !== verdict.state;
     const next = nextPin(kept, verdict, keep.now);
-    return next === null ? { result: { verdict, changed: false } } : { result: { verdict, changed }, keep: next };
+    if (next === null) return { result: { verdict, changed: false } };
+    return { result: { verdict, changed }, keep: next, reason: verdict.reason };
   });
 }
 

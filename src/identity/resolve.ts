@@ -12,9 +12,11 @@ import type { BaseUrl } from '../smimp/discovery.ts';
 import type { Hex32 } from '../smimp/encoding.ts';
 import { historyIdentity } from '../smimp/pin.ts';
 import type { Db } from '../store/database.ts';
+import { type Alarm, raise } from './alarms.ts';
 import type { Contact, ContactHistory } from './contact.ts';
 import { createHistories } from './histories.ts';
 import { confirmHead, lookAt } from './look.ts';
+import { checkOwnHistory } from './own-check.ts';
 import { readOwnHistory } from './own-history.ts';
 import { keepFork } from './pins.ts';
 import { storedPins } from './stored-pins.ts';
@@ -24,6 +26,8 @@ export type { Contact, ContactHistory } from './contact.ts';
 export { IdentityError } from './contact.ts';
 
 type About = { accountId: number; contact: Address };
+/** `toSend`: whoever asks is about to send, and will be told by a notice if that is held. */
+type Ask = About & { fresh?: boolean; toSend?: boolean };
 
 export type Lookup = {
   /** `known`: mail can go. `queued`: nobody can say now. */
@@ -33,7 +37,7 @@ export type Lookup = {
 
 export interface Identity extends Trust {
   /** `fresh`: not from an answer that was given before. Throws nothing for what a server does. */
-  resolve(about: About & { fresh?: boolean }): Promise<Contact>;
+  resolve(ask: Ask): Promise<Contact>;
   /**
    * The contact, if `head` (of `get_message_key`) is that of its verified history, fetched again if need be; otherwise
    * blocked with `head-mismatch`. A message key may be used only when sending is allowed here.
@@ -43,6 +47,8 @@ export interface Identity extends Trust {
   lookup(about: About & { timeoutMs: number }): Promise<Lookup>;
   /** A message signed by the contact shows a head that its server hides: FORKED until a fingerprint releases it. */
   reportFork(about: About & { evidence: object }): Promise<void>;
+  /** Asks the account's own server what it shows of it; another history than the own copy is an alarm. */
+  checkOwnHistory(accountId: number): Promise<void>;
   /** The account's own history, from its own copy. Throws IdentityError `no-history`. */
   ownHistory(accountId: number): Promise<VerifiedHistory>;
 }
@@ -65,15 +71,27 @@ export function createIdentity(options: {
     if (changed && worthTelling) events.pinChanged({ accountId, state });
   };
 
-  const resolveOther = async ({ accountId, contact, fresh }: About & { fresh: boolean }): Promise<Contact> => {
-    const look = await lookAt({ book: storedPins(db, accountId), histories, clock }, { contact, fresh });
+  /** What no pin keeps is raised here. */
+  const alarm = async ({ accountId, contact }: About, found: Alarm, toSend: boolean): Promise<void> => {
+    const about = { accountId, contact, now: clock() };
+    const told = await db.transaction().execute((tx) => raise(tx, about, found, toSend));
+    if (told) events.alarmRaised({ accountId, kind: found.kind });
+  };
+
+  const resolveOther = async (ask: Required<Ask>): Promise<Contact> => {
+    const { accountId, contact, fresh, toSend } = ask;
+    const book = storedPins({ db, events, accountId, toSend });
+    const look = await lookAt({ book, histories, clock }, { contact, fresh });
     report(accountId, look.contact, look.changed);
+    if (look.contact.state === 'INVALID' && (await book.find(contact)) === null) {
+      await alarm(ask, { kind: 'identity-invalid', cause: look.contact.reason ?? '' }, toSend);
+    }
     return look.contact;
   };
 
-  const resolve: Identity['resolve'] = async ({ accountId, contact, fresh = false }) => {
+  const resolve: Identity['resolve'] = async ({ accountId, contact, fresh = false, toSend = false }) => {
     const { address } = await keystore.open(accountId);
-    if (contact !== address) return resolveOther({ accountId, contact, fresh });
+    if (contact !== address) return resolveOther({ accountId, contact, fresh, toSend });
     return ownContact(address, await ownIdentity(accountId), baseUrl);
   };
 
@@ -86,15 +104,20 @@ export function createIdentity(options: {
   return {
     resolve,
     async confirmHead({ accountId, contact, head }) {
-      const found = await confirmHead((fresh) => resolve({ accountId, contact, fresh }), { contact, head });
-      if (found.reason === 'head-mismatch') events.pinChanged({ accountId, state: found.state });
+      const about = { accountId, contact };
+      const found = await confirmHead((fresh) => resolve({ ...about, fresh, toSend: true }), { contact, head });
+      if (found.reason !== 'head-mismatch') return found;
+      events.pinChanged({ accountId, state: found.state });
+      await alarm(about, { kind: 'head-mismatch', cause: '' }, true);
       return found;
     },
-    lookup: ({ timeoutMs, ...about }) => withinTime(resolve(about), timeoutMs),
+    lookup: ({ timeoutMs, ...about }) => withinTime(resolve({ ...about, toSend: true }), timeoutMs),
     async reportFork({ accountId, contact, evidence }) {
-      const kept = await keepFork(storedPins(db, accountId), { address: contact, evidence, now: clock() });
+      const book = storedPins({ db, events, accountId });
+      const kept = await keepFork(book, { address: contact, evidence, now: clock() });
       if (kept) events.pinChanged({ accountId, state: 'FORKED' });
     },
+    checkOwnHistory: (accountId) => checkOwnHistory({ db, keystore, histories, events, clock }, accountId),
     async ownHistory(accountId) {
       return (await readOwnHistory(db, await keystore.open(accountId))).history;
     },

@@ -1,23 +1,50 @@
-/** The pins of one account in PostgreSQL: each change is one transaction under a lock of its own. */
+/** The pins of one account in PostgreSQL: each change is one transaction under a lock of its own, with its alarms. */
+import type { Events } from '../events.ts';
+import type { AlarmKind } from '../mime/bridge-mail.ts';
 import type { Pin, PinState } from '../smimp/pin.ts';
-import type { Db } from '../store/database.ts';
+import type { Db, Tx } from '../store/database.ts';
 import { archivePin, findPin, lockPin, type StoredPin, savePin } from '../store/pins.ts';
-import type { KeptPin, PinBook } from './pins.ts';
+import { type About, alarmOfChange, isReleased, raise, release, reportAlarms } from './alarms.ts';
+import type { KeptPin, PinBook, PinChange } from './pins.ts';
 
-export function storedPins(db: Db, accountId: number): PinBook {
+type Done = { raised: AlarmKind[]; ended: AlarmKind[] };
+
+/** `toSend`: whoever looks is about to send, see alarms.ts. */
+export function storedPins(of: { db: Db; events: Events; accountId: number; toSend?: boolean }): PinBook {
+  const { db, events, accountId, toSend = false } = of;
   return {
     find: async (contact) => keptPin(await findPin(db, accountId, contact)),
-    change: (contact, decide) =>
-      db.transaction().execute(async (tx) => {
+    async change(contact, decide) {
+      const { result, done } = await db.transaction().execute(async (tx) => {
         await lockPin(tx, accountId, contact);
-        const { result, keep, archive } = decide(keptPin(await findPin(tx, accountId, contact)));
-        if (keep === undefined) return result;
-        const { checkedAt: now, ...kept } = keep;
-        if (archive !== undefined) await archivePin(tx, { accountId, contact, pin: archive, now });
-        await savePin(tx, { accountId, contact, ...kept, now });
-        return result;
-      }),
+        const before = keptPin(await findPin(tx, accountId, contact));
+        const change = decide(before);
+        if (change.keep === undefined) return { result: change.result, done: null };
+        const about = { accountId, contact, now: change.keep.checkedAt };
+        await keep(tx, about, change.keep, change.archive);
+        return { result: change.result, done: await alarm(tx, about, { before, change, toSend }) };
+      });
+      if (done !== null) reportAlarms(events, accountId, done);
+      return result;
+    },
   };
+}
+
+async function keep(tx: Tx, about: About, kept: KeptPin, archive: Pin | undefined): Promise<void> {
+  const { checkedAt: _now, ...pin } = kept;
+  if (archive !== undefined) await archivePin(tx, { ...about, pin: archive });
+  await savePin(tx, { ...about, ...pin });
+}
+
+async function alarm(
+  tx: Tx,
+  about: About,
+  { before, change, toSend }: { before: KeptPin | null; change: PinChange<unknown>; toSend: boolean },
+): Promise<Done> {
+  const ended = isReleased(before, change) ? await release(tx, about) : [];
+  const found = alarmOfChange(before, change);
+  const raised = found !== null && (await raise(tx, about, found, toSend)) ? [found.kind] : [];
+  return { raised, ended };
 }
 
 function keptPin(row: StoredPin | undefined): KeptPin | null {

@@ -67,7 +67,7 @@ export function createTrust(options: { db: Db; histories: Histories; events: Eve
 
   return {
     async verify({ accountId, contact, fingerprint }) {
-      const book = storedPins(db, accountId);
+      const book = storedPins({ db, events, accountId });
       const before = await checkFingerprint({ book, histories, clock }, { contact, typed: fingerprint });
       if (before?.state !== 'OK') events.pinChanged({ accountId, state: 'OK' });
       return shown(accountId, contact);

@@ -5,14 +5,12 @@ import type { NoticeKind } from '../mime/bridge-mail.ts';
 import { parseMail } from '../mime/parse.ts';
 import { uidOfMessageId } from '../mime/threads.ts';
 import { parentMessageId, toEmailBody } from '../mime/to-email.ts';
-import type { Address } from '../smimp/address.ts';
 import type { EmailBody } from '../smimp/email.ts';
 import { type Hex32, toHex } from '../smimp/encoding.ts';
 import { findReference } from '../store/contents.ts';
 import type { Listener, Tx } from '../store/database.ts';
 import { countShown, lockMailbox } from '../store/folders.ts';
 import { inboxId } from '../store/messages.ts';
-import { retryHeld } from '../store/unopened.ts';
 import { type Contents, createContents } from './contents.ts';
 import { createFolders } from './folders.ts';
 import { importOwn } from './import.ts';
@@ -28,8 +26,6 @@ export interface Mailbox extends OpenMailbox {
     /** Puts mail of the bridge itself, marked as such, in the inbox of an account, within `tx`. */
     deliver(tx: Tx, notice: { accountId: number; kind: NoticeKind; body: EmailBody }): Promise<void>;
   };
-  /** Tries held mail of one sender again at once: its fingerprint was checked. */
-  retryHeld(about: { accountId: number; contact: Address }): Promise<void>;
   /** Opens what arrives, until disposed. */
   startOpening(): Promise<AsyncDisposable>;
 }
@@ -55,7 +51,6 @@ export function createMailbox(options: MailboxOptions): Mailbox {
         await importOwn(tx, { account, folderId, uid: newUid(), body, flags: [], original: null, notice, now });
       },
     },
-    retryHeld: ({ accountId, contact }) => db.transaction().execute((tx) => retryHeld(tx, accountId, contact, clock())),
     startOpening: () => startOpener(options),
   };
 }

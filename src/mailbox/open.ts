@@ -5,6 +5,7 @@
  */
 import { openFrom } from '../client/opening.ts';
 import type { Events } from '../events.ts';
+import { type Alarm, raise, reportAlarms } from '../identity/alarms.ts';
 import type { Contact } from '../identity/contact.ts';
 import { readOwnHistory } from '../identity/own-history.ts';
 import type { Identity } from '../identity/resolve.ts';
@@ -18,7 +19,7 @@ import { type OpenedMessage, openMessage } from '../smimp/open.ts';
 import { historyIdentity, type SenderIdentity } from '../smimp/pin.ts';
 import { insertContents } from '../store/contents.ts';
 import type { Db, Tx } from '../store/database.ts';
-import { deleteMessages, findMessage, inboxId, type StoredMessage } from '../store/messages.ts';
+import { deleteMessages, findMessage, type StoredMessage } from '../store/messages.ts';
 import {
   type DueMessage,
   dueMessages,
@@ -30,10 +31,9 @@ import {
   setApart,
   showMessage,
 } from '../store/unopened.ts';
-import { contentOf, sealedContent } from './contents.ts';
-import { importOwn } from './import.ts';
+import { cautionAlarms, raiseAll, tellAlarms } from './alarms.ts';
+import { type Content, contentOf, sealedContent } from './contents.ts';
 import { type MailAccount, openMailAccount } from './mail-account.ts';
-import { invalidMessageNotice } from './notices.ts';
 import { keepReference } from './references.ts';
 import { internalDateOf, renderOpened } from './rendering.ts';
 import { storedEnvelope } from './stored-envelope.ts';
@@ -57,7 +57,7 @@ interface Opening {
   own: { history: VerifiedHistory; identity: SenderIdentity };
 }
 
-/** Opens all that is due in an account; how many messages it looked at. */
+/** Opens all that is due in an account and tells its owner what is to be told; how many messages it looked at. */
 export async function openPending(services: OpenServices, accountId: number): Promise<number> {
   const account = await openMailAccount(services.keystore, accountId);
   const { history, addedAt } = await readOwnHistory(services.db, account);
@@ -65,11 +65,13 @@ export async function openPending(services: OpenServices, accountId: number): Pr
   let count = 0;
   for (;;) {
     const due = await dueMessages(services.db, accountId, services.clock(), BATCH);
-    if (due.length === 0) return count;
+    if (due.length === 0) break;
     const contacts = await resolveSenders(opening, due);
     for (const message of due) await openOne(opening, message, contacts.get(message.sender_address) ?? null);
     count += due.length;
   }
+  await tellAlarms(services, account);
+  return count;
 }
 
 /** Everybody once, at the same time. Oneself is not a contact. */
@@ -103,12 +105,20 @@ async function openOrRefuse(opening: Opening, row: StoredMessage, contact: Conta
   const { services, account, own } = opening;
   const about = { accountId: account.accountId, contact: row.sender_address as Address };
   const isOwn = row.sender_address === account.address;
+  // It was held for a fork, and a person has checked since what the server shows: now it is the message that is wrong.
+  const settled = row.state === 'held' && row.reason === 'pin-forked' && contact?.sending === 'allowed';
+  let contradicts = false;
   const found = await openFrom(isOwn ? { kind: 'self', identity: own.identity } : { kind: 'other', contact }, {
     open: (sender) => openWith(opening, row, sender),
     resolveFresh: () => services.identity.resolve({ ...about, fresh: true }),
-    reportFork: () => services.identity.reportFork({ ...about, evidence: { message_id: toHex(row.message_id) } }),
+    reportFork: async () => {
+      contradicts = true;
+      const evidence = { message_id: toHex(row.message_id) };
+      if (!settled) await services.identity.reportFork({ ...about, evidence });
+    },
   });
-  if (found.kind === 'opened') await show(opening, row, found.message);
+  if (settled && contradicts) await refuse(opening, row, 'sender-head');
+  else if (found.kind === 'opened') await show(opening, row, found.message);
   else if (found.kind === 'held') await hold(opening, row, found.reason);
   else await refuse(opening, row, found.kind === 'replayed' ? null : found.reason);
 }
@@ -147,22 +157,48 @@ async function show({ services, account }: Opening, row: StoredMessage, opened: 
     { kind: 'uid', value: seenUid(account, opened.header.from, opened.header.uid) },
   ];
   const content = isShown(opened.content) ? contentToKeep(account, opened, row) : null;
-  const seq = await services.db.transaction().execute(async (tx) => {
+  const about = { accountId, contact: row.sender_address as Address, now };
+  const done = await services.db.transaction().execute(async (tx) => {
     const unopened = await lockUnopened(tx, accountId, messageId);
     if (unopened === undefined) return null;
     if (!(await rememberSeen(tx, accountId, messageId, values, now))) {
       await deleteMessages(tx, accountId, [messageId]);
       return null;
     }
-    if (content === null) {
-      await setApart(tx, messageId, { state: 'hidden', reason: null });
-      return null;
-    }
-    await keepReference(tx, account, content.index, opened.header.uid);
-    await insertContents(tx, [sealedContent(account, messageId, content)]);
-    return (await showMessage(tx, accountId, { messageId, seq: unopened.seq, folderId: unopened.folder_id })).seq;
+    const seq =
+      content === null
+        ? await hide(tx, messageId)
+        : await showIn(tx, { account, opened, content, messageId, unopened });
+    return { seq, raised: await raiseAll(tx, about, cautionAlarms(opened, row)) };
   });
+  if (done === null) return;
+  const { seq, raised } = done;
   if (seq !== null) services.events.messageOpened({ accountId, seq, cautions: opened.cautions.length });
+  reportAlarms(services.events, accountId, { raised, ended: [] });
+}
+
+/** Of a kind that people do not see. */
+async function hide(tx: Tx, messageId: Buffer): Promise<null> {
+  await setApart(tx, messageId, { state: 'hidden', reason: null });
+  return null;
+}
+
+/** Its place in the folder. */
+async function showIn(
+  tx: Tx,
+  shown: {
+    account: MailAccount;
+    opened: OpenedMessage;
+    content: Content;
+    messageId: Buffer;
+    unopened: { seq: number; folder_id: number };
+  },
+): Promise<number> {
+  const { account, opened, content, messageId, unopened } = shown;
+  await keepReference(tx, account, content.index, opened.header.uid);
+  await insertContents(tx, [sealedContent(account, messageId, content)]);
+  const { seq, folder_id: folderId } = unopened;
+  return (await showMessage(tx, account.accountId, { messageId, seq, folderId })).seq;
 }
 
 function contentToKeep(account: MailAccount, opened: OpenedMessage, row: StoredMessage) {
@@ -170,42 +206,30 @@ function contentToKeep(account: MailAccount, opened: OpenedMessage, row: StoredM
   return contentOf(renderOpened(opened, account), { internalDate, cautions: opened.cautions });
 }
 
-/** Dropped when it came before (no `reason`). Everything else is set apart, and the owner is told once. */
-async function refuse(opening: Opening, row: StoredMessage, reason: ProfileErrorCode | null): Promise<void> {
-  const { services, account } = opening;
-  const { accountId } = account;
-  await services.db.transaction().execute(async (tx) => {
-    if ((await lockUnopened(tx, accountId, row.message_id)) === undefined) return;
-    if (reason === null) await deleteMessages(tx, accountId, [row.message_id]);
-    else await quarantine(tx, opening, row, reason);
-  });
-}
-
-async function quarantine(
-  tx: Tx,
+/** Dropped when it came before (no `reason`). Everything else is set apart, and the owner is told. */
+async function refuse(
   { services, account }: Opening,
   row: StoredMessage,
-  reason: ProfileErrorCode,
+  reason: ProfileErrorCode | null,
 ): Promise<void> {
+  const { db, events, clock } = services;
   const { accountId } = account;
-  const now = services.clock();
-  await setApart(tx, row.message_id, { state: 'quarantined', reason });
-  const notice = invalidMessageNotice({ owner: account.address, claimed: row.sender_address as Address, now });
-  await importOwn(tx, {
-    account,
-    folderId: await inboxId(tx, accountId),
-    ...notice,
-    notice: 'message-invalid',
-    flags: [],
-    original: null,
-    now,
+  const about = { accountId, contact: row.sender_address as Address, now: clock() };
+  const done = await db.transaction().execute(async (tx) => {
+    if ((await lockUnopened(tx, accountId, row.message_id)) === undefined) return null;
+    if (reason === null) await deleteMessages(tx, accountId, [row.message_id]);
+    else await setApart(tx, row.message_id, { state: 'quarantined', reason });
+    return reason === null ? [] : raiseAll(tx, about, [{ kind: 'message-invalid', cause: reason }]);
   });
-  services.events.messageQuarantined({ accountId, seq: row.seq, reason });
+  if (done === null || reason === null) return;
+  events.messageQuarantined({ accountId, seq: row.seq, reason });
+  reportAlarms(events, accountId, { raised: done, ended: [] });
 }
 
 async function hold(opening: Opening, row: StoredMessage, reason: string): Promise<void> {
+  const { services, account } = opening;
   await postpone(opening, row, { state: 'held', reason });
-  opening.services.events.messageHeld({ accountId: opening.account.accountId, seq: row.seq, reason });
+  services.events.messageHeld({ accountId: account.accountId, seq: row.seq, reason });
 }
 
 async function postpone(
@@ -214,11 +238,17 @@ async function postpone(
   to: { state: 'held' | 'pending'; reason: string },
 ): Promise<void> {
   const now = services.clock();
+  const { accountId } = account;
   await services.db.transaction().execute(async (tx) => {
-    const unopened = await lockUnopened(tx, account.accountId, row.message_id);
+    const unopened = await lockUnopened(tx, accountId, row.message_id);
     if (unopened === undefined) return;
     const delayMs = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(unopened.attempts, 20));
     const nextAttemptAt = new Date(now.getTime() + delayMs);
     await postponeMessage(tx, row.message_id, { ...to, attempts: unopened.attempts + 1, nextAttemptAt });
+    const begins = to.reason === 'unavailable' && unopened.state === 'pending';
+    // Told only when it lasts: that is decided by the time in the row, so there is nothing to report yet.
+    if (begins) await raise(tx, { accountId, contact: row.sender_address as Address, now }, UNAVAILABLE);
   });
 }
+
+const UNAVAILABLE: Alarm = { kind: 'unavailable', cause: '' };

@@ -1,5 +1,6 @@
-/** Opens mail as it arrives: told by other processes at once, and by a sweep of what nobody told of. */
+/** Opens mail as it arrives, and tells alarms: woken by other processes at once, and by a sweep of what nobody told of. */
 import { KeystoreError } from '../keystore/errors.ts';
+import { accountsWithDueAlarms } from '../store/alarms.ts';
 import type { Listener } from '../store/database.ts';
 import { accountsWithDueMessages } from '../store/unopened.ts';
 import { type OpenServices, openPending } from './open.ts';
@@ -34,7 +35,9 @@ export async function startOpener(options: OpenServices & { listener: Listener }
     running.set(accountId, round);
   };
   const sweep = async (): Promise<void> => {
-    for (const accountId of await accountsWithDueMessages(db, clock())) wake(accountId);
+    const now = clock();
+    const due = [...(await accountsWithDueMessages(db, now)), ...(await accountsWithDueAlarms(db, now))];
+    for (const accountId of new Set(due)) wake(accountId);
   };
   const heard = (payload: string): void => wake(Number(payload));
   const sweepNow = (): void => void sweep().catch((error: unknown) => events.unexpected('sweep of mail', error));

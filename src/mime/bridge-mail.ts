@@ -6,24 +6,37 @@
 import { type Address, addressParts } from '../smimp/address.ts';
 import { decodeMailboxes, decodeText, type Mailbox } from './headers.ts';
 
-/** What the bridge writes to people: reports on their messages, and alarms. */
-export const NOTICE_KINDS = [
-  'failed',
-  'delayed',
-  'held',
+/** What people are told of contacts, and of themselves (SMIMP 0.1 §3, §4.4). */
+export const ALARM_KINDS = [
+  /** A contact's server hides records that were seen. */
   'pin-truncated',
+  /** A contact's history contradicts what was seen. */
   'pin-forked',
+  /** A contact's whole history is another. */
   'pin-replaced',
+  /** What a contact's server shows does not verify. */
   'identity-invalid',
+  /** A contact's server shows different identities in different answers. */
+  'head-mismatch',
+  /** A contact has a new key, in good order. */
   'key-changed',
+  /** A message is signed with a key that was retired long ago. */
   'retired-key',
+  /** A sender was shown an old state of one's own keys. */
   'recipient-head-stale',
+  /** A sender was shown keys of one's own that never were. */
   'recipient-head-unknown',
+  /** One's own server shows another history of oneself than the own copy. */
   'own-history',
+  /** Mail of a sender waits because her server cannot be reached for long. */
   'unavailable',
+  /** A message does not verify. */
   'message-invalid',
-  'alarms',
 ] as const;
+export type AlarmKind = (typeof ALARM_KINDS)[number];
+
+/** What the bridge writes to people: reports on their messages, alarms, and `alarms`, many in one. */
+export const NOTICE_KINDS = ['failed', 'delayed', 'held', ...ALARM_KINDS, 'alarms'] as const;
 export type NoticeKind = (typeof NOTICE_KINDS)[number];
 
 /** Says what kind of notice it is; only messages of the bridge have it. */

@@ -3,14 +3,16 @@
  * sender's own inbox within the transaction that makes it true.
  */
 import { type AccountKeys, type Keystore, KeystoreError } from '../keystore/keystore.ts';
+import type { AlarmKind } from '../mime/bridge-mail.ts';
 import { readLegacyData } from '../mime/legacy-data.ts';
 import { buildBounce, buildDelay, buildHeld, type NoticeInput } from '../mime/notice.ts';
 import { type Address, addressParts, toMailbox } from '../smimp/address.ts';
 import { type EmailBody, parseBody } from '../smimp/email.ts';
 import { type Hex32, parseTimestamp, toHex } from '../smimp/encoding.ts';
+import { alarmsTold } from '../store/alarms.ts';
 import type { Tx } from '../store/database.ts';
 import { type Delivery, submissionContent } from '../store/outbound.ts';
-import { type Explanation, explain, explainFinal, type NoticeKind } from './reasons.ts';
+import { type Explanation, explain, explainFinal, type NoticeKind, type Reason } from './reasons.ts';
 import type { Tell } from './settle.ts';
 import { openContent } from './submission-content.ts';
 
@@ -18,6 +20,15 @@ import { openContent } from './submission-content.ts';
 export interface Notices {
   deliver(tx: Tx, notice: { accountId: number; kind: NoticeKind; body: EmailBody }): Promise<void>;
 }
+
+/** What a notice says as fully as the alarm of that kind would: whoever got it is not told again. */
+const ALARMS: Partial<Record<Reason, AlarmKind>> = {
+  'pin-replaced': 'pin-replaced',
+  'pin-forked': 'pin-forked',
+  'pin-truncated': 'pin-truncated',
+  'identity-invalid': 'identity-invalid',
+  'head-mismatch': 'head-mismatch',
+};
 
 const BUILD = { failed: buildBounce, delayed: buildDelay, held: buildHeld } as const;
 const DAY_MS = 86_400_000;
@@ -41,6 +52,8 @@ export function createTell({ keystore, notices }: { keystore: Keystore; notices:
       original: await original(tx, keys, delivery),
     };
     await notices.deliver(tx, { accountId, kind, body: BUILD[kind](input) });
+    const alarm = ALARMS[reason];
+    if (alarm !== undefined) await alarmsTold(tx, { accountId, contact: delivery.recipient, kind: alarm, now });
   };
 }
 

@@ -30,7 +30,7 @@ export function refusedContact(contact: Contact): StageOutcome {
 
 export function createRoute({ identity }: { identity: Identity }): Stage {
   return async ({ delivery, recipient }) => {
-    const contact = await identity.resolve({ accountId: delivery.account_id, contact: recipient });
+    const contact = await identity.resolve({ accountId: delivery.account_id, contact: recipient, toSend: true });
     if (contact.history === null || contact.baseUrl === null) return refusedContact(contact);
     const detail = { state: contact.state, records: contact.history.seq + 1, key_changed: contact.keyChanged };
     return { kind: 'advance', to: 'seal', change: { base_url: contact.baseUrl }, detail };

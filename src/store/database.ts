@@ -10,6 +10,7 @@ import { type Migration, Migrator } from 'kysely/migration';
 import pg from 'pg';
 import * as first from './migrations/0001-first.ts';
 import * as proofOfWork from './migrations/0003-proof-of-work.ts';
+import * as alarms from './migrations/0004-alarms.ts';
 import type { Database } from './schema.ts';
 
 export type Db = Kysely<Database>;
@@ -17,7 +18,11 @@ export type Tx = Transaction<Database>;
 /** What a store function takes: it runs the same inside a transaction and outside. */
 export type Executor = Db | Tx;
 
-const MIGRATIONS: Record<string, Migration> = { '0001-first': first, '0003-proof-of-work': proofOfWork };
+const MIGRATIONS: Record<string, Migration> = {
+  '0001-first': first,
+  '0003-proof-of-work': proofOfWork,
+  '0004-alarms': alarms,
+};
 const INT8_OID = 20;
 
 export interface OpenedDatabase extends AsyncDisposable {

@@ -7,6 +7,7 @@
  * the server half is trusted by the client half.
  */
 import type {
+  AlarmTable,
   ContentTable,
   DeliveryEventTable,
   DeliveryTable,
@@ -63,6 +64,7 @@ export interface Database {
   own_record: OwnRecordTable;
   pin: PinTable;
   pin_archive: PinArchiveTable;
+  alarm: AlarmTable;
   domain: DomainTable;
   seen: SeenTable;
   message_reference: MessageReferenceTable;

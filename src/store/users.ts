@@ -45,3 +45,25 @@ export async function setPasswordHash(db: Executor, accountId: number, passwordH
     .executeTakeFirst();
   return numUpdatedRows === 1n;
 }
+
+/** Accounts whose own server was last asked before `before`; they count as asked now. */
+export async function claimOwnChecks(
+  db: Executor,
+  { before, now, limit }: { before: Date; now: Date; limit: number },
+): Promise<number[]> {
+  const due = db
+    .selectFrom('mail_user')
+    .select('account_id')
+    .where((eb) => eb.or([eb('own_checked_at', 'is', null), eb('own_checked_at', '<', before)]))
+    .orderBy('own_checked_at', (order) => order.asc().nullsFirst())
+    .limit(limit)
+    .forUpdate()
+    .skipLocked();
+  const rows = await db
+    .updateTable('mail_user')
+    .set({ own_checked_at: now })
+    .where('account_id', 'in', due)
+    .returning('account_id')
+    .execute();
+  return rows.map(({ account_id }) => account_id);
+}

@@ -1,5 +1,6 @@
 /** The client half: secrets (sealed), pins, what was seen, what is queued. It trusts nothing of the server half. */
 import type { Generated, JSONColumnType } from 'kysely';
+import type { AlarmKind } from '../../mime/bridge-mail.ts';
 import type { ByDefault, Bytes, Instant, MaybeInstant } from './columns.ts';
 
 export interface MailUserTable {
@@ -9,6 +10,8 @@ export interface MailUserTable {
   /** The account key, which seals all else of this account, wrapped as `custody` says. */
   wrapped_key: Bytes;
   created_at: Instant;
+  /** When it was last checked what the user's own server shows of her. */
+  own_checked_at: MaybeInstant;
 }
 
 export type SecretPurpose = 'master' | 'message' | 'storage';
@@ -56,6 +59,29 @@ export interface PinArchiveTable {
   contact: string;
   pin: JSONColumnType<object>;
   archived_at: Instant;
+}
+
+/** What went wrong about a contact, or about oneself (`contact` is then the own address): one row per kind and cause. */
+export interface AlarmTable {
+  id: Generated<number>;
+  account_id: number;
+  contact: string;
+  kind: AlarmKind;
+  /** Tells one case from another: a head, a code, or nothing. */
+  cause: string;
+  evidence: JSONColumnType<object> | null;
+  first_at: Instant;
+  last_at: Instant;
+  times: ByDefault<number>;
+  /** From when on its owner is to be told; null when there is nothing (left) to tell. */
+  tell_at: MaybeInstant;
+  /** It goes into a mail about many, because there were too many in a day. */
+  summed: ByDefault<boolean>;
+  told_at: MaybeInstant;
+  /** A mail of its own, a mail about many, or the notice about a held message. */
+  told_by: 'mail' | 'summary' | 'delivery' | null;
+  /** Null while it lasts, and for what only happens. */
+  ended_at: MaybeInstant;
 }
 
 export interface DomainTable {
