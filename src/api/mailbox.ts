@@ -23,6 +23,7 @@ import { type ApiServices, type Call, type Handlers, type Owner, ownerOf, second
 import { ApiError } from './errors.ts';
 import { VERSION } from './identity.ts';
 import { masterKeysOf } from './message-keys.ts';
+import { targetFolder } from './placing.ts';
 import { envelopeColumns } from './send.ts';
 
 const ID_BYTES = 32;
@@ -139,8 +140,7 @@ async function importMessage({ db }: ApiServices, call: Call<'import_message'>) 
   const login_token_hash = session.login_token_hash;
   return db.transaction().execute(async (tx) => {
     await lockMailbox(tx, accountId);
-    const folder = await folderId(tx, { accountId, messageType: envelope.message_type, name });
-    if (folder === null) throw new ApiError('unknown_folder');
+    const folder = await targetFolder(tx, { accountId, messageType: envelope.message_type, name });
     const key = await findNonEphemeral(tx, accountId);
     const masterKeys = await masterKeysOf(tx, accountId);
     const master = masterKeys.at(-1);

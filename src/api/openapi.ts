@@ -22,7 +22,7 @@ type JsonSchema = Record<string, unknown>;
 const PROBLEM_REFERENCE = { $ref: '#/components/schemas/Problem' };
 /** Calls whose answer an ETag names, and calls that must name it back. */
 const GIVES_ETAG: ReadonlySet<CallName> = new Set(['get_history', 'get_ephemeral_keys']);
-const TAKES_IF_MATCH: ReadonlySet<CallName> = new Set(['post_ephemeral_keys']);
+const TAKES_IF_MATCH: ReadonlySet<CallName> = new Set(['post_ephemeral_keys', 'message_extensions']);
 const TAKES_IF_NONE_MATCH: ReadonlySet<CallName> = new Set(['get_history']);
 
 function jsonSchema(schema: z.ZodType, io: 'input' | 'output'): JsonSchema {

@@ -24,9 +24,11 @@ import type { StoredSession } from '../store/sessions.ts';
 import type { ApiServices, Call, Handlers, Owner } from './call.ts';
 import { changesHandlers } from './changes.ts';
 import { ApiError, sendProblem } from './errors.ts';
+import { folderHandlers } from './folders.ts';
 import { identityHandlers } from './identity.ts';
 import { mailboxHandlers } from './mailbox.ts';
 import { messageKeyHandlers } from './message-keys.ts';
+import { placingHandlers } from './placing.ts';
 import { profileHandlers } from './profile.ts';
 import {
   checkHead,
@@ -160,7 +162,9 @@ function addRoutes(app: FastifyInstance, services: ApiServices, limits: ApiLimit
     ...sessionHandlers(services),
     ...messageKeyHandlers(services),
     ...sendHandlers(services),
+    ...folderHandlers(services),
     ...mailboxHandlers(services),
+    ...placingHandlers(services),
     ...changesHandlers(services),
     ...profileHandlers(services),
   };
@@ -172,7 +176,9 @@ function addRoutes(app: FastifyInstance, services: ApiServices, limits: ApiLimit
     const prefix = name === 'version' ? '/' : API_PREFIX;
     const url = `${basePath}${prefix}${definition.path.replace(/\{(\w+)\}/g, ':$1')}`;
     const bodyLimit = CALLS_WITH_MESSAGES.has(name) ? MAX_MESSAGE_REQUEST_BYTES : MAX_REQUEST_BYTES;
-    allowed.set(url, (allowed.get(url) ?? new Set()).add(definition.method));
+    // A place in a path may have another name for another method.
+    const place = url.replace(/:\w+/g, ':segment');
+    allowed.set(place, (allowed.get(place) ?? new Set()).add(definition.method));
     app.route({
       method: definition.method,
       url,

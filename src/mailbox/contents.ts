@@ -14,8 +14,8 @@ import { type Hex24, type Hex32, toHex } from '../smimp/encoding.ts';
 import { ProfileError } from '../smimp/errors.ts';
 import { parseHeader } from '../smimp/header.ts';
 import type { Caution } from '../smimp/open.ts';
-import { findContents, insertContents, replaceContent, type StoredContent } from '../store/contents.ts';
-import type { Db, Executor } from '../store/database.ts';
+import { findContents, replaceContent, type StoredContent } from '../store/contents.ts';
+import type { Db } from '../store/database.ts';
 import { findMessage, type StoredMessage } from '../store/messages.ts';
 import { ByteLru } from './byte-lru.ts';
 import { MailboxError } from './errors.ts';
@@ -58,28 +58,8 @@ export function sealedContent(account: MailAccount, messageId: Buffer, content: 
     account_id: account.accountId,
     renderer_version: RENDERER_VERSION,
     sealed: account.keys.seal(PURPOSE, messageId, Buffer.from(JSON.stringify(content), 'utf8')),
+    sealed_for: messageId,
   };
-}
-
-/** Copies sealed contents to the copies of their messages. What is missing is made when it is asked for. */
-export async function copyContents(
-  db: Executor,
-  account: MailAccount,
-  copies: readonly { messageId: Buffer; copyId: Buffer }[],
-): Promise<void> {
-  const rows = await findContents(
-    db,
-    account.accountId,
-    copies.map(({ messageId }) => messageId),
-  );
-  const byId = new Map(rows.map((row) => [toHex(row.message_id), row]));
-  const copied = copies.flatMap(({ messageId, copyId }) => {
-    const row = byId.get(toHex(messageId));
-    if (row === undefined) return [];
-    const sealed = account.keys.seal(PURPOSE, copyId, account.keys.unseal(PURPOSE, messageId, row.sealed));
-    return [{ ...row, message_id: copyId, sealed }];
-  });
-  await insertContents(db, copied);
 }
 
 export function createContents(options: { db: Db }): Contents {
@@ -89,7 +69,7 @@ export function createContents(options: { db: Db }): Contents {
   let opened = 0;
 
   const unseal = (account: MailAccount, row: StoredContent): Content => {
-    const json = account.keys.unseal(PURPOSE, row.message_id, row.sealed);
+    const json = account.keys.unseal(PURPOSE, row.sealed_for, row.sealed);
     const content = JSON.parse(json.toString('utf8')) as Content;
     indexes.set(toHex(row.message_id), content, json.length * INDEX_MEMORY_FACTOR);
     return content;

@@ -2,17 +2,15 @@
  * Folder names. A path is what mail programs see, its levels divided by `/`; a row holds one level and its parent. The
  * name other SMIMP clients use is a slug made from the path once, when the folder is made (SMIMP 0.1 §5: `folders`).
  */
+import { MAX_FOLDER_DEPTH } from '../smimp/api.ts';
+import { INBOX_NAME, isDisplayName, lineage, PATH_SEPARATOR } from '../smimp/folders.ts';
 import type { StoredFolder } from '../store/folders.ts';
 import { MailboxError } from './errors.ts';
 
-export const SEPARATOR = '/';
-export const INBOX_PATH = 'INBOX';
-/** SMIMP 0.1 §5: deeper folders are refused. */
-export const MAX_DEPTH = 16;
-/** A level longer than this is no name; programs show some forty characters. */
-export const MAX_LEVEL_CHARS = 255;
-/** Every LIST walks all of them. */
-export const MAX_FOLDERS = 2_000;
+export { MAX_FOLDERS } from '../smimp/folders.ts';
+export const SEPARATOR = PATH_SEPARATOR;
+export const INBOX_PATH = INBOX_NAME;
+export const MAX_DEPTH = MAX_FOLDER_DEPTH;
 const MAX_SLUG_CHARS = 64;
 
 /** RFC 6154 §2: what a folder is for. The order is that in which they are made. */
@@ -38,7 +36,7 @@ export type Folder = {
 export function parsePath(path: string): string[] {
   const levels = path.split(SEPARATOR);
   if (levels.length > MAX_DEPTH) throw new MailboxError('too-deep');
-  if (levels.some((level) => level === '' || level.length > MAX_LEVEL_CHARS)) throw new MailboxError('bad-folder-name');
+  if (!levels.every(isDisplayName)) throw new MailboxError('bad-folder-name');
   if (levels[0]?.toUpperCase() === INBOX_PATH) levels[0] = INBOX_PATH;
   return levels;
 }
@@ -51,10 +49,7 @@ export function joinPath(levels: readonly string[]): string {
 export function folderTree(rows: readonly StoredFolder[]): Folder[] {
   const byId = new Map(rows.map((row) => [row.id, row]));
   const parents = new Set(rows.map((row) => row.parent_id));
-  const pathOf = (row: StoredFolder): string => {
-    const parent = row.parent_id === null ? undefined : byId.get(row.parent_id);
-    return parent === undefined ? row.display_name : `${pathOf(parent)}${SEPARATOR}${row.display_name}`;
-  };
+  const pathOf = (row: StoredFolder): string => joinPath(lineage(byId, row).map(({ display_name }) => display_name));
   const folders = rows.map((row) => ({
     id: row.id,
     path: pathOf(row),

@@ -9,11 +9,13 @@ import {
   insertFolder,
   listMailFolders,
   lockMailbox,
+  MAIL_TYPE,
   removeFolder,
   type StoredFolder,
 } from '../store/folders.ts';
-import { moveMessages, shownSince } from '../store/mailbox.ts';
+import { shownSince } from '../store/mailbox.ts';
 import { deleteMessages } from '../store/messages.ts';
+import { moveMessages } from '../store/transfers.ts';
 import { MailboxError } from './errors.ts';
 import {
   type Folder,
@@ -132,6 +134,7 @@ async function makeLevels(
     const isLast = depth === levels.length - 1;
     parent = await insertFolder(tx, {
       account_id: accountId,
+      message_type: MAIL_TYPE,
       folder_name: folderSlug(levels.slice(0, depth + 1), taken),
       display_name: level,
       parent_id: parentId,
@@ -175,5 +178,5 @@ async function moveInbox(
   const target = await makeLevels(tx, accountId, { rows, levels, specialUse: null });
   const messageIds = (await shownSince(tx, inboxId, -1)).map(({ message_id }) => message_id);
   if (target === null || messageIds.length === 0) return;
-  await moveMessages(tx, accountId, { fromFolder: inboxId, toFolder: target.id, messageIds });
+  await moveMessages(tx, accountId, { chosen: { fromFolder: inboxId, messageIds }, toFolder: target.id });
 }

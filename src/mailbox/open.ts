@@ -129,7 +129,9 @@ function openWith(
   sender: SenderIdentity | null,
 ): Promise<OpenedMessage> {
   const { accountId, keys } = account;
-  const seen = (value: SeenValue): Promise<boolean> => isSeen(services.db, accountId, value, row.message_id);
+  // A copy that the owner made came before by its nature (SMIMP 0.1 §4.4).
+  const seen = async (value: SeenValue): Promise<boolean> =>
+    !row.is_copy && (await isSeen(services.db, accountId, value, row.message_id));
   return openMessage({
     me: account.address,
     envelope: storedEnvelope(row, account.address),
@@ -161,7 +163,8 @@ async function show({ services, account }: Opening, row: StoredMessage, opened: 
   const done = await services.db.transaction().execute(async (tx) => {
     const unopened = await lockUnopened(tx, accountId, messageId);
     if (unopened === undefined) return null;
-    if (!(await rememberSeen(tx, accountId, messageId, values, now))) {
+    const isNew = await rememberSeen(tx, accountId, messageId, values, now);
+    if (!isNew && !row.is_copy) {
       await deleteMessages(tx, accountId, [messageId]);
       return null;
     }

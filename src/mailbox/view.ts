@@ -4,19 +4,17 @@ import { advanceMailbox } from '../store/accounts.ts';
 import type { Db } from '../store/database.ts';
 import { lockMailbox } from '../store/folders.ts';
 import {
-  copyMessages,
   expungedSince,
   type FlagWrite,
   mailboxRevision,
-  moveMessages,
   type ShownRow,
   shownAmong,
   shownSince,
-  type Transfer,
   writeFlags,
 } from '../store/mailbox.ts';
 import { deleteMessages } from '../store/messages.ts';
-import { type Contents, copyContents } from './contents.ts';
+import { copyMessages, moveMessages, type Transfer } from '../store/transfers.ts';
+import type { Contents } from './contents.ts';
 import { changeFlags, type FlagChange, readFlags, withFlags } from './flags.ts';
 import type { Folder } from './folder-tree.ts';
 import type { MailAccount } from './mail-account.ts';
@@ -54,7 +52,7 @@ export async function openView(options: {
     changeFlags: (messages, change) => store(db, account, folder, idsOf(messages), change),
     copy: (messages, to) => copy(db, account, folder, idsOf(messages), to),
     async move(messages, to) {
-      const move = { fromFolder: folder.id, toFolder: to.id, messageIds: idsOf(messages) };
+      const move = { chosen: { fromFolder: folder.id, messageIds: idsOf(messages) }, toFolder: to.id };
       return transferred(to, await db.transaction().execute((tx) => moveMessages(tx, accountId, move)));
     },
     async remove(messages) {
@@ -106,11 +104,7 @@ function store(
 }
 
 function copy(db: Db, account: MailAccount, folder: Folder, messageIds: Buffer[], to: Folder): Promise<Transferred> {
-  return db.transaction().execute(async (tx) => {
-    const copyIds = messageIds.map(() => randomBytes(ID_BYTES));
-    const request = { fromFolder: folder.id, toFolder: to.id, messageIds, copyIds };
-    const copies = await copyMessages(tx, account.accountId, request);
-    await copyContents(tx, account, copies);
-    return transferred(to, copies);
-  });
+  const copyIds = messageIds.map(() => randomBytes(ID_BYTES));
+  const request = { chosen: { fromFolder: folder.id, messageIds }, toFolder: to.id, copyIds };
+  return db.transaction().execute(async (tx) => transferred(to, await copyMessages(tx, account.accountId, request)));
 }

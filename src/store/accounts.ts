@@ -46,17 +46,17 @@ export async function removeAccount(tx: Tx, accountId: number): Promise<void> {
   if (gone !== undefined) await forgetPowRecipient(tx, gone.address);
 }
 
-/** Takes `seqs` new sequence numbers and one revision, locking the mailbox until the transaction ends. */
+/** Takes `seqs` new sequence numbers and one revision (or `revisions`), locking the mailbox until the transaction ends. */
 export async function advanceMailbox(
   tx: Tx,
   accountId: number,
-  take: { seqs: number; sizeBytes?: number },
+  take: { seqs: number; sizeBytes?: number; revisions?: number },
 ): Promise<{ firstSeq: number; revision: number }> {
   const row = await tx
     .updateTable('account')
     .set((eb) => ({
       next_seq: eb('next_seq', '+', take.seqs),
-      revision: eb('revision', '+', 1),
+      revision: eb('revision', '+', take.revisions ?? 1),
       size_bytes: eb('size_bytes', '+', take.sizeBytes ?? 0),
     }))
     .where('id', '=', accountId)

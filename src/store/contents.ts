@@ -11,11 +11,11 @@ export async function insertContents(db: Executor, contents: Insertable<ContentT
 }
 
 export async function replaceContent(db: Executor, content: Insertable<ContentTable>): Promise<void> {
-  const { renderer_version, sealed } = content;
+  const { renderer_version, sealed, sealed_for } = content;
   await db
     .insertInto('content')
     .values(content)
-    .onConflict((conflict) => conflict.column('message_id').doUpdateSet({ renderer_version, sealed }))
+    .onConflict((conflict) => conflict.column('message_id').doUpdateSet({ renderer_version, sealed, sealed_for }))
     .execute();
 }
 

@@ -9,6 +9,7 @@ import { Kysely, PostgresDialect, sql, type Transaction } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
 import pg from 'pg';
 import * as first from './migrations/0001-first.ts';
+import * as copies from './migrations/0002-copies.ts';
 import * as proofOfWork from './migrations/0003-proof-of-work.ts';
 import * as alarms from './migrations/0004-alarms.ts';
 import type { Database } from './schema.ts';
@@ -20,6 +21,7 @@ export type Executor = Db | Tx;
 
 const MIGRATIONS: Record<string, Migration> = {
   '0001-first': first,
+  '0002-copies': copies,
   '0003-proof-of-work': proofOfWork,
   '0004-alarms': alarms,
 };

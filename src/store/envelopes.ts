@@ -35,6 +35,32 @@ export async function folderId(
   return row?.id ?? null;
 }
 
+/** Whether a folder of that name exists, of whatever type. */
+export async function hasFolderNamed(db: Executor, accountId: number, name: string): Promise<boolean> {
+  const row = await db
+    .selectFrom('folder')
+    .select('id')
+    .where('account_id', '=', accountId)
+    .where('folder_name', '=', name)
+    .limit(1)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+/** Of which type a message is, and its revision. */
+export function findPlace(
+  db: Executor,
+  accountId: number,
+  messageId: Buffer,
+): Promise<Pick<StoredMessage, 'message_type' | 'revision'> | undefined> {
+  return db
+    .selectFrom('message')
+    .select(['message_type', 'revision'])
+    .where('account_id', '=', accountId)
+    .where('message_id', '=', messageId)
+    .executeTakeFirst();
+}
+
 export function listEnvelopes(
   db: Executor,
   page: { folderId: number; messageType: string; after: number; limit: number },
@@ -97,6 +123,29 @@ export async function setRead(
     .where('message_id', '=', mark.messageId)
     .execute();
   await notify(tx, 'mailbox_changed', mark.accountId);
+  return revision;
+}
+
+/**
+ * Puts a message's extensions in the place of those at `ifRevision`; null names no revision. Returns the new revision. The
+ * caller holds the mailbox.
+ */
+export async function setExtensions(
+  tx: Tx,
+  set: { accountId: number; messageId: Buffer; data: Buffer | null; ifRevision: number | null },
+): Promise<number | 'unknown' | 'changed'> {
+  const { accountId, messageId } = set;
+  const found = await findPlace(tx, accountId, messageId);
+  if (found === undefined) return 'unknown';
+  if (found.revision !== set.ifRevision) return 'changed';
+  const { revision } = await advanceMailbox(tx, accountId, { seqs: 0 });
+  await tx
+    .updateTable('message')
+    .set({ extensions_data: set.data, revision })
+    .where('account_id', '=', accountId)
+    .where('message_id', '=', messageId)
+    .execute();
+  await notify(tx, 'mailbox_changed', accountId);
   return revision;
 }
 

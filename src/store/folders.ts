@@ -17,6 +17,11 @@ export async function lockMailbox(tx: Tx, accountId: number): Promise<void> {
   await tx.selectFrom('account').select('id').where('id', '=', accountId).forUpdate().executeTakeFirstOrThrow();
 }
 
+/** Folders of every type, the inbox included. */
+export function listFolders(db: Executor, accountId: number): Promise<StoredFolder[]> {
+  return db.selectFrom('folder').selectAll().where('account_id', '=', accountId).orderBy('id').execute();
+}
+
 export function listMailFolders(db: Executor, accountId: number): Promise<StoredFolder[]> {
   return db
     .selectFrom('folder')
@@ -36,27 +41,33 @@ export function findFolder(db: Executor, accountId: number, folderId: number): P
     .executeTakeFirst();
 }
 
-export function insertFolder(
-  tx: Tx,
-  folder: Omit<Insertable<FolderTable>, 'message_type' | 'uid_next'>,
-): Promise<StoredFolder> {
-  return tx
-    .insertInto('folder')
-    .values({ ...folder, message_type: MAIL_TYPE })
-    .returningAll()
-    .executeTakeFirstOrThrow();
+export function insertFolder(tx: Tx, folder: Omit<Insertable<FolderTable>, 'uid_next'>): Promise<StoredFolder> {
+  return tx.insertInto('folder').values(folder).returningAll().executeTakeFirstOrThrow();
 }
 
 export async function changeFolder(
   db: Executor,
   folderId: number,
-  change: Pick<Updateable<FolderTable>, 'display_name' | 'parent_id' | 'subscribed' | 'special_use'>,
+  change: Pick<Updateable<FolderTable>, 'folder_name' | 'display_name' | 'parent_id' | 'subscribed' | 'special_use'>,
 ): Promise<void> {
   await db.updateTable('folder').set(change).where('id', '=', folderId).execute();
 }
 
 export async function removeFolder(tx: Tx, folderId: number): Promise<void> {
   await tx.deleteFrom('folder').where('id', '=', folderId).execute();
+}
+
+/** Whether a message, in whatever state, or another folder lies in it. */
+export async function isFolderInUse(tx: Tx, folderId: number): Promise<boolean> {
+  const { used } = await tx
+    .selectNoFrom(({ or, exists, selectFrom }) =>
+      or([
+        exists(selectFrom('message').select('seq').where('folder_id', '=', folderId)),
+        exists(selectFrom('folder').select('id').where('parent_id', '=', folderId)),
+      ]).as('used'),
+    )
+    .executeTakeFirstOrThrow();
+  return Boolean(used);
 }
 
 /** Every message of a folder, whatever its state. */

@@ -1,13 +1,11 @@
 /**
- * The mailbox as mail programs see it: shown messages of a folder, what changed since a revision, flags, copies, moves.
+ * The mailbox as mail programs see it: shown messages of a folder, what changed since a revision, flags.
  *
  * A revision is taken under the account's row lock, so revisions become visible in their order: whoever reads the
  * account's revision first and the rows after it misses nothing.
  */
 import { sql } from 'kysely';
-import { advanceMailbox } from './accounts.ts';
 import { type Executor, notify, type Tx } from './database.ts';
-import { raiseUidNext } from './folders.ts';
 
 /** What is listed of a shown message without opening anything. */
 export type ShownRow = {
@@ -77,78 +75,4 @@ export async function writeFlags(tx: Tx, accountId: number, revision: number, wr
     from unnest(${ids}::bytea[], ${reads}::boolean[], ${data}::bytea[]) as d(id, read, data)
     where message.message_id = d.id and message.account_id = ${accountId}`.execute(tx);
   await notify(tx, 'mailbox_changed', accountId);
-}
-
-/** Where a message was and where it, or its copy, is now. */
-export type Transfer = { messageId: Buffer; fromSeq: number; toSeq: number };
-
-/**
- * Moves shown messages to another folder, in the order of their seqs; each gets a new seq. Those that left `fromFolder`
- * meanwhile are passed over.
- */
-export async function moveMessages(
-  tx: Tx,
-  accountId: number,
-  move: { fromFolder: number; toFolder: number; messageIds: Buffer[] },
-): Promise<Transfer[]> {
-  const { firstSeq, revision } = await advanceMailbox(tx, accountId, { seqs: move.messageIds.length });
-  const found = await shownAmong(tx, move.fromFolder, move.messageIds);
-  if (found.length === 0) return [];
-  const moved = found.map((row, n) => ({ messageId: row.message_id, fromSeq: row.seq, toSeq: firstSeq + n }));
-  const ids = moved.map(({ messageId }) => messageId);
-  const from = moved.map(({ fromSeq }) => fromSeq);
-  const to = moved.map(({ toSeq }) => toSeq);
-  await sql`
-    insert into expunged (account_id, revision, folder_id, seq, message_id, gone)
-    select ${accountId}, ${revision}, ${move.fromFolder}, d.seq, d.id, false
-    from unnest(${ids}::bytea[], ${from}::bigint[]) as d(id, seq)`.execute(tx);
-  await sql`
-    update message set folder_id = ${move.toFolder}, seq = d.seq, revision = ${revision}
-    from unnest(${ids}::bytea[], ${to}::bigint[]) as d(id, seq)
-    where message.message_id = d.id`.execute(tx);
-  await raiseUidNext(tx, move.toFolder, firstSeq + moved.length - 1);
-  await notify(tx, 'mailbox_changed', accountId);
-  return moved;
-}
-
-export type Copy = Transfer & { copyId: Buffer };
-
-/**
- * Copies shown messages to a folder: the same ciphertext under a new id and seq. `copyIds` are as many random ids as
- * there are messages. Their sealed contents are the caller's to copy, because they are bound to the id.
- */
-export async function copyMessages(
-  tx: Tx,
-  accountId: number,
-  copy: { fromFolder: number; toFolder: number; messageIds: Buffer[]; copyIds: Buffer[] },
-): Promise<Copy[]> {
-  const { firstSeq, revision } = await advanceMailbox(tx, accountId, { seqs: copy.messageIds.length });
-  const found = await shownAmong(tx, copy.fromFolder, copy.messageIds);
-  if (found.length === 0) return [];
-  const copies = found.map((row, n) => ({
-    messageId: row.message_id,
-    copyId: copy.copyIds[n] as Buffer,
-    fromSeq: row.seq,
-    toSeq: firstSeq + n,
-  }));
-  await sql`
-    with copied as (
-      insert into message (
-        message_id, account_id, folder_id, seq, revision, message_type, ciphertext, size_bytes, message_public_key, nonce,
-        proof_of_work, message_hash, sender_address, sender_public_key, time_received, pow_zero_bits, pow_nonce,
-        login_token_hash, received_via, read, extensions_data, is_copy, state)
-      select
-        d.copy_id, m.account_id, ${copy.toFolder}, d.seq, ${revision}, m.message_type, m.ciphertext, m.size_bytes,
-        m.message_public_key, m.nonce, m.proof_of_work, m.message_hash, m.sender_address, m.sender_public_key,
-        m.time_received, m.pow_zero_bits, m.pow_nonce, m.login_token_hash, m.received_via, m.read, m.extensions_data,
-        true, m.state
-      from unnest(${copies.map((c) => c.messageId)}::bytea[], ${copies.map((c) => c.copyId)}::bytea[],
-                  ${copies.map((c) => c.toSeq)}::bigint[]) as d(id, copy_id, seq)
-      join message m on m.message_id = d.id
-      returning size_bytes)
-    update account set size_bytes = size_bytes + (select coalesce(sum(size_bytes), 0) from copied)
-    where id = ${accountId}`.execute(tx);
-  await raiseUidNext(tx, copy.toFolder, firstSeq + copies.length - 1);
-  await notify(tx, 'mailbox_changed', accountId);
-  return copies;
 }

@@ -116,6 +116,8 @@ export interface ContentTable {
   account_id: number;
   renderer_version: number;
   sealed: Bytes;
+  /** The message that the sealing is bound to: this one, or the one it is a copy of. */
+  sealed_for: Bytes;
 }
 
 /** One submitted message. Its content is sealed until every recipient is done. */
