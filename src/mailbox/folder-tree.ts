@@ -73,6 +73,7 @@ export function folderSlug(levels: readonly string[], taken: ReadonlySet<string>
   const plain = levels
     .join('-')
     .normalize('NFKD')
+    .replace(/\p{M}+/gu, '')
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '-')
     .replace(/^-+|-+$/g, '');
