@@ -281,6 +281,16 @@ describe('ugly mail', () => {
     expect((await toEmail(raw)).attachments[0]?.file_name).toBe('original.eml');
   });
 
+  test.each([
+    ['under names that look like others', '<img)>x'],
+    ['opened in paragraphs that are closed', '<p><b a=N></p>'],
+    ['opened beside ends of what was never begun', '<b a=N></i>'],
+  ])('HTML elements %s are not followed without end', async (_what, piece) => {
+    const html = Array.from({ length: 3_000 }, (_, i) => piece.replace('N', `${i}`)).join('');
+    const body = await toEmail(`Content-Type: text/html\r\n\r\n${html}the end`);
+    expect(body.body).toContain('the end');
+  });
+
   test('one endless line, in the header and in the body', async () => {
     const line = 'a'.repeat(3_000_000);
     expect((await toEmail(`Subject: ${line}\r\n\r\nx`)).body).toBe('x');

@@ -25,19 +25,28 @@ const VOID = new Set([
   'source',
   'wbr',
 ]);
-/** Start tag or end tag, without its attributes. */
-const TAG = /<(\/?)([a-z][a-z0-9:-]{0,40})/gi;
+/** Start tag or end tag, without its attributes. Parsers take all for the name up to a space, a slash or the end. */
+const TAG = /<(\/?)([a-z][^\s/>]*)/gi;
 
-/** Whether a DOM may be built. Unclosed elements count as nested, which errs on the safe side. */
+/**
+ * Whether a DOM may be built. Unclosed elements count as nested, and an end tag ends only what was begun under its name,
+ * which errs on the safe side: `<p><b></p>` again and again nests ever deeper.
+ */
 export function isModestHtml(html: string): boolean {
   if (html.length > MAX_HTML_CHARS) return false;
+  const open = new Map<string, number>();
   let depth = 0;
   let tags = 0;
-  for (const [, slash, name] of html.matchAll(TAG)) {
+  for (const [, slash, text = ''] of html.matchAll(TAG)) {
+    const name = text.toLowerCase();
     tags += 1;
-    if (slash === '/') depth = Math.max(0, depth - 1);
-    else if (!VOID.has((name ?? '').toLowerCase()) && !IMPLIED_END.has((name ?? '').toLowerCase())) depth += 1;
-    if (depth > MAX_HTML_DEPTH || tags > MAX_HTML_TAGS) return false;
+    if (tags > MAX_HTML_TAGS) return false;
+    if (VOID.has(name) || IMPLIED_END.has(name)) continue;
+    const begun = open.get(name) ?? 0;
+    const change = slash === '' ? 1 : begun > 0 ? -1 : 0;
+    open.set(name, begun + change);
+    depth += change;
+    if (depth > MAX_HTML_DEPTH) return false;
   }
   return true;
 }
