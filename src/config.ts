@@ -163,11 +163,8 @@ async function readConfigFile(path: string): Promise<string> {
 /** Parses the text of a configuration file; `name` is how mistakes call it. */
 export function parseConfig(text: string, name: string): z.infer<typeof configSchema> {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
-  if (document.errors.length > 0) {
-    throw new ConfigError(document.errors.map(({ message }) => `${name}: ${message.split('\n')[0]}`));
-  }
-  const parsed = configSchema.safeParse(plainValue(document, name) ?? {});
+  const { document, value } = readYaml(text, name, lines);
+  const parsed = configSchema.safeParse(value ?? {});
   if (parsed.success) return parsed.data;
   const place = (path: PropertyKey[]): string => {
     const node = path.length === 0 ? document.contents : (document.getIn(path, true) as Node | undefined);
@@ -179,11 +176,15 @@ export function parseConfig(text: string, name: string): z.infer<typeof configSc
   throw new ConfigError(parsed.error.issues.flatMap((issue) => describe(issue, place)));
 }
 
-/** The document without YAML's own: an alias of nothing, or aliases that would unfold without end, are mistakes too. */
-function plainValue(document: Document.Parsed, name: string): unknown {
+/** Without YAML's own: an alias of nothing, aliases or nesting without end are mistakes like others. */
+function readYaml(text: string, name: string, lines: LineCounter): { document: Document.Parsed; value: unknown } {
   try {
-    return document.toJS();
+    const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
+    const mistakes = document.errors.map(({ message }) => `${name}: ${message.split('\n')[0]}`);
+    if (mistakes.length > 0) throw new ConfigError(mistakes);
+    return { document, value: document.toJS() };
   } catch (error) {
+    if (error instanceof RangeError) throw new ConfigError([`${name}: is nested too deeply`]);
     if (!(error instanceof ReferenceError)) throw error;
     throw new ConfigError([`${name}: ${error.message.split('\n')[0]}`]);
   }

@@ -1,4 +1,6 @@
+import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openQueue } from '../src/pipeline/queue.ts';
 import { createAccount, findAccount } from '../src/store/accounts.ts';
 import { notify, type OpenedDatabase } from '../src/store/database.ts';
 import { deleteMessages, findMessage, inboxId, insertMessage, type NewMessage } from '../src/store/messages.ts';
@@ -71,5 +73,28 @@ describe('a mailbox in the database', () => {
     const heard = new Promise<string>((resolve) => opened.listener.once('mailbox_changed', resolve));
     await notify(opened.db, 'mailbox_changed', 42);
     expect(await heard).toBe('42');
+  });
+
+  it('survives the loss of every connection, in the middle of work and at rest', async () => {
+    await using broken = await testDatabase();
+    const connection = { kind: 'postgres', connection: broken.connection } as const;
+    await using queue = await openQueue({ settings: connection, onError: () => undefined });
+    const { rows } = await sql<{ name: string }>`select current_database() as name`.execute(broken.db);
+    const cut = () =>
+      sql`select pg_terminate_backend(pid) from pg_stat_activity where datname = ${rows[0]?.name}`.execute(opened.db);
+    const heard = new Promise<void>((resolve) => broken.listener.once('reconnected', resolve));
+    const working = [
+      sql`select pg_sleep(20)`.execute(broken.db),
+      broken.db.transaction().execute((tx) => sql`select pg_sleep(20)`.execute(tx)),
+    ];
+    const ended = Promise.allSettled(working);
+    const active = sql<{ n: number }>`
+      select count(*)::int as n from pg_stat_activity where datname = ${rows[0]?.name} and query like 'select pg_sleep%'`;
+    await expect.poll(async () => (await active.execute(opened.db)).rows[0]?.n).toBe(2);
+    await cut();
+    expect((await ended).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+    expect((await sql<{ one: number }>`select 1 as one`.execute(broken.db)).rows).toEqual([{ one: 1 }]);
+    await queue.add([1]).catch(() => queue.add([1]));
+    await heard;
   });
 });

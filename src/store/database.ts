@@ -34,13 +34,24 @@ export interface OpenedDatabase extends AsyncDisposable {
   readonly connection: pg.PoolConfig;
 }
 
+/**
+ * A connection that may be lost while somebody works with it. The pool listens to idle ones only, and an error that nobody
+ * listens to ends the process; whoever works with it learns of the loss by the failure of the query.
+ */
+class SteadyClient extends pg.Client {
+  constructor(config?: string | pg.ClientConfig) {
+    super(config);
+    this.on('error', () => undefined);
+  }
+}
+
 /** Opens the pool, brings the schema up to date (one process at a time does it) and starts listening. */
 export async function openDatabase(options: {
   connection: pg.PoolConfig;
   poolSize?: number;
   onError: (error: Error) => void;
 }): Promise<OpenedDatabase> {
-  const connection = { ...options.connection, types: { getTypeParser } };
+  const connection = { ...options.connection, types: { getTypeParser }, Client: SteadyClient };
   const pool = new pg.Pool({ ...connection, max: options.poolSize ?? 20 });
   pool.on('error', options.onError);
   const db: Db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
@@ -49,7 +60,7 @@ export async function openDatabase(options: {
   return {
     db,
     listener,
-    connection: options.connection,
+    connection: { ...options.connection, Client: SteadyClient },
     async [Symbol.asyncDispose]() {
       await listener[Symbol.asyncDispose]();
       await db.destroy();
