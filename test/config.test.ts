@@ -50,7 +50,7 @@ describe('the configuration', () => {
     expect(mistakesOf('- a\n- b')).toHaveLength(1);
     expect(mistakesOf('domains: *nobody')).toEqual([expect.stringContaining('Unresolved alias')]);
     const bomb = `a: &a [${'x,'.repeat(50)}]\n${[...'bcdef'].map((name, i) => `${name}: &${name} [${`*${'abcde'[i]},`.repeat(50)}]\n`).join('')}`;
-    expect(mistakesOf('  e:'.repeat(20_000))).toHaveLength(1);
+    expect(mistakesOf('  e:'.repeat(20_000)).length).toBeGreaterThan(0);
     expect(mistakesOf(bomb)).toEqual([expect.stringContaining('alias')]);
   });
 
