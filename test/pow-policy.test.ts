@@ -327,7 +327,8 @@ describe('the simulation', () => {
   });
 
   it('knows exactly what a constant asks', () => {
-    for (const result of simulatePolicy(constantPolicy(10), { ...speed, hashesPerSecond: 1024 })) {
+    const small = SCENARIOS.filter(({ name }) => !name.startsWith('flood'));
+    for (const result of simulatePolicy(constantPolicy(10), { ...speed, hashesPerSecond: 1024 }, small)) {
       expect(result).toMatchObject({ leastBits: 10, mostBits: 10, senderCpuSeconds: result.messages });
     }
   });

@@ -148,8 +148,8 @@ function flood(sender: (index: number) => string): Iterable<Event> {
 }
 
 /** Plays every scenario against a server that has seen nobody yet. */
-export function simulatePolicy(policy: PowPolicy, speed: Speed): ScenarioResult[] {
-  return SCENARIOS.map((scenario) => play(scenario, policy, speed));
+export function simulatePolicy(policy: PowPolicy, speed: Speed, scenarios = SCENARIOS): ScenarioResult[] {
+  return scenarios.map((scenario) => play(scenario, policy, speed));
 }
 
 function play({ name, about, events }: Scenario, policy: PowPolicy, speed: Speed): ScenarioResult {

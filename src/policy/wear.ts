@@ -2,7 +2,8 @@
  * Counts that forget: each event counts 1 when it happens and less with every day, to a third after one memory. One number
  * and its time stand for a whole window: nothing to sum up, no edge at which a window begins anew.
  *
- * The function `worn` of the database does the same; a test holds the two together.
+ * The function `worn` of the database (store/migrations/0003-proof-of-work.ts) does the same, with the same two memories; a
+ * test holds the two together.
  */
 
 export const DAY_MS = 86_400_000;

@@ -8,7 +8,7 @@
 import { sql } from 'kysely';
 import { MAX_DOMAIN_SHARE } from '../policy/pow-ledger.ts';
 import type { PowFacts } from '../policy/pow-policy.ts';
-import { DAY_MEMORY, MONTH_MEMORY } from '../policy/wear.ts';
+import { DAY_MEMORY } from '../policy/wear.ts';
 import { type Address, addressParts } from '../smimp/address.ts';
 import type { Executor, Tx } from './database.ts';
 
@@ -20,91 +20,24 @@ interface Pair {
 type CountedFacts = Omit<PowFacts, 'message_type'>;
 
 /**
- * Counts a message that is asked for and gives the facts, it included. One statement, the same for every pair. That a crash
- * of the database may forget the newest counts, and the nonce with them, costs less than waiting for the disk with the
- * domain's row locked.
+ * Counts a message that is asked for and gives the facts, it included; the same work for every pair. That a crash of the
+ * database may forget the newest counts, and the nonce with them, costs less than waiting for the disk with the domain's row
+ * locked.
  */
 export async function countAsked(tx: Tx, asked: Pair & { now: Date }): Promise<CountedFacts> {
   const { sender, recipient, now } = asked;
   const { domain } = addressParts(sender as Address);
   const { rows } = await sql<CountedFacts>`
-    with lazily as (select set_config('synchronous_commit', 'off', true)),
-    sender as (
-      insert into pow_sender as s (address, first_seen_at, asked, counted_at)
-      select ${sender}, ${now}::timestamptz, 1, ${now}::timestamptz from lazily
-      on conflict (address) do update set
-        asked = worn(s.asked, s.counted_at, ${now}, ${DAY_MEMORY}) + 1,
-        bytes = worn(s.bytes, s.counted_at, ${now}, ${DAY_MEMORY}),
-        failures = worn(s.failures, s.counted_at, ${now}, ${DAY_MEMORY}),
-        failed_logins = worn(s.failed_logins, s.counted_at, ${now}, ${DAY_MEMORY}),
-        counted_at = greatest(s.counted_at, ${now})
-      returning s.*),
-    domain as (
-      insert into pow_domain as d (domain, first_seen_at, asked, counted_at)
-      select ${domain}, ${now}::timestamptz, 1, ${now}::timestamptz from sender
-      on conflict (domain) do update set
-        asked = worn(d.asked, d.counted_at, ${now}, ${DAY_MEMORY})
-          + (select (asked <= ${MAX_DOMAIN_SHARE})::int from sender),
-        counted_at = greatest(d.counted_at, ${now})
-      returning d.*),
-    contact as (
-      insert into pow_contact as c (recipient_address, sender_address, asked, counted_at)
-      select ${recipient}, ${sender}, 1, ${now}::timestamptz from domain
-      on conflict (recipient_address, sender_address) do update set
-        asked = worn(c.asked, c.counted_at, ${now}, ${DAY_MEMORY}) + 1,
-        counted_at = greatest(c.counted_at, ${now})
-      returning c.*)
-    select
-      contact.received_at is null and contact.written_at is null as first_contact,
-      contact.written_at is not null as correspondent,
-      ${millisecondsSince(now, 'sender')} as sender_age,
-      ${millisecondsSince(now, 'domain')} as domain_age,
-      sender.asked as sender_messages_per_day,
-      domain.asked as domain_messages_per_day,
-      contact.asked as messages_to_recipient_per_day,
-      sender.bytes as sender_bytes_per_day,
-      coalesce(worn(load.strangers, load.counted_at, ${now}, ${DAY_MEMORY}), 0) as recipient_strangers_per_day,
-      coalesce(worn(load.strangers_month, load.counted_at, ${now}, ${MONTH_MEMORY}), 0) / ${MONTH_MEMORY}::float8
-        as recipient_strangers_usual,
-      sender.failures as failed_attempts_per_day,
-      sender.failed_logins as failed_logins_per_day
-    from sender cross join domain cross join contact
-      left join pow_recipient load on load.address = ${recipient}`.execute(tx);
+    select * from pow_asked(${sender}, ${domain}, ${recipient}, ${now}, ${MAX_DOMAIN_SHARE})`.execute(tx);
   const [facts] = rows;
   if (facts === undefined) throw new TypeError('the count of a message gave no facts');
   return facts;
 }
 
-const millisecondsSince = (now: Date, table: 'sender' | 'domain') =>
-  sql<number>`(extract(epoch from ${now}::timestamptz - ${sql.ref(`${table}.first_seen_at`)}) * 1000)::float8`;
-
 /** Counts a message that is stored. It loads the recipient unless that one once wrote to the sender. */
 export async function countStored(tx: Tx, stored: Pair & { sizeBytes: number; now: Date }): Promise<void> {
   const { sender, recipient, sizeBytes, now } = stored;
-  await sql`
-    with sender as (
-      update pow_sender set
-        asked = worn(asked, counted_at, ${now}, ${DAY_MEMORY}),
-        bytes = worn(bytes, counted_at, ${now}, ${DAY_MEMORY}) + ${sizeBytes},
-        failures = worn(failures, counted_at, ${now}, ${DAY_MEMORY}),
-        failed_logins = worn(failed_logins, counted_at, ${now}, ${DAY_MEMORY}),
-        stored_at = ${now},
-        counted_at = greatest(counted_at, ${now})
-      where address = ${sender} returning 1),
-    contact as (
-      insert into pow_contact as c (recipient_address, sender_address, counted_at, received_at)
-      select ${recipient}, ${sender}, ${now}::timestamptz, ${now}::timestamptz from (select count(*) from sender) counted
-      on conflict (recipient_address, sender_address) do update set
-        asked = worn(c.asked, c.counted_at, ${now}, ${DAY_MEMORY}),
-        counted_at = greatest(c.counted_at, ${now}),
-        received_at = coalesce(c.received_at, excluded.received_at)
-      returning written_at)
-    insert into pow_recipient as r (address, strangers, strangers_month, counted_at)
-    select ${recipient}, 1, 1, ${now}::timestamptz from contact where written_at is null
-    on conflict (address) do update set
-      strangers = worn(r.strangers, r.counted_at, ${now}, ${DAY_MEMORY}) + 1,
-      strangers_month = worn(r.strangers_month, r.counted_at, ${now}, ${MONTH_MEMORY}) + 1,
-      counted_at = greatest(r.counted_at, ${now})`.execute(tx);
+  await sql`select pow_stored(${sender}, ${recipient}, ${sizeBytes}, ${now})`.execute(tx);
 }
 
 /** The recipient's own message to the sender arrived. */
