@@ -102,6 +102,7 @@ type PriceDecision = Awaited<ReturnType<Bridge['explainPrice']>>;
 
 function decisionText(decision: PriceDecision): string {
   if (decision.rule === 'home') return '0 bits: the sender has an account here';
+  if (decision.rule === 'whitelist') return '0 bits: the recipient has the sender on her white list';
   const { price, facts } = decision;
   const rows = price.rows.map(({ row, step, bits }) => [row, step ?? '', withSign(bits)]);
   const values = Object.entries(facts).map(([name, value]) => [name, factText(name as keyof PowFacts, value)]);

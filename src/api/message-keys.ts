@@ -28,6 +28,7 @@ import { listRecords } from '../store/records.ts';
 import { type ApiServices, type Handlers, ownerOf, seconds, secondsLater, sessionOf } from './call.ts';
 import { ApiError } from './errors.ts';
 import { currentIdentity } from './identity.ts';
+import { refuseBlocked } from './lists.ts';
 
 const DAY_SECONDS = 86_400;
 /** A key is not handed out in its last minutes: the sender would refuse it from its end on. */
@@ -104,7 +105,8 @@ export function messageKeyHandlers(services: ApiServices): Handlers {
   return {
     get_message_key: async (call) => {
       const sender = sessionOf(call).address as Address;
-      const { accountId } = await currentIdentity(db, call.request.address);
+      const { accountId, address: owner } = await currentIdentity(db, call.request.address);
+      await refuseBlocked(db, { accountId, owner, sender });
       return db.transaction().execute(async (tx) => {
         const key = await issue(tx, { accountId, sender, now: call.now });
         // Read under the lock: a key signed by a new master key must not stand beside the head before it.

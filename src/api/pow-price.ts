@@ -8,10 +8,12 @@
  */
 import { evaluatePolicy, type PowFacts, type Price } from '../policy/pow-policy.ts';
 import { type Address, addressParts } from '../smimp/address.ts';
+import { findAccount } from '../store/accounts.ts';
 import type { Db, Tx } from '../store/database.ts';
 import { countAsked, countFailure } from '../store/pow-facts.ts';
 import type { ApiServices } from './call.ts';
 import { ApiError } from './errors.ts';
+import { listDecision } from './lists.ts';
 
 export interface PriceQuestion {
   sender: Address;
@@ -21,7 +23,10 @@ export interface PriceQuestion {
 }
 
 /** What one message costs, and by which rule. */
-export type PriceDecision = { rule: 'home'; bits: 0 } | { rule: 'policy'; bits: number; facts: PowFacts; price: Price };
+export type PriceDecision =
+  | { rule: 'home'; bits: 0 }
+  | { rule: 'whitelist'; bits: 0 }
+  | { rule: 'policy'; bits: number; facts: PowFacts; price: Price };
 
 type PriceServices = Pick<ApiServices, 'domains' | 'powPolicy'>;
 
@@ -29,9 +34,16 @@ type PriceServices = Pick<ApiServices, 'domains' | 'powPolicy'>;
 export async function decidePrice(tx: Tx, services: PriceServices, ask: PriceQuestion): Promise<PriceDecision> {
   const { sender, recipient, messageType, now } = ask;
   if (services.domains.includes(addressParts(sender).domain)) return { rule: 'home', bits: 0 };
+  if (await isWhitelisted(tx, ask)) return { rule: 'whitelist', bits: 0 };
   const facts = { ...(await countAsked(tx, { sender, recipient, now })), message_type: messageType };
   const price = evaluatePolicy(services.powPolicy, facts);
   return { rule: 'policy', bits: price.bits, facts, price };
+}
+
+async function isWhitelisted(tx: Tx, { sender, recipient }: PriceQuestion): Promise<boolean> {
+  const account = await findAccount(tx, recipient);
+  if (account === undefined) return false;
+  return (await listDecision(tx, { accountId: account.id, owner: recipient, sender })) === 'accept';
 }
 
 /** What the next message would cost, and why. Counts nothing: the same decision, undone. */

@@ -30,6 +30,7 @@ import {
 import { type ApiServices, type Handlers, seconds, secondsLater, sessionOf } from './call.ts';
 import { ApiError } from './errors.ts';
 import { type CurrentIdentity, currentIdentity } from './identity.ts';
+import { refuseBlocked } from './lists.ts';
 import { SIGNATURE_CODES } from './message-keys.ts';
 import { countingRefusals, decidePrice, type PriceQuestion } from './pow-price.ts';
 import { refreshSenderKey } from './sessions.ts';
@@ -61,6 +62,7 @@ export function sendHandlers(services: ApiServices): Handlers {
   /** Its twin may have used up key and nonce between the look above and the checks: then both get the same answer. */
   const checked = async (submission: Submission): Promise<Hex32> => {
     try {
+      await refuseBlocked(db, peopleOf(submission));
       const key = await checkKey(services, submission);
       const nonce = await checkWork(services, submission);
       await refreshSenderKey(services, submission.session, submission.now);
@@ -111,6 +113,11 @@ async function repeated(db: Executor, submission: Submission): Promise<Hex32 | n
 
 function sentKey({ session, digest, recipient }: Submission) {
   return { sessionHash: session.token_hash, digest: Buffer.from(digest, 'hex'), recipient: recipient.address };
+}
+
+/** Whose lists are asked about whom. */
+function peopleOf({ session, recipient }: Submission) {
+  return { accountId: recipient.accountId, owner: recipient.address, sender: session.address as Address };
 }
 
 /** The key was issued to this sender for this recipient, is unused and still accepted, and is sound. */

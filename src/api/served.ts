@@ -35,4 +35,10 @@ export const SERVED_CALLS: readonly CallName[] = [
   'get_changes',
   'initialize_account',
   'update_profile',
+  'get_whitelist',
+  'post_whitelist',
+  'delete_whitelist',
+  'get_blacklist',
+  'post_blacklist',
+  'delete_blacklist',
 ];

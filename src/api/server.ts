@@ -26,6 +26,7 @@ import { changesHandlers } from './changes.ts';
 import { ApiError, sendProblem } from './errors.ts';
 import { folderHandlers } from './folders.ts';
 import { identityHandlers } from './identity.ts';
+import { listHandlers } from './lists.ts';
 import { mailboxHandlers } from './mailbox.ts';
 import { messageKeyHandlers } from './message-keys.ts';
 import { placingHandlers } from './placing.ts';
@@ -167,6 +168,7 @@ function addRoutes(app: FastifyInstance, services: ApiServices, limits: ApiLimit
     ...placingHandlers(services),
     ...changesHandlers(services),
     ...profileHandlers(services),
+    ...listHandlers(services),
   };
   const basePath = new URL(services.baseUrl).pathname.replace(/\/$/, '');
   const budget = createBodyBudget({ totalBytes: limits.bodyBudgetBytes });

@@ -60,7 +60,7 @@ export const API_ERRORS = {
   unavailable: 503,
   /** Another server did not answer in time. */
   gateway_timeout: 504,
-  /** The mailbox is full. */
+  /** The mailbox, or the list, is full. */
   insufficient_storage: 507,
 } as const;
 

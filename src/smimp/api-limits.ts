@@ -15,6 +15,10 @@ export const MAX_PROFILE_UPDATES_PER_DAY = 10;
 export const MAX_AVATAR_BYTES = 256 * 1024;
 /** `extensions_data` of one message. */
 export const MAX_EXTENSIONS_BYTES = 64 * 1024;
+/** Entries of one list: with their data they fit into one answer. */
+export const MAX_LIST_ENTRIES = 2_000;
+/** The sealed data of one entry: what is listed, and a note of some hundred characters. */
+export const MAX_LIST_DATA_BYTES = 1_024;
 export const DEFAULT_FOLDER_PAGE = 100;
 export const MAX_FOLDER_PAGE = 500;
 /** Longest `wait` of `changes`. */

@@ -75,7 +75,12 @@ const byAddress = { params: s.addressParams, errors: ['unknown_user'] } as const
 const byMessage = { params: s.messageParams, errors: ['unknown_message'] } as const;
 
 const byEntry = { ...done, params: s.listEntryParams, errors: ['unknown_entry'] } as const;
-const addEntry = { request: s.listEntryRequest, response: s.nothing, status: 201 } as const;
+const addEntry = {
+  request: s.listEntryRequest,
+  response: s.nothing,
+  status: 201,
+  errors: ['insufficient_storage'],
+} as const;
 
 export const CALLS = {
   version: call('GET', 'version', 'none', { response: s.versionsAnswer }),

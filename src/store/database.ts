@@ -10,6 +10,7 @@ import { type Migration, Migrator } from 'kysely/migration';
 import pg from 'pg';
 import * as first from './migrations/0001-first.ts';
 import * as copies from './migrations/0002-copies.ts';
+import * as listsQuotaAvatars from './migrations/0002-lists-quota-avatars.ts';
 import * as proofOfWork from './migrations/0003-proof-of-work.ts';
 import * as alarms from './migrations/0004-alarms.ts';
 import type { Database } from './schema.ts';
@@ -22,6 +23,7 @@ export type Executor = Db | Tx;
 const MIGRATIONS: Record<string, Migration> = {
   '0001-first': first,
   '0002-copies': copies,
+  '0002-lists-quota-avatars': listsQuotaAvatars,
   '0003-proof-of-work': proofOfWork,
   '0004-alarms': alarms,
 };

@@ -67,6 +67,7 @@ const WITHOUT_CIPHERTEXT = [
     'read',
     'extensions_data',
     'is_copy',
+    'copy_of',
     'state',
     'reason',
     'attempts',

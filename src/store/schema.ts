@@ -27,9 +27,11 @@ import type {
 import type { PowContactTable, PowDomainTable, PowRecipientTable, PowSenderTable } from './schema/proof-of-work.ts';
 import type {
   AccountTable,
+  AvatarTable,
   ExpungedTable,
   FolderTable,
   KeyIssueTable,
+  ListEntryTable,
   LoginTokenTable,
   MessageKeyTable,
   MessageTable,
@@ -59,6 +61,8 @@ export interface Database {
   message: MessageTable;
   sent_envelope: SentEnvelopeTable;
   expunged: ExpungedTable;
+  list_entry: ListEntryTable;
+  avatar: AvatarTable;
   mail_user: MailUserTable;
   secret: SecretTable;
   own_record: OwnRecordTable;

@@ -15,6 +15,8 @@ export interface AccountTable {
   /** The mailbox's counter behind every `revision`. */
   revision: ByDefault<number>;
   size_bytes: ByDefault<number>;
+  /** Most bytes of this mailbox; null: the default of the configuration, -1: no limit. */
+  quota_bytes: ByDefault<number | null>;
 }
 
 export interface RecordTable {
@@ -58,6 +60,8 @@ export interface LoginTokenTable {
   token: Bytes;
   address: string;
   expires_at: Instant;
+  /** Order of issue. */
+  position: Generated<number>;
 }
 
 export interface SessionTable {
@@ -127,6 +131,8 @@ export interface MessageTable {
   read: ByDefault<boolean>;
   extensions_data: Bytes | null;
   is_copy: ByDefault<boolean>;
+  /** Of a copy: the message that was received, through however many copies; null for that message itself. */
+  copy_of: ByDefault<Bytes | null>;
   // The client's view of it.
   state: MessageState;
   /** A closed code: why it is held or quarantined, or null. */
@@ -153,4 +159,27 @@ export interface ExpungedTable {
   seq: number;
   message_id: Bytes;
   gone: boolean;
+}
+
+export type ListName = 'whitelist' | 'blacklist';
+
+/** An entry of a list: the hash is all that this server can read of it. */
+export interface ListEntryTable {
+  account_id: number;
+  list: ListName;
+  hash: Bytes;
+  /** A storage blob of the owner's client. */
+  data: Bytes;
+  /** Order of adding. */
+  position: Generated<number>;
+}
+
+/** The picture of an account, signed by its present master key. */
+export interface AvatarTable {
+  account_id: number;
+  image: Bytes;
+  content_type: 'image/png' | 'image/jpeg';
+  /** As signed. */
+  date: string;
+  signed_hash: Bytes;
 }
