@@ -102,6 +102,12 @@ describe('the layout', () => {
     ).toEqual([]);
   });
 
+  it('lets the conformance kit see a server only from outside', () => {
+    const inside = (to: string): boolean => to.endsWith('.ts') && !within(to, 'conformance', 'remote', 'smimp');
+    expect(breaches((from, to) => within(from, 'conformance') && inside(to))).toEqual([]);
+    expect(breaches((from, to) => within(to, 'conformance') && !within(from, 'conformance', 'admin'))).toEqual([]);
+  });
+
   it('keeps SQL in the store, BullMQ in the queue, libsodium in one module', () => {
     expect(breaches((from, to) => ['pg', 'kysely', 'kysely/migration'].includes(to) && !within(from, 'store'))).toEqual(
       [],

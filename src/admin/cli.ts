@@ -9,6 +9,7 @@ import { ConfigError } from '../config.ts';
 import { KeystoreError } from '../keystore/errors.ts';
 import { addAccountCommands } from './accounts.ts';
 import type { GlobalOptions, Run, Surroundings } from './command-line.ts';
+import { addConformanceCommand } from './conformance.ts';
 import { CommandError, createOutput, EXIT } from './output.ts';
 import { addProofOfWorkCommands } from './pow.ts';
 import { addQueueCommands } from './queue.ts';
@@ -76,6 +77,7 @@ function createProgram(surroundings: Surroundings): Command {
   addAccountCommands(program, add);
   addTrustCommands(program, add);
   addQueueCommands(program, add);
+  addConformanceCommand(program, add);
   addProofOfWorkCommands(program, add);
   return program;
 }

@@ -80,6 +80,8 @@ export interface ApiSiteOptions {
   powPolicy?: PowPolicy;
   /** Of another site: a second process of the same server. */
   opened?: OpenedDatabase;
+  /** Instead of `remoteKeys`. */
+  fetchPublicKey?: (address: Address) => Promise<PublicKeyAnswer>;
 }
 
 export async function startApi(options: ApiSiteOptions = {}): Promise<ApiSite> {
@@ -99,6 +101,7 @@ export async function startApi(options: ApiSiteOptions = {}): Promise<ApiSite> {
     fetchPublicKey: async (address) => {
       site.fetches += 1;
       await site.duringFetch();
+      if (options.fetchPublicKey !== undefined) return options.fetchPublicKey(address);
       const known = remoteKeys.get(address);
       if (known instanceof Error) throw known;
       if (known === undefined) throw new TypeError('the test names no key for this address');

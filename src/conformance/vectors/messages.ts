@@ -1,9 +1,9 @@
 /** The vector operations about whole messages and pins (`messages.json`, `pins.json`). */
 import { Buffer } from 'node:buffer';
-import type { Address } from '../../src/smimp/address.ts';
-import { openInnerBox, openOuterBox, sealWithRandomness } from '../../src/smimp/boxes.ts';
-import { verifyHistory } from '../../src/smimp/chain.ts';
-import * as crypto from '../../src/smimp/crypto.ts';
+import type { Address } from '../../smimp/address.ts';
+import { openInnerBox, openOuterBox, sealWithRandomness } from '../../smimp/boxes.ts';
+import { verifyHistory } from '../../smimp/chain.ts';
+import * as crypto from '../../smimp/crypto.ts';
 import {
   type Hex24,
   type Hex32,
@@ -12,16 +12,16 @@ import {
   parseTimestamp,
   type SignedHash,
   toHex,
-} from '../../src/smimp/encoding.ts';
-import { parseStoredEnvelope, signEnvelope } from '../../src/smimp/envelope.ts';
-import { parseHeader } from '../../src/smimp/header.ts';
-import { openMessage } from '../../src/smimp/open.ts';
-import { framePayload } from '../../src/smimp/payload.ts';
-import { comparePin, type HistoryAnswer, historyIdentity, type Pin } from '../../src/smimp/pin.ts';
-import { ciphertextHash, formatProof, powDigest } from '../../src/smimp/pow.ts';
-import { verifySubmission } from '../../src/smimp/submit.ts';
-import { digestOf, loginTokenDigest, text } from '../../src/smimp/transcript.ts';
-import type { Outcome } from './vector-operations.ts';
+} from '../../smimp/encoding.ts';
+import { parseStoredEnvelope, signEnvelope } from '../../smimp/envelope.ts';
+import { parseHeader } from '../../smimp/header.ts';
+import { openMessage } from '../../smimp/open.ts';
+import { framePayload } from '../../smimp/payload.ts';
+import { comparePin, type HistoryAnswer, historyIdentity, type Pin } from '../../smimp/pin.ts';
+import { ciphertextHash, formatProof, powDigest } from '../../smimp/pow.ts';
+import { verifySubmission } from '../../smimp/submit.ts';
+import { digestOf, loginTokenDigest, text } from '../../smimp/transcript.ts';
+import type { Outcome } from './outcome.ts';
 
 type Build = {
   header: string;

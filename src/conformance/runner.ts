@@ -1,0 +1,53 @@
+/**
+ * Runs the checks one after the other, within a bound of requests and time, and says of each how it ended. An error that no
+ * check foresaw ends the run: the kit must not report what it did not understand.
+ */
+
+import type { Check } from './check.ts';
+import { CheckError } from './errors.ts';
+import { lacking, type World } from './world.ts';
+
+export type Outcome = 'passed' | 'failed' | 'skipped';
+
+export type Result = Pick<Check, 'id' | 'title' | 'rules' | 'level'> & {
+  readonly outcome: Outcome;
+  /** What was expected and what came, or why the check did not run. */
+  readonly said: string | null;
+};
+
+/** `json` runs all of `json.…`; `json.depth` one. */
+export function selects(only: readonly string[], id: string): boolean {
+  return only.length === 0 || only.some((name) => id === name || id.startsWith(`${name}.`));
+}
+
+export async function runChecks(input: {
+  world: World;
+  checks: readonly Check[];
+  deadline: () => boolean;
+  report?: (result: Result) => void;
+}): Promise<Result[]> {
+  const { world, checks, deadline, report } = input;
+  const results: Result[] = [];
+  for (const check of checks) {
+    const { id, title, rules, level } = check;
+    const result = { id, title, rules, level, ...(await outcomeOf(world, check, deadline)) };
+    report?.(result);
+    results.push(result);
+  }
+  return results;
+}
+
+type Ended = Pick<Result, 'outcome' | 'said'>;
+
+async function outcomeOf(world: World, check: Check, deadline: () => boolean): Promise<Ended> {
+  if (deadline()) return { outcome: 'skipped', said: 'the time of the run was over' };
+  try {
+    const absent = await lacking(world, check.needs ?? []);
+    if (absent.length > 0) return { outcome: 'skipped', said: `the server does not offer ${absent.join(', ')}` };
+    await check.run(world);
+    return { outcome: 'passed', said: null };
+  } catch (error) {
+    if (!(error instanceof CheckError)) throw error;
+    return { outcome: error.code === 'unmet' ? 'failed' : 'skipped', said: error.message };
+  }
+}
