@@ -13,8 +13,9 @@ import { startChores } from './chores.ts';
 import type { Config } from './config.ts';
 import { createEvents, type Events } from './events.ts';
 import { type Accounts, createAccounts } from './identity/accounts.ts';
-import { createKeyMaintenance } from './identity/maintenance.ts';
+import { createKeyMaintenance, type KeyMaintenance } from './identity/maintenance.ts';
 import { createIdentity, type Identity } from './identity/resolve.ts';
+import { createKeystoreTransfer, type KeystoreTransfer } from './identity/transfer.ts';
 import { createImapServer } from './imap/listener.ts';
 import { createKeystore, type Keystore } from './keystore/keystore.ts';
 import { openServerKey } from './keystore/server-key.ts';
@@ -45,6 +46,8 @@ export interface Bridge extends AsyncDisposable {
   readonly keystore: Keystore;
   readonly identity: Identity;
   readonly accounts: Accounts;
+  readonly maintenance: KeyMaintenance;
+  readonly transfer: KeystoreTransfer;
   readonly mailbox: Mailbox;
   readonly pipeline: Pipeline;
   /** What the next message of a sender to an account here would cost it in proof of work. */
@@ -81,7 +84,7 @@ async function assemble(owned: AsyncDisposableStack, config: Config, roles: read
   const opened = await openStore(owned, config, events, poolSize);
   const parts = await buildParts(owned, { config, opened, events, clock, tls });
   const doors = createDoors(owned, { config, roles, opened, events, clock, tls, ...parts });
-  const { keystore, identity, accounts, mailbox, pipeline } = parts;
+  const { keystore, identity, accounts, maintenance, transfer, mailbox, pipeline } = parts;
   return {
     config,
     events,
@@ -89,6 +92,8 @@ async function assemble(owned: AsyncDisposableStack, config: Config, roles: read
     keystore,
     identity,
     accounts,
+    maintenance,
+    transfer,
     mailbox,
     pipeline,
     explainPrice: (ask) => explainPrice(opened.db, priceRules(config), { ...ask, now: clock() }),
@@ -124,6 +129,8 @@ interface Parts {
   keystore: Keystore;
   identity: Identity;
   accounts: Accounts;
+  maintenance: KeyMaintenance;
+  transfer: KeystoreTransfer;
   mailbox: Mailbox;
   pipeline: Pipeline;
   fetchPublicKey: FetchPublicKey;
@@ -155,10 +162,14 @@ async function buildParts(stack: AsyncDisposableStack, base: Base): Promise<Part
   const queue = queueSettings(config, opened);
   const pipeline = stack.use(createPipeline({ ...shared, queue, notices: mailbox.notices, limits }));
   const accounts = createAccounts({ db, keystore, events, clock });
+  const maintenance = createKeyMaintenance({ db, keystore, events });
+  const transfer = createKeystoreTransfer({ db, keystore, events, clock });
   return {
     keystore,
     identity,
     accounts,
+    maintenance,
+    transfer,
     mailbox,
     pipeline,
     fetchPublicKey: createFetchPublicKey({ discovery, home, clock }),
@@ -252,9 +263,8 @@ function connectionLimits(config: Config) {
 
 /** What the worker role does: deliver, open what arrives, keep keys fresh, throw away what has ended. */
 async function startWork(stack: AsyncDisposableStack, base: Base & Parts): Promise<void> {
-  const { opened, keystore, identity, events, clock, mailbox, pipeline } = base;
+  const { opened, identity, events, clock, mailbox, maintenance, pipeline } = base;
   await pipeline.work();
   stack.use(await mailbox.startOpening());
-  const maintenance = createKeyMaintenance({ db: opened.db, keystore, events });
   stack.use(startChores({ db: opened.db, maintenance, identity, events, clock }));
 }

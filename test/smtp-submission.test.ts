@@ -94,7 +94,7 @@ async function listening(
     accept:
       options.accept ??
       (async (submitted) => {
-        accepted.push(submitted);
+        if ('raw' in submitted) accepted.push(submitted);
         return { submissionId: accepted.length, repeated: false };
       }),
     checkRecipient: async ({ recipient }) => REFUSED[recipient] ?? null,

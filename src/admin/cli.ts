@@ -10,11 +10,15 @@ import { KeystoreError } from '../keystore/errors.ts';
 import { addAccountCommands } from './accounts.ts';
 import type { GlobalOptions, Run, Surroundings } from './command-line.ts';
 import { addConformanceCommand } from './conformance.ts';
+import { addKeyCommands } from './keys.ts';
 import { CommandError, createOutput, EXIT } from './output.ts';
 import { addProofOfWorkCommands } from './pow.ts';
 import { addQueueCommands } from './queue.ts';
+import { addReadCommand } from './read.ts';
+import { addSendCommand } from './send.ts';
 import { addServing } from './start.ts';
 import { addTrustCommands } from './trust.ts';
+import { addWhoisCommand } from './whois.ts';
 
 const EXIT_CODES = `
 Exit codes: 0 done · 1 refused or failed · 64 wrong usage · 65 bad input · 67 no such account, contact or delivery ·
@@ -78,6 +82,10 @@ function createProgram(surroundings: Surroundings): Command {
   addTrustCommands(program, add);
   addQueueCommands(program, add);
   addConformanceCommand(program, add);
+  addSendCommand(program, add);
+  addReadCommand(program, add);
+  addWhoisCommand(program, add);
+  addKeyCommands(program, add);
   addProofOfWorkCommands(program, add);
   return program;
 }

@@ -14,6 +14,7 @@ import { historyIdentity } from '../smimp/pin.ts';
 import type { Db } from '../store/database.ts';
 import { type Alarm, raise } from './alarms.ts';
 import type { Contact, ContactHistory } from './contact.ts';
+import { type Examined, examine } from './examine.ts';
 import { createHistories } from './histories.ts';
 import { confirmHead, lookAt } from './look.ts';
 import { checkOwnHistory } from './own-check.ts';
@@ -49,6 +50,8 @@ export interface Identity extends Trust {
   reportFork(about: About & { evidence: object }): Promise<void>;
   /** Asks the account's own server what it shows of it; another history than the own copy is an alarm. */
   checkOwnHistory(accountId: number): Promise<void>;
+  /** What the server of `contact` shows, compared with what this account pinned, or with nothing. Keeps nothing. */
+  examine(about: { accountId: number | null; contact: Address }): Promise<Examined>;
   /** The account's own history, from its own copy. Throws IdentityError `no-history`. */
   ownHistory(accountId: number): Promise<VerifiedHistory>;
 }
@@ -118,6 +121,10 @@ export function createIdentity(options: {
       if (kept) events.pinChanged({ accountId, state: 'FORKED' });
     },
     checkOwnHistory: (accountId) => checkOwnHistory({ db, keystore, histories, events, clock }, accountId),
+    async examine({ accountId, contact }) {
+      const pinned = accountId === null ? null : await storedPins({ db, events, accountId }).find(contact);
+      return examine(histories, { address: contact, pinned, now: clock() });
+    },
     async ownHistory(accountId) {
       return (await readOwnHistory(db, await keystore.open(accountId))).history;
     },

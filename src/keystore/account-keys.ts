@@ -7,8 +7,14 @@ import { keyedHash, type MasterKeyPair, randomBytes, secretOpen, secretSeal } fr
 import { view } from '../smimp/encoding.ts';
 import type { MessageKey } from '../smimp/message-key.ts';
 import { pae, text } from '../smimp/transcript.ts';
-import type { Executor } from '../store/database.ts';
-import { findCurrentSecret, findMessageSecret, insertSecrets, type NewSecret } from '../store/secrets.ts';
+import type { Executor, Tx } from '../store/database.ts';
+import {
+  findCurrentSecret,
+  findMessageSecret,
+  insertSecrets,
+  type NewSecret,
+  replaceSealedSecret,
+} from '../store/secrets.ts';
 import { KeystoreError } from './errors.ts';
 
 const STORAGE_KEY_BYTES = 32;
@@ -83,25 +89,41 @@ export async function addMasterSecret(db: Executor, keys: AccountKeys, pair: Mas
   await insertSecrets(db, [{ ...row, created_at: now }]);
 }
 
-/** Makes and stores the storage key. */
-export async function addStorageSecret(db: Executor, keys: AccountKeys, now: Date): Promise<void> {
-  const sealed = keys.seal('storage', NO_PUBLIC_KEY, randomBytes(STORAGE_KEY_BYTES));
+/** Makes and stores the storage key, or stores the one that the owner brought. */
+export async function addStorageSecret(
+  db: Executor,
+  keys: AccountKeys,
+  now: Date,
+  storageKey: Uint8Array = randomBytes(STORAGE_KEY_BYTES),
+): Promise<void> {
+  const sealed = keys.seal('storage', NO_PUBLIC_KEY, storageKey);
   const row = { account_id: keys.accountId, purpose: 'storage' as const, public_key: NO_PUBLIC_KEY, kind: null };
   await insertSecrets(db, [{ ...row, sealed, created_at: now }]);
+}
+
+/** Seals another storage key over the present one. */
+export async function replaceStorageSecret(tx: Tx, keys: AccountKeys, storageKey: Uint8Array): Promise<void> {
+  await replaceSealedSecret(tx, keys.accountId, 'storage', keys.seal('storage', NO_PUBLIC_KEY, storageKey));
 }
 
 /** Stores the secrets of new message keys. `expiresAt` of each is the date in its public half. */
 export async function addMessageSecrets(
   db: Executor,
   keys: AccountKeys,
-  created: readonly { key: MessageKey; secret: Uint8Array; expiresAt: Date }[],
+  created: readonly {
+    key: Pick<MessageKey, 'public_key' | 'kind'>;
+    secret: Uint8Array;
+    expiresAt: Date;
+    createdAt?: Date;
+    retiredAt?: Date | null;
+  }[],
   now: Date,
 ): Promise<void> {
-  const rows = created.map(({ key, secret, expiresAt }): NewSecret => {
+  const rows = created.map(({ key, secret, expiresAt, createdAt = now, retiredAt = null }): NewSecret => {
     const public_key = Buffer.from(key.public_key, 'hex');
     const sealed = keys.seal('message', public_key, secret);
     const row = { account_id: keys.accountId, purpose: 'message' as const, public_key, kind: key.kind, sealed };
-    return { ...row, created_at: now, expires_at: expiresAt };
+    return { ...row, created_at: createdAt, expires_at: expiresAt, retired_at: retiredAt };
   });
   await insertSecrets(db, rows);
 }

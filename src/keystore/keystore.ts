@@ -14,11 +14,11 @@ export { KeystoreError } from './errors.ts';
 export interface Keystore extends Logins {
   /**
    * Makes the user of an existing account: password, account key, storage key. `passwordHash` comes from `hashPassword`,
-   * made before the transaction. The keys that come back read through `tx`.
+   * made before the transaction. The keys that come back read through `tx`. `storageKey`: the owner's, where she has one.
    */
   createUser(
     tx: Tx,
-    user: { accountId: number; address: Address; passwordHash: string; now: Date },
+    user: { accountId: number; address: Address; passwordHash: string; now: Date; storageKey?: Uint8Array },
   ): Promise<AccountKeys>;
   /** Throws KeystoreError `unknown-account`, `password-length`. */
   setPassword(accountId: number, password: string): Promise<void>;
@@ -30,13 +30,13 @@ export function createKeystore(options: { db: Db; serverKey: Uint8Array }): Keys
   const { db, serverKey } = options;
   return {
     ...createLogins({ db, serverKey }),
-    async createUser(tx, { accountId, address, passwordHash, now }) {
+    async createUser(tx, { accountId, address, passwordHash, now, storageKey }) {
       const accountKey = newAccountKey();
       const wrapped_key = wrapAccountKey({ serverKey, address, accountKey });
       const user = { account_id: accountId, password_hash: passwordHash, custody: 'server' as const, wrapped_key };
       await insertUser(tx, { ...user, created_at: now });
       const keys = accountKeys({ db: tx, accountId, address, accountKey });
-      await addStorageSecret(tx, keys, now);
+      await addStorageSecret(tx, keys, now, storageKey);
       return keys;
     },
     async setPassword(accountId, password) {

@@ -129,7 +129,8 @@ export function createContents(options: { db: Db }): Contents {
   };
 }
 
-async function decrypt(
+/** Of a message that was verified before. Throws MailboxError `unreadable`. */
+export async function decrypt(
   account: MailAccount,
   message: StoredMessage,
   cautions: readonly Caution[],

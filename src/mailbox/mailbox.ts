@@ -11,9 +11,11 @@ import { findReference } from '../store/contents.ts';
 import type { Listener, Tx } from '../store/database.ts';
 import { countShown, lockMailbox } from '../store/folders.ts';
 import { inboxId } from '../store/messages.ts';
+import { createSecretInbox, type SecretInbox } from './accept-secret.ts';
 import { type Contents, createContents } from './contents.ts';
 import { createFolders } from './folders.ts';
 import { importOwn } from './import.ts';
+import { createInspection, type Inspection } from './inspect.ts';
 import { type MailAccount, openMailAccount } from './mail-account.ts';
 import { newUid } from './notices.ts';
 import type { OpenServices } from './open.ts';
@@ -26,6 +28,8 @@ export interface Mailbox extends OpenMailbox {
     /** Puts mail of the bridge itself, marked as such, in the inbox of an account, within `tx`. */
     deliver(tx: Tx, notice: { accountId: number; kind: NoticeKind; body: EmailBody }): Promise<void>;
   };
+  readonly inspection: Inspection;
+  readonly secrets: SecretInbox;
   /** Opens what arrives, until disposed. */
   startOpening(): Promise<AsyncDisposable>;
 }
@@ -37,6 +41,7 @@ export interface MailboxOptions extends OpenServices {
 export function createMailbox(options: MailboxOptions): Mailbox {
   const { db, keystore, clock } = options;
   const contents = createContents({ db });
+  const inspection = createInspection({ db, keystore, contents });
   return {
     async open(accountId) {
       const mailbox = accountMailbox(options, await openMailAccount(keystore, accountId), contents);
@@ -51,6 +56,8 @@ export function createMailbox(options: MailboxOptions): Mailbox {
         await importOwn(tx, { account, folderId, uid: newUid(), body, flags: [], original: null, notice, now });
       },
     },
+    inspection,
+    secrets: createSecretInbox({ db, keystore, inspection, clock }),
     startOpening: () => startOpener(options),
   };
 }

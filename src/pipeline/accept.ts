@@ -10,7 +10,9 @@ import { uidOfMessageId } from '../mime/threads.ts';
 import { ownMessageId, parentMessageId, toEmailBody } from '../mime/to-email.ts';
 import type { Address } from '../smimp/address.ts';
 import { hash, randomBytes } from '../smimp/crypto.ts';
+import { parseBody } from '../smimp/email.ts';
 import { type Hex32, toHex } from '../smimp/encoding.ts';
+import { messageType as messageTypeField, parseFields } from '../smimp/fields.ts';
 import { pae, text } from '../smimp/transcript.ts';
 import { findReference, insertReference } from '../store/contents.ts';
 import type { Db } from '../store/database.ts';
@@ -20,18 +22,27 @@ import { freeMemory } from './free-memory.ts';
 import { emailBytes } from './large-json.ts';
 import { sealContent } from './submission-content.ts';
 
-export interface Submitted {
+interface Submission {
   accountId: number;
   from: Address;
   /** Different from one another, at least one. */
   recipients: readonly Address[];
-  /** The message as it was submitted. */
-  raw: Buffer;
   now: Date;
 }
 
-/** Throws AcceptError, MimeError, KeystoreError, errors of the database. */
-export type Accept = (submitted: Submitted) => Promise<{ submissionId: number; repeated: boolean }>;
+/** A message as a mail program submits it; it becomes an `email`. */
+export interface Submitted extends Submission {
+  raw: Buffer;
+}
+
+/** A message of any type whose body is ready: the bytes that every recipient gets. */
+export interface ReadySubmission extends Submission {
+  messageType: string;
+  body: Uint8Array;
+}
+
+/** Throws AcceptError, MimeError, KeystoreError, ProfileError (a body its recipient would refuse), errors of the database. */
+export type Accept = (submitted: Submitted | ReadySubmission) => Promise<{ submissionId: number; repeated: boolean }>;
 
 /** `too-large`: what the message unpacks to is more than an SMIMP server takes. `no-recipients`. */
 export type AcceptErrorCode = 'too-large' | 'no-recipients';
@@ -67,17 +78,18 @@ export function createAccept(options: {
 }): Accept {
   const { db, keystore, gate, enqueue, giveUpAfterMs, events } = options;
 
-  const store = async (submitted: Submitted): Promise<{ submissionId: number; repeated: boolean }> => {
-    const { accountId, recipients, raw, now } = submitted;
+  const store = async (submitted: Submitted | ReadySubmission): ReturnType<Accept> => {
+    const { accountId, recipients, now } = submitted;
     const keys = await keystore.open(accountId);
     const uid = randomBytes(UID_BYTES);
-    const { messageId, digest, sealed, sizeBytes } = await prepare(db, keys, submitted, uid);
+    const prepared = 'raw' in submitted ? prepare(db, keys, submitted, uid) : prepareReady(keys, submitted, uid);
+    const { messageType, messageId, digest, sealed, sizeBytes } = await prepared;
     const inserted = await db.transaction().execute(async (tx) => {
       const result = await insertSubmission(tx, {
         accountId,
         digest,
         uid,
-        messageType: 'email',
+        messageType,
         sealed,
         sizeBytes,
         recipients,
@@ -92,18 +104,23 @@ export function createAccept(options: {
     });
     freeMemory(sealed);
     const { submissionId, deliveryIds, repeated } = inserted;
-    events.submissionAccepted({ submissionId, recipients: recipients.length, sizeBytes: raw.length, repeated });
+    events.submissionAccepted({ submissionId, recipients: recipients.length, sizeBytes: sizeOf(submitted), repeated });
     enqueue(deliveryIds).catch((error: unknown) => events.unexpected('queue', error));
     return { submissionId, repeated };
   };
 
   return async (submitted) => {
     if (submitted.recipients.length === 0) throw new AcceptError('no-recipients');
-    return gate.pass(submitted.raw.length, () => store(submitted));
+    return gate.pass(sizeOf(submitted), () => store(submitted));
   };
 }
 
+function sizeOf(submitted: Submitted | ReadySubmission): number {
+  return 'raw' in submitted ? submitted.raw.length : submitted.body.length;
+}
+
 interface Prepared {
+  messageType: string;
   messageId: string | null;
   digest: Buffer;
   sealed: Buffer;
@@ -121,7 +138,17 @@ async function prepare(db: Db, keys: AccountKeys, submitted: Submitted, uid: Buf
   const sizeBytes = body.byteLength;
   const sealed = sealContent(keys, uid, body);
   freeMemory(body);
-  return { messageId, digest, sealed, sizeBytes };
+  return { messageType: 'email', messageId, digest, sealed, sizeBytes };
+}
+
+/** Nothing says whether the same body is meant twice, so it is. */
+async function prepareReady(keys: AccountKeys, ready: ReadySubmission, uid: Buffer): Promise<Prepared> {
+  const { messageType, body } = ready;
+  if (body.byteLength > MAX_BODY_BYTES) throw new AcceptError('too-large');
+  parseFields(messageTypeField, messageType);
+  parseBody(messageType, body);
+  const sealed = sealContent(keys, uid, body);
+  return { messageType, messageId: null, digest: randomBytes(DIGEST_BYTES), sealed, sizeBytes: body.byteLength };
 }
 
 /** The bytes that every recipient gets. */

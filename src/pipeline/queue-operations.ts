@@ -51,7 +51,11 @@ export interface QueueEntryShown extends QueueEntry {
 
 export interface QueueOperations {
   /** `active`: what is not over. Oldest first. */
-  list(filter: { state: DeliveryStage | 'active' | 'all'; limit: number }): Promise<QueueEntry[]>;
+  list(filter: {
+    state: DeliveryStage | 'active' | 'all';
+    limit: number;
+    submissionId?: number;
+  }): Promise<QueueEntry[]>;
   show(id: number): Promise<QueueEntryShown>;
   /** Tries at once. For a delivery that is held for its proof of work this is the operator's consent to the bits asked. */
   retry(id: number): Promise<QueueEntry>;
@@ -79,9 +83,9 @@ export function createQueueOperations({ db, clock }: { db: Db; clock: () => Date
   };
 
   return {
-    async list({ state, limit }) {
+    async list({ state, ...filter }) {
       const states = state === 'all' ? [] : state === 'active' ? ACTIVE_STAGES : [state];
-      return (await listDeliveries(db, { states, limit })).map(entryOf);
+      return (await listDeliveries(db, { states, ...filter })).map(entryOf);
     },
     async show(id) {
       return { ...entryOf(await find(id)), timeline: await deliveryTimeline(db, id) };

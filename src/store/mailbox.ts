@@ -39,6 +39,21 @@ export function shownSince(db: Executor, folderId: number, afterRevision: number
     .execute();
 }
 
+/** A message with sealed notes. */
+export type SealedNotes = Pick<ShownRow, 'message_id' | 'read' | 'digest'> & { extensions_data: Buffer };
+
+/** Every message with notes, whatever its state. */
+export async function sealedNotes(db: Executor, accountId: number): Promise<SealedNotes[]> {
+  const rows = await db
+    .selectFrom('message')
+    .select(['message_id', 'read', 'extensions_data'])
+    .select(digestColumn)
+    .where('account_id', '=', accountId)
+    .where('extensions_data', 'is not', null)
+    .execute();
+  return rows as SealedNotes[];
+}
+
 /** Seqs that left the folder after `afterRevision`. */
 export async function expungedSince(db: Executor, folderId: number, afterRevision: number): Promise<number[]> {
   const rows = await db

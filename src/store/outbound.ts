@@ -149,9 +149,11 @@ export function findDelivery(db: Executor, id: number): Promise<Delivery | undef
 /** Newest last. `states` empty: all. */
 export function listDeliveries(
   db: Executor,
-  filter: { states: readonly DeliveryStage[]; limit: number },
+  filter: { states: readonly DeliveryStage[]; limit: number; submissionId?: number },
 ): Promise<Delivery[]> {
-  const all = deliveries(db).orderBy('delivery.id').limit(filter.limit);
+  const { submissionId } = filter;
+  const ordered = deliveries(db).orderBy('delivery.id').limit(filter.limit);
+  const all = submissionId === undefined ? ordered : ordered.where('delivery.submission_id', '=', submissionId);
   return (filter.states.length === 0 ? all : all.where('delivery.stage', 'in', [...filter.states])).execute();
 }
 

@@ -63,6 +63,18 @@ export function listPins(db: Executor, accountId: number): Promise<StoredPin[]> 
   return db.selectFrom('pin').selectAll().where('account_id', '=', accountId).orderBy('contact').execute();
 }
 
+export type ArchivedPin = { contact: string; pin: object; archived_at: Date };
+
+/** In the order in which they were put away. */
+export function listArchivedPins(db: Executor, accountId: number): Promise<ArchivedPin[]> {
+  return db
+    .selectFrom('pin_archive')
+    .select(['contact', 'pin', 'archived_at'])
+    .where('account_id', '=', accountId)
+    .orderBy('id')
+    .execute();
+}
+
 export async function countArchived(db: Executor, accountId: number, contact: string): Promise<number> {
   const row = await db
     .selectFrom('pin_archive')

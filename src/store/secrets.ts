@@ -28,6 +28,33 @@ export function findMessageSecret(
     .executeTakeFirst();
 }
 
+/** All message secrets, oldest first. */
+export function listMessageSecrets(db: Executor, accountId: number): Promise<StoredSecret[]> {
+  return db
+    .selectFrom('secret')
+    .selectAll()
+    .where('account_id', '=', accountId)
+    .where('purpose', '=', 'message')
+    .orderBy('created_at')
+    .orderBy('public_key')
+    .execute();
+}
+
+/** Puts another sealed value in the place of the one in use. */
+export async function replaceSealedSecret(
+  tx: Tx,
+  accountId: number,
+  purpose: 'storage',
+  sealed: Buffer,
+): Promise<void> {
+  await tx
+    .updateTable('secret')
+    .set({ sealed })
+    .where('account_id', '=', accountId)
+    .where('purpose', '=', purpose)
+    .execute();
+}
+
 /** The one master or storage key in use. */
 export function findCurrentSecret(
   db: Executor,

@@ -48,6 +48,23 @@ export async function retryHeld(tx: Tx, accountId: number, sender: string, now: 
   await notify(tx, 'mail_received', accountId);
 }
 
+/** Opens again what was set apart only because its message key was not known. The caller holds the mailbox. */
+export async function retryUnknownKey(
+  tx: Tx,
+  accountId: number,
+  { publicKey, now }: { publicKey: Buffer; now: Date },
+): Promise<void> {
+  await tx
+    .updateTable('message')
+    .set({ state: 'pending', reason: null, next_attempt_at: now })
+    .where('account_id', '=', accountId)
+    .where('state', '=', 'quarantined')
+    .where('reason', '=', 'unknown-message-key')
+    .where('message_public_key', '=', publicKey)
+    .execute();
+  await notify(tx, 'mail_received', accountId);
+}
+
 /** Locks the mailbox; the message if it is still unopened, with its place. */
 export async function lockUnopened(
   tx: Tx,
