@@ -4,8 +4,9 @@ import { explainPrice } from '../src/api/pow-price.ts';
 import { PowLedger } from '../src/policy/pow-ledger.ts';
 import type { PowFacts } from '../src/policy/pow-policy.ts';
 import { powPolicySchema } from '../src/policy/pow-policy-schema.ts';
-import { type Address, parseAddress } from '../src/smimp/address.ts';
+import { type Address, addressParts, parseAddress } from '../src/smimp/address.ts';
 import { masterKeyPair, randomBytes } from '../src/smimp/crypto.ts';
+import { listHash } from '../src/smimp/lists.ts';
 import { removeAccount } from '../src/store/accounts.ts';
 import { countAsked, countFailure, countStored, forgetOldPowFacts, noteWritten } from '../src/store/pow-facts.ts';
 import {
@@ -218,6 +219,30 @@ describe('a message', () => {
     expect(rows).toEqual([]);
   });
 
+  it('costs whom the recipient whitelisted nothing, and loads nobody', async () => {
+    const her = await newcomer();
+    const gina = await site.account(parseAddress('gina#corp.test'), { ephemeral: 50 });
+    const home = await site.logIn(gina);
+    const list = async (kind: 'address' | 'domain', value: string) => {
+      const hash = listHash({ owner: gina.address, kind, value });
+      expect((await site.post('/0.1/whitelist', { hash, data: '' }, home.token)).status).toBe(201);
+      return () => site.send({ method: 'DELETE', path: `/0.1/whitelist/${hash}`, token: home.token });
+    };
+    const domain = addressParts(her.sender.address).domain;
+    for (const remove of [await list('address', her.sender.address), await list('domain', domain)]) {
+      expect(await send(her, gina.address)).toBe(0);
+      expect(await price(her.login)).toBe(4 + NEW);
+      expect((await remove()).status).toBe(204);
+    }
+    const load = await site.opened.db
+      .selectFrom('pow_recipient')
+      .selectAll()
+      .where('address', '=', gina.address)
+      .execute();
+    expect(load).toEqual([]);
+    expect(await price(her.login, gina.address)).toBeGreaterThan(0);
+  });
+
   it('counts a domain, of which one sender is only a part', async () => {
     const [loud, quiet] = [await newcomer('shared.test'), await newcomer('shared.test')];
     await price(loud.login);
@@ -326,7 +351,8 @@ describe('the facts in the database', () => {
 
   it('are explained without being counted', async () => {
     const her = await newcomer();
-    const ask = { sender: her.sender.address, recipient: BOB, messageType: 'email', now: site.now };
+    const people = { sender: her.sender.address, recipient: BOB, accountId: bob.accountId };
+    const ask = { ...people, messageType: 'email', now: site.now };
     const services = { domains: ['corp.test'], powPolicy: POLICY };
     for (let index = 0; index < 3; index += 1) {
       const explained = await explainPrice(site.opened.db, services, ask);

@@ -91,9 +91,9 @@ export async function explain(
   if (!messageTypeSchema.safeParse(messageType).success)
     throw new CommandError(`${messageType} is not a message type`, EXIT.badInput);
   await withBridge(command.configPath, async (bridge) => {
-    if ((await bridge.accounts.find(recipient)) === null)
-      throw new CommandError('the recipient has no account here', EXIT.notFound);
-    const decision = await bridge.explainPrice({ sender, recipient, messageType });
+    const account = await bridge.accounts.find(recipient);
+    if (account === null) throw new CommandError('the recipient has no account here', EXIT.notFound);
+    const decision = await bridge.explainPrice({ sender, recipient, accountId: account.id, messageType });
     command.output.result({ sender, recipient, ...decision }, decisionText(decision));
   });
 }

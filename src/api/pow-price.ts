@@ -8,7 +8,6 @@
  */
 import { evaluatePolicy, type PowFacts, type Price } from '../policy/pow-policy.ts';
 import { type Address, addressParts } from '../smimp/address.ts';
-import { findAccount } from '../store/accounts.ts';
 import type { Db, Tx } from '../store/database.ts';
 import { countAsked, countFailure } from '../store/pow-facts.ts';
 import type { ApiServices } from './call.ts';
@@ -18,6 +17,8 @@ import { listDecision } from './lists.ts';
 export interface PriceQuestion {
   sender: Address;
   recipient: Address;
+  /** Of the recipient. */
+  accountId: number;
   messageType: string;
   now: Date;
 }
@@ -32,18 +33,13 @@ type PriceServices = Pick<ApiServices, 'domains' | 'powPolicy'>;
 
 /** Decides the price of one message, and counts it. */
 export async function decidePrice(tx: Tx, services: PriceServices, ask: PriceQuestion): Promise<PriceDecision> {
-  const { sender, recipient, messageType, now } = ask;
+  const { sender, recipient, accountId, messageType, now } = ask;
   if (services.domains.includes(addressParts(sender).domain)) return { rule: 'home', bits: 0 };
-  if (await isWhitelisted(tx, ask)) return { rule: 'whitelist', bits: 0 };
+  if ((await listDecision(tx, { accountId, owner: recipient, sender })) === 'accept')
+    return { rule: 'whitelist', bits: 0 };
   const facts = { ...(await countAsked(tx, { sender, recipient, now })), message_type: messageType };
   const price = evaluatePolicy(services.powPolicy, facts);
   return { rule: 'policy', bits: price.bits, facts, price };
-}
-
-async function isWhitelisted(tx: Tx, { sender, recipient }: PriceQuestion): Promise<boolean> {
-  const account = await findAccount(tx, recipient);
-  if (account === undefined) return false;
-  return (await listDecision(tx, { accountId: account.id, owner: recipient, sender })) === 'accept';
 }
 
 /** What the next message would cost, and why. Counts nothing: the same decision, undone. */

@@ -15,9 +15,8 @@ import type { Executor, Tx } from '../store/database.ts';
 import { lockMailbox } from '../store/folders.ts';
 import { consumeEphemeral, findIssuedKey, type IssuedKey } from '../store/key-issue.ts';
 import { inboxId, insertMessage } from '../store/messages.ts';
-import { countStored } from '../store/pow-facts.ts';
+import { consumePowNonce } from '../store/pow-facts.ts';
 import {
-  consumePowNonce,
   findPowNonce,
   findSentEnvelope,
   holdForNonce,
@@ -80,8 +79,9 @@ export function sendHandlers(services: ApiServices): Handlers {
     get_pow_params: async (call) => {
       const { a: to, type } = call.params;
       const session = sessionOf(call);
-      await currentIdentity(db, to);
-      const ask = { sender: session.address as Address, recipient: to, messageType: type, now: call.now };
+      const { accountId } = await currentIdentity(db, to);
+      const people = { sender: session.address as Address, recipient: to, accountId };
+      const ask = { ...people, messageType: type, now: call.now };
       const issue = (tx: Tx) => issueNonce(tx, services, session.token_hash, ask);
       const { zero_bits, nonce, expires_at } = await db.transaction().execute(issue);
       return { body: { zero_bits, nonce: toHex<Hex32>(nonce), expires: formatTimestamp(seconds(expires_at)) } };
@@ -208,7 +208,9 @@ async function store(
   const isEphemeral = used.key.kind === 'ephemeral';
   if (isEphemeral && !(await consumeEphemeral(tx, { accountId, publicKey: used.key.public_key, now })))
     throw new ApiError('key_consumed');
-  if (!(await consumePowNonce(tx, used.nonce.nonce))) throw new ApiError('bad_pow');
+  const sizeBytes = envelope.ciphertext.byteLength;
+  const counted = { sender: session.address, recipient: recipient.address, sizeBytes, now };
+  if (!(await consumePowNonce(tx, used.nonce.nonce, counted))) throw new ApiError('bad_pow');
   const messageId = randomBytes(ID_BYTES);
   await insertSentEnvelope(tx, { ...sentKey(submission), messageId, now });
   await insertMessage(tx, {
@@ -226,9 +228,6 @@ async function store(
     extensions_data: null,
     state: 'pending',
   });
-  const sizeBytes = envelope.ciphertext.byteLength;
-  if (session.scope === 'remote')
-    await countStored(tx, { sender: session.address, recipient: recipient.address, sizeBytes, now });
   services.events.messageReceived({ accountId, sizeBytes, messageType: envelope.message_type });
   return toHex(messageId);
 }

@@ -34,11 +34,29 @@ export async function countAsked(tx: Tx, asked: Pair & { now: Date }): Promise<C
   return facts;
 }
 
-/** Counts a message that is stored. It loads the recipient unless that one once wrote to the sender. */
-export async function countStored(tx: Tx, stored: Pair & { sizeBytes: number; now: Date }): Promise<void> {
-  const { sender, recipient, sizeBytes, now } = stored;
-  await sql`select pow_stored(${sender}, ${recipient}, ${sizeBytes}, ${now})`.execute(tx);
+interface Stored extends Pair {
+  sizeBytes: number;
+  now: Date;
 }
+
+/** Counts a message that is stored. It loads the recipient unless that one once wrote to the sender. */
+export async function countStored(tx: Tx, stored: Stored): Promise<void> {
+  await sql`select ${loading(stored)}`.execute(tx);
+}
+
+/**
+ * Uses a nonce up and counts the message that it was issued for; false when it was used. Who paid nothing, being at home here
+ * or on the recipient's whitelist, is no stranger and needs no price: such messages are not counted.
+ */
+export async function consumePowNonce(tx: Tx, nonce: Buffer, stored: Stored): Promise<boolean> {
+  const { rows } = await sql`
+    with used as (delete from pow_nonce where nonce = ${nonce} returning zero_bits)
+    select case when zero_bits > 0 then ${loading(stored)} end from used`.execute(tx);
+  return rows.length > 0;
+}
+
+const loading = ({ sender, recipient, sizeBytes, now }: Stored) =>
+  sql<boolean>`pow_stored(${sender}, ${recipient}, ${sizeBytes}, ${now})`;
 
 /** The recipient's own message to the sender arrived. */
 export async function noteWritten(db: Executor, written: Pair & { now: Date }): Promise<void> {

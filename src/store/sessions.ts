@@ -95,12 +95,6 @@ export function findPowNonce(db: Executor, nonce: Buffer): Promise<StoredNonce |
   return db.selectFrom('pow_nonce').selectAll().where('nonce', '=', nonce).executeTakeFirst();
 }
 
-/** Uses the nonce up; false when it was used. */
-export async function consumePowNonce(tx: Tx, nonce: Buffer): Promise<boolean> {
-  const used = await tx.deleteFrom('pow_nonce').where('nonce', '=', nonce).executeTakeFirst();
-  return used.numDeletedRows > 0n;
-}
-
 /** The message an envelope became when it was handed in before in the same session. */
 export async function findSentEnvelope(
   db: Executor,

@@ -84,7 +84,7 @@ const STATEMENTS = [
          coalesce(worn(r.strangers_month, r.counted_at, at, 30), 0) / 30,
          s.failures, s.failed_logins;
      end $$`,
-  `create function pow_stored(of_sender text, for_recipient text, size_bytes bigint, at timestamptz) returns void
+  `create function pow_stored(of_sender text, for_recipient text, size_bytes bigint, at timestamptz) returns boolean
      language plpgsql as $$
      declare c pow_contact;
      begin
@@ -96,20 +96,24 @@ const STATEMENTS = [
          stored_at = at,
          counted_at = greatest(counted_at, at)
          where address = of_sender;
-       insert into pow_contact as known (recipient_address, sender_address, counted_at, received_at)
-         values (for_recipient, of_sender, at, at)
-         on conflict (recipient_address, sender_address) do update set
-           asked = worn(known.asked, known.counted_at, at, 1),
-           counted_at = greatest(known.counted_at, at),
-           received_at = coalesce(known.received_at, at)
-         returning known.* into c;
-       if c.written_at is not null then return; end if;
+       select * into c from pow_contact where recipient_address = for_recipient and sender_address = of_sender;
+       if c.received_at is null then
+         insert into pow_contact as known (recipient_address, sender_address, counted_at, received_at)
+           values (for_recipient, of_sender, at, at)
+           on conflict (recipient_address, sender_address) do update set
+             asked = worn(known.asked, known.counted_at, at, 1),
+             counted_at = greatest(known.counted_at, at),
+             received_at = coalesce(known.received_at, at)
+           returning known.* into c;
+       end if;
+       if c.written_at is not null then return false; end if;
        insert into pow_recipient as known (address, strangers, strangers_month, counted_at)
          values (for_recipient, 1, 1, at)
          on conflict (address) do update set
            strangers = worn(known.strangers, known.counted_at, at, 1) + 1,
            strangers_month = worn(known.strangers_month, known.counted_at, at, 30) + 1,
            counted_at = greatest(known.counted_at, at);
+       return true;
      end $$`,
 ];
 
