@@ -45,7 +45,8 @@ export const UNAVAILABLE_LASTS_MS = 86_400_000;
 const HELD_FOR_IDENTITY = ['pin-replaced', 'pin-forked', 'pin-truncated', 'identity-invalid', 'head-mismatch'] as const;
 
 const GOOD: ReadonlySet<PinState> = new Set(['NEW', 'OK', 'EXTENDED']);
-const BAD: Partial<Record<PinState, AlarmKind>> = {
+/** The alarm of each state that blocks. */
+export const BAD_STATES: Partial<Record<PinState, AlarmKind>> = {
   TRUNCATED: 'pin-truncated',
   FORKED: 'pin-forked',
   REPLACED: 'pin-replaced',
@@ -55,7 +56,7 @@ const BAD: Partial<Record<PinState, AlarmKind>> = {
 /** What a change of a pin means to its owner; null: nothing. */
 export function alarmOfChange(before: KeptPin | null, { keep, reason }: PinChange<unknown>): Alarm | null {
   if (keep === undefined) return null;
-  const kind = BAD[keep.state];
+  const kind = BAD_STATES[keep.state];
   if (kind !== undefined) {
     return before?.state === keep.state
       ? null

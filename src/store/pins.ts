@@ -65,7 +65,7 @@ export function listPins(db: Executor, accountId: number): Promise<StoredPin[]> 
 
 export type ArchivedPin = { contact: string; pin: object; archived_at: Date };
 
-/** In the order in which they were put away. */
+/** Pins that a checked fingerprint replaced, in the order in which they were put away. */
 export function listArchivedPins(db: Executor, accountId: number): Promise<ArchivedPin[]> {
   return db
     .selectFrom('pin_archive')
@@ -73,14 +73,4 @@ export function listArchivedPins(db: Executor, accountId: number): Promise<Archi
     .where('account_id', '=', accountId)
     .orderBy('id')
     .execute();
-}
-
-export async function countArchived(db: Executor, accountId: number, contact: string): Promise<number> {
-  const row = await db
-    .selectFrom('pin_archive')
-    .select((eb) => eb.fn.countAll().as('count'))
-    .where('account_id', '=', accountId)
-    .where('contact', '=', contact)
-    .executeTakeFirstOrThrow();
-  return Number(row.count);
 }
