@@ -6,6 +6,7 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import type { Registry } from 'prom-client';
 import { loadTls, type TlsMaterial } from './admin/tls.ts';
 import { explainPrice, type PriceDecision, type PriceQuestion } from './api/pow-price.ts';
 import { createApi } from './api/server.ts';
@@ -21,6 +22,8 @@ import { createKeystore, type Keystore } from './keystore/keystore.ts';
 import { openServerKey } from './keystore/server-key.ts';
 import { createLogger } from './log.ts';
 import { createMailbox, type Mailbox } from './mailbox/mailbox.ts';
+import { createMeters } from './metrics/meters.ts';
+import { createMetrics } from './metrics/metrics.ts';
 import { createPipeline, type Pipeline } from './pipeline/pipeline.ts';
 import type { QueueSettings } from './pipeline/queue.ts';
 import { policyOf } from './policy/pow-policy.ts';
@@ -75,7 +78,8 @@ export async function openBridge(options: { config: Config; roles: readonly Role
 }
 
 async function assemble(owned: AsyncDisposableStack, config: Config, roles: readonly Role[]): Promise<Bridge> {
-  const events = createEvents(createLogger({ level: roles.length === 0 ? 'warn' : config.log.level }));
+  const meters = roles.length === 0 || config.listen.metrics === null ? null : createMeters();
+  const events = createEvents(createLogger({ level: roles.length === 0 ? 'warn' : config.log.level }), meters?.meter);
   const clock = (): Date => new Date();
   // Others may pass through, as the user `postgres` must, but see nothing: what is secret has modes of its own.
   await mkdir(config.data_directory, { recursive: true, mode: 0o711 });
@@ -83,7 +87,8 @@ async function assemble(owned: AsyncDisposableStack, config: Config, roles: read
   const poolSize = roles.length === 0 ? POOL_SIZE.command : POOL_SIZE.serving;
   const opened = await openStore(owned, config, events, poolSize);
   const parts = await buildParts(owned, { config, opened, events, clock, tls });
-  const doors = createDoors(owned, { config, roles, opened, events, clock, tls, ...parts });
+  const registry = meters?.registry ?? null;
+  const doors = createDoors(owned, { config, roles, opened, events, clock, tls, registry, ...parts });
   const { keystore, identity, accounts, maintenance, transfer, mailbox, pipeline } = parts;
   return {
     config,
@@ -199,9 +204,9 @@ async function networkOf(
 
 function createDoors(
   stack: AsyncDisposableStack,
-  base: Base & Parts & { roles: readonly Role[] },
+  base: Base & Parts & { roles: readonly Role[]; registry: Registry | null },
 ): Pick<Bridge, 'listen' | 'listening'> {
-  const { config, roles, opened, events, tls, keystore, mailbox, pipeline, clock } = base;
+  const { config, roles, opened, events, tls, keystore, mailbox, pipeline, clock, registry } = base;
   const material = { cert: tls.certificate, key: tls.key };
   const ports: Record<Door, number | null> = {
     api: null,
@@ -209,6 +214,7 @@ function createDoors(
     submissions: null,
     imap: null,
     imaps: null,
+    metrics: null,
   };
   const plays = (role: Role): boolean => roles.includes(role);
 
@@ -224,6 +230,9 @@ function createDoors(
     listening: () => ({ ...ports }),
     async listen() {
       await opened.listener.start(CHANNELS);
+      if (registry !== null) {
+        await open(stack.use(createMetrics({ registry, db: opened.db, events, clock })), 'metrics', false);
+      }
       if (plays('worker')) await startWork(stack, base);
       if (plays('api')) {
         const { db, listener } = opened;

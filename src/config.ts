@@ -94,6 +94,7 @@ export const configSchema = z.strictObject({
     submissions: listenAddress.nullable().prefault('0.0.0.0:1465'),
     imap: listenAddress.nullable().prefault('0.0.0.0:1143'),
     imaps: listenAddress.nullable().prefault('0.0.0.0:1993'),
+    metrics: listenAddress.nullable().default(null),
   }),
   tls: section({
     certificate: z.string().min(1).nullable().default(null),

@@ -8,9 +8,15 @@ export type Events = ReturnType<typeof createEvents>;
 
 type Facts = Record<string, string | number | boolean | null>;
 
-export function createEvents(log: Logger) {
-  const info = (event: string, facts: Facts): void => log.info({ event, ...facts });
-  const warn = (event: string, facts: Facts): void => log.warn({ event, ...facts });
+/** Counts what is logged, for whoever watches (metrics/meters.ts). */
+export type Meter = (event: string, facts: Facts) => void;
+
+export function createEvents(log: Logger, meter: Meter = () => undefined) {
+  const say = (level: 'debug' | 'info' | 'warn') => (event: string, facts: Facts) => {
+    log[level]({ event, ...facts });
+    meter(event, facts);
+  };
+  const [debug, info, warn] = [say('debug'), say('info'), say('warn')];
   return {
     started: (facts: { roles: string }) => info('started', facts),
     stopped: () => info('stopped', {}),
@@ -22,7 +28,8 @@ export function createEvents(log: Logger) {
     submissionAccepted: (facts: { submissionId: number; recipients: number; sizeBytes: number; repeated: boolean }) =>
       info('submission_accepted', facts),
     recipientRefused: (facts: { code: string }) => info('recipient_refused', facts),
-    stageDone: (facts: { deliveryId: number; stage: string; next: string; durationMs: number }) =>
+    /** `zeroBits`: of a stage that worked a proof. */
+    stageDone: (facts: { deliveryId: number; stage: string; next: string; durationMs: number; zeroBits?: number }) =>
       info('stage_done', facts),
     stageFailed: (facts: { deliveryId: number; stage: string; code: string; disposition: string; attempts: number }) =>
       warn('stage_failed', facts),
@@ -43,12 +50,17 @@ export function createEvents(log: Logger) {
     alarmsTold: (facts: { accountId: number; kind: string; alarms: number }) => info('alarms_told', facts),
     keysPublished: (facts: { accountId: number; ephemeral: number; nonEphemeral: number }) =>
       info('keys_published', facts),
+    requestServed: (facts: { call: string; status: number; durationMs: number }) => debug('request_served', facts),
     requestFailed: (facts: { call: string; status: number; code: string }) => info('request_failed', facts),
+    connectionOpened: (facts: { protocol: string }) => debug('connection_opened', facts),
+    connectionClosed: (facts: { protocol: string }) => debug('connection_closed', facts),
     connectionLimited: (facts: { protocol: string; reason: string }) => warn('connection_limited', facts),
     protocolError: (facts: { protocol: string; code: string }) => info('protocol_error', facts),
 
     /** Something no rule foresaw. Its message may quote input, so only its kind and place are logged. */
-    unexpected: (where: string, error: unknown) =>
-      log.error({ event: 'unexpected', at: where, error: errorFacts(error) }),
+    unexpected(where: string, error: unknown) {
+      log.error({ event: 'unexpected', at: where, error: errorFacts(error) });
+      meter('unexpected', {});
+    },
   };
 }

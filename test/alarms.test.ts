@@ -5,6 +5,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { GATHER_MS, MAX_ALARM_MAILS } from '../src/mailbox/alarms.ts';
 import { openPending } from '../src/mailbox/open.ts';
+import { createMeters } from '../src/metrics/meters.ts';
 import { MAX_LISTED } from '../src/mime/alarm.ts';
 import type { AlarmKind } from '../src/mime/bridge-mail.ts';
 import { masterKeyPair, messageKeyPair } from '../src/smimp/crypto.ts';
@@ -22,14 +23,16 @@ const DAY_MS = 24 * HOUR_MS;
 
 let site: MailSite;
 let people = 0;
+const { registry, meter } = createMeters();
 beforeAll(async () => {
-  site = await mailSite();
+  site = await mailSite({ meter });
 });
 afterAll(() => site[Symbol.asyncDispose]());
 afterEach(async () => {
   site.server.behave('get_history', null);
   for (const table of ['message', 'alarm', 'domain'] as const) await site.opened.db.deleteFrom(table).execute();
   site.log.length = 0;
+  registry.resetMetrics();
   site.clock.advance(2 * DAY_MS);
 });
 
@@ -189,15 +192,20 @@ describe('an alarm', () => {
     expect(notice?.text.replace(/\s+/g, ' ')).toMatch(new RegExp(says.source.replaceAll('[\\s\\S]*', '.*')));
     expect(logged('alarm_raised').filter((one) => one === kind).length).toBeGreaterThan(0);
     expect(logged('alarms_told')).toEqual([kind]);
+    const counted = (await registry.getSingleMetric('smimp_alarms_total')?.get())?.values ?? [];
+    expect(counted.map(({ labels }) => labels.kind)).toContain(kind);
+    const shown = await site.identity.show({ accountId: site.bobId, contact: user.address });
+    expect(shown[0]?.alarms).toMatchObject([{ kind, told: { by: 'mail' }, ended: null }]);
+    expect(shown[0]?.why ?? null).toBe(state.startsWith('held') ? notice?.subject : null);
     expect(site.log.join('\n')).not.toMatch(/acme\.test|corp\.test/);
     if (ends === undefined) return;
-    const shown = user.records;
+    const present = user.records;
     if (ends === verify) user.records = honest;
     else await expect(verify(user)).rejects.toThrow(/^(truncated|invalid)$/);
     site.clock.advance(2 * HOUR_MS);
     await site.open();
     for (const id of ids) expect(await stateOf(id)).toBe(state);
-    user.records = shown;
+    user.records = present;
     await ends(user);
     const last = await site.receive({ from: user });
     await site.open();

@@ -54,6 +54,7 @@ const IMPURE_PACKAGES = new Set([
   'smtp-server',
   'imapflow',
   'pino',
+  'prom-client',
   'commander',
 ]);
 

@@ -124,6 +124,11 @@ function createApp(options: ApiServices & { tls: { cert: string; key: string } }
   }) as unknown as FastifyInstance;
   app.decorateRequest('admitted', null);
   app.addHook('onRequest', async (request) => checkHead(request));
+  app.addHook('onResponse', async (request, reply) => {
+    const call = request.routeOptions.config?.call ?? 'none';
+    const durationMs = Math.round(reply.elapsedTime);
+    options.events.requestServed({ call, status: reply.statusCode, durationMs });
+  });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
     try {

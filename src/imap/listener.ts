@@ -55,7 +55,9 @@ export function createImapServer(options: ImapOptions): ImapServer {
     const served = connection.serve().finally(() => {
       connections.delete(connection);
       leave();
+      events.connectionClosed({ protocol: 'imap' });
     });
+    events.connectionOpened({ protocol: 'imap' });
     connections.set(connection, served);
   };
 

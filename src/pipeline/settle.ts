@@ -161,8 +161,11 @@ export async function commit(options: {
 function report(events: Events, delivery: Delivery, settled: Settled, durationMs: number): void {
   const { change, notice, outcome } = settled;
   const about = { deliveryId: delivery.id, stage: delivery.stage };
-  if (outcome === 'done') events.stageDone({ ...about, next: change.stage ?? delivery.stage, durationMs });
-  else if (!settled.silent) {
+  if (outcome === 'done') {
+    const zeroBits = change.minted_envelope == null ? null : change.zero_bits;
+    const worked = zeroBits == null ? {} : { zeroBits };
+    events.stageDone({ ...about, next: change.stage ?? delivery.stage, durationMs, ...worked });
+  } else if (!settled.silent) {
     const attempts = change.attempts ?? delivery.attempts;
     events.stageFailed({ ...about, code: change.error_code ?? '', disposition: outcome, attempts });
   }

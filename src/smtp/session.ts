@@ -55,6 +55,7 @@ export class Sessions {
       lookupLeftMs: MAX_LOOKUP_MS,
       ended: new AbortController(),
     });
+    events.connectionOpened({ protocol: 'smtp' });
     if (here <= limits.connectionsPerAddress) return;
     events.connectionLimited({ protocol: 'smtp', reason: 'address' });
     throw REPLIES.tooManyConnections();
@@ -64,6 +65,7 @@ export class Sessions {
     const visit = this.#visits.get(session.id);
     if (visit === undefined) return;
     this.#visits.delete(session.id);
+    this.#options.events.connectionClosed({ protocol: 'smtp' });
     visit.ended.abort();
     count(this.#byAddress, session.remoteAddress, -1);
     if (visit.user !== null) count(this.#byAccount, visit.user.accountId, -1);

@@ -3,7 +3,7 @@
  * people of another server, commanded by the test, who write to him. The clock stands still until it is moved.
  */
 import { issueCertificate } from '../../src/admin/certificates.ts';
-import { createEvents, type Events } from '../../src/events.ts';
+import { createEvents, type Events, type Meter } from '../../src/events.ts';
 import { type Accounts, createAccounts } from '../../src/identity/accounts.ts';
 import { createIdentity, type Identity } from '../../src/identity/resolve.ts';
 import { createImapServer, type ImapOptions, type ImapServer } from '../../src/imap/listener.ts';
@@ -81,12 +81,13 @@ export interface MailSite extends AsyncDisposable {
   client(port?: number): Promise<ImapClient>;
 }
 
-export async function mailSite(): Promise<MailSite> {
+export async function mailSite(options: { meter?: Meter } = {}): Promise<MailSite> {
   const opened = await testDatabase();
   const { db, listener } = opened;
   const clock = new TestClock();
   const log: string[] = [];
-  const events = createEvents(createLogger({ level: 'info', destination: { write: (line) => log.push(line) } }));
+  const logger = createLogger({ level: 'info', destination: { write: (line) => log.push(line) } });
+  const events = createEvents(logger, options.meter);
   const server = await startHostileServer('acme.test', { zeroBits: 0, now: clock.seconds });
   const authority = await testAuthority();
   const ca = authority.certificate;
@@ -102,8 +103,8 @@ export async function mailSite(): Promise<MailSite> {
   const { id: bobId } = await accounts.add({ address: BOB, password: PASSWORD, name: 'Bob' });
   const { certificate: cert, key } = await issueCertificate({ authority, names: ['localhost'] });
 
-  const serve: MailSite['serve'] = async (options = {}) => {
-    const started = createImapServer({ ...services, mailbox, limits: LIMITS, tls: { cert, key }, ...options });
+  const serve: MailSite['serve'] = async (changes = {}) => {
+    const started = createImapServer({ ...services, mailbox, limits: LIMITS, tls: { cert, key }, ...changes });
     const { port } = await started.listen({ host: '127.0.0.1', port: 0, implicitTls: true });
     const { port: plainPort } = await started.listen({ host: '127.0.0.1', port: 0, implicitTls: false });
     return { ...started, port, plainPort };

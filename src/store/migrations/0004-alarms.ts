@@ -22,6 +22,7 @@ const STATEMENTS = [
   `create index alarm_told on alarm (account_id, told_at)`,
   `alter table mail_user add column own_checked_at timestamptz`,
   `create index message_held on message (account_id, sender_address) where state = 'held'`,
+  `create index message_quarantined on message (account_id) where state = 'quarantined'`,
   `create index delivery_held on delivery (account_id, recipient) where stage = 'held'`,
 ];
 
