@@ -155,7 +155,7 @@ async function buildParts(stack: AsyncDisposableStack, base: Base): Promise<Part
   const sessions = createSessions({ home, db, keystore, clock });
   const baseUrl = config.base_url as BaseUrl;
   const identity = createIdentity({ db, discovery, home, keystore, events, clock, baseUrl });
-  const mailbox = createMailbox({ db, listener, keystore, identity, events, clock });
+  const mailbox = createMailbox({ db, listener, keystore, identity, events, clock, quotaBytes: config.limits.quota });
   const shared = { db, listener, keystore, identity, home, sessions, events, clock };
   const limits = {
     concurrency: config.delivery.concurrency,
@@ -237,7 +237,7 @@ function createDoors(
       if (plays('api')) {
         const { db, listener } = opened;
         const services = { db, listener, events, clock, fetchPublicKey: base.fetchPublicKey };
-        const own = { baseUrl: config.base_url as BaseUrl, ...priceRules(config) };
+        const own = { baseUrl: config.base_url as BaseUrl, ...priceRules(config), quotaBytes: config.limits.quota };
         await open(stack.use(createApi({ ...services, ...own, tls: material })), 'api', true);
       }
       const limits = connectionLimits(config);

@@ -27,6 +27,11 @@ export class ConfigError extends Error {
 const sizeBytes = withUnit(SIZE_UNITS, 'a size such as 25MiB, 64KiB or a number of bytes', 1);
 const durationMs = withUnit(TIME_UNITS, 'a time such as 30s, 5m, 4h or 5d', null);
 
+/** The bytes of a size as the configuration spells it; null for what is none. */
+export function parseSize(text: string): number | null {
+  return sizeBytes.safeParse(text).data ?? null;
+}
+
 function withUnit(units: Units, expected: string, bare: number | null) {
   return z.union([z.number(), z.string()]).transform((value, context): number => {
     const amount = parseQuantity(String(value), units, bare);
@@ -120,6 +125,7 @@ export const configSchema = z.strictObject({
   }),
   limits: section({
     message: sizeBytes.prefault('33MiB'),
+    quota: sizeBytes.nullable().default(null),
     recipients: z.int().min(1).max(10_000).default(100),
     connections: z.int().min(1).max(100_000).default(1000),
     connections_per_address: z.int().min(1).max(100_000).default(50),

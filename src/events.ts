@@ -34,6 +34,8 @@ export function createEvents(log: Logger, meter: Meter = () => undefined) {
     stageFailed: (facts: { deliveryId: number; stage: string; code: string; disposition: string; attempts: number }) =>
       warn('stage_failed', facts),
     deliveryEnded: (facts: { deliveryId: number; outcome: string }) => info('delivery_ended', facts),
+    /** The mailbox is full and more than full. */
+    noticeDropped: (facts: { accountId: number; kind: string }) => warn('notice_dropped', facts),
     noticeSent: (facts: { deliveryId: number; kind: string }) => info('notice_sent', facts),
 
     messageReceived: (facts: { accountId: number; sizeBytes: number; messageType: string }) =>

@@ -4,7 +4,14 @@ import type { Command } from 'commander';
 import type { Bridge } from '../bridge.ts';
 import { openBridge } from '../bridge.ts';
 import { loadConfig } from '../config.ts';
-import { type Address, addressParts, fromMailbox, normalizeAddress, toMailbox } from '../smimp/address.ts';
+import {
+  type Address,
+  addressParts,
+  fromMailbox,
+  MAX_NATIVE_LOCAL_LENGTH,
+  normalizeAddress,
+  toMailbox,
+} from '../smimp/address.ts';
 import { randomBytes } from '../smimp/crypto.ts';
 import { ProfileError } from '../smimp/errors.ts';
 import { type Add, where } from './command-line.ts';
@@ -49,8 +56,8 @@ export async function accountOf(bridge: Bridge, typed: string): Promise<{ id: nu
   return { id: account.id, address };
 }
 
-/** A password of 99 bits in groups that can be read out. */
-export function newPassword(): string {
+/** Groups of random characters that can be read out. */
+export function randomGroups(groups: number): string {
   const letter = (): string => {
     for (;;) {
       const [value = 0] = randomBytes(1);
@@ -58,19 +65,28 @@ export function newPassword(): string {
     }
   };
   const group = (): string => Array.from({ length: GROUP_LENGTH }, letter).join('');
-  return Array.from({ length: PASSWORD_GROUPS }, group).join('-');
+  return Array.from({ length: groups }, group).join('-');
+}
+
+/** A password of 99 bits. */
+export const newPassword = (): string => randomGroups(PASSWORD_GROUPS);
+
+/** The address of an account to be made, as typed. Throws CommandError when no such account can live here. */
+export function newAddress(bridge: Bridge, typed: string): Address {
+  const address = parseTyped(typed);
+  const { local, domain } = addressParts(address);
+  if (!bridge.config.domains.includes(domain))
+    throw new CommandError(`${domain} is not one of the domains of the configuration`, EXIT.badInput);
+  if (local.length > MAX_NATIVE_LOCAL_LENGTH)
+    throw new CommandError(`a name has at most ${MAX_NATIVE_LOCAL_LENGTH} characters`, EXIT.badInput);
+  return address;
 }
 
 export async function createAccountWithKeys(
   bridge: Bridge,
   account: { typed: string; password: string; name: string | null },
 ): Promise<Address> {
-  const address = parseTyped(account.typed);
-  if (!bridge.config.domains.includes(addressParts(address).domain))
-    throw new CommandError(
-      `${addressParts(address).domain} is not one of the domains of the configuration`,
-      EXIT.badInput,
-    );
+  const address = newAddress(bridge, account.typed);
   if ((await bridge.accounts.find(address)) !== null)
     throw new CommandError(`${toMailbox(address)} exists already`, EXIT.failed);
   await bridge.accounts.add({ address, password: account.password, name: account.name });
@@ -107,18 +123,20 @@ export async function addAccount(
 
 export async function listAccounts(command: CommandContext): Promise<void> {
   await withBridge(command.configPath, async (bridge) => {
-    const accounts = (await bridge.accounts.list()).map(({ address, created_at, size_bytes }) => ({
+    const accounts = (await bridge.accounts.list()).map(({ address, created_at, initialized_at, size_bytes }) => ({
       address,
       mailbox: toMailbox(address as Address),
       created: created_at.toISOString(),
+      state: initialized_at === null ? 'invited' : 'active',
       size_bytes,
     }));
-    const rows = accounts.map(({ mailbox, created, size_bytes }) => [
+    const rows = accounts.map(({ mailbox, created, state, size_bytes }) => [
       mailbox,
       created.slice(0, 10),
+      state,
       String(size_bytes),
     ]);
-    command.output.result(accounts, table(['ACCOUNT', 'SINCE', 'BYTES'], rows));
+    command.output.result(accounts, table(['ACCOUNT', 'SINCE', 'STATE', 'BYTES'], rows));
   });
 }
 
@@ -155,7 +173,8 @@ export async function showFingerprint(command: CommandContext & { address: strin
   });
 }
 
-export function addAccountCommands(program: Command, add: Add): void {
+/** The command `account`, for those that others add to it. */
+export function addAccountCommands(program: Command, add: Add): Command {
   const account = program.command('account').description('The people whose mail lives here.').exitOverride();
   add<[string]>(
     account,
@@ -189,4 +208,5 @@ export function addAccountCommands(program: Command, add: Add): void {
     "Print an account's fingerprint, to be read out over the phone.",
     (output, options, address) => showFingerprint({ output, ...where(options), address }),
   );
+  return account;
 }

@@ -7,6 +7,7 @@ import type { Address } from '../smimp/address.ts';
 import type { CALLS, CallName, PublicKeyAnswer } from '../smimp/api.ts';
 import type { BaseUrl } from '../smimp/discovery.ts';
 import type { Db, Listener } from '../store/database.ts';
+import type { DefaultQuota } from '../store/quota.ts';
 import type { StoredSession } from '../store/sessions.ts';
 
 export interface ApiServices {
@@ -17,6 +18,8 @@ export interface ApiServices {
   domains: readonly string[];
   /** What is asked of whoever has no account here. */
   powPolicy: PowPolicy;
+  /** Most bytes of a mailbox whose account has no limit of its own; null or absent: no limit. */
+  quotaBytes?: DefaultQuota;
   /** The present key of a user of another server. Throws RemoteError. */
   fetchPublicKey(address: Address): Promise<PublicKeyAnswer>;
   events: Events;

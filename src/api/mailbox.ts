@@ -24,6 +24,7 @@ import { ApiError } from './errors.ts';
 import { VERSION } from './identity.ts';
 import { masterKeysOf } from './message-keys.ts';
 import { targetFolder } from './placing.ts';
+import { requireRoom } from './quota.ts';
 import { envelopeColumns } from './send.ts';
 
 const ID_BYTES = 32;
@@ -130,7 +131,8 @@ export function mailboxHandlers(services: ApiServices): Handlers {
 }
 
 /** The owner's own message, sealed to the current non-ephemeral key and signed by the current master key; no work. */
-async function importMessage({ db }: ApiServices, call: Call<'import_message'>) {
+async function importMessage(services: ApiServices, call: Call<'import_message'>) {
+  const { db } = services;
   const { accountId, address } = ownerOf(call);
   const session = sessionOf(call);
   const { folder_name: name, read } = call.request;
@@ -149,6 +151,7 @@ async function importMessage({ db }: ApiServices, call: Call<'import_message'>) 
     refuseAs('bad_key', () => checkSubmittedKey(envelope, toHex(key.public_key), masterKeys));
     const signed = { sender: address, recipient: address, senderPublicKey: master, loginTokenHash };
     refuseAs('bad_signature', () => checkSubmittedSignature(envelope, signed));
+    await requireRoom(tx, services, { accountId, addBytes: envelope.ciphertext.byteLength });
     const messageId = randomBytes(ID_BYTES);
     const place = await insertMessage(tx, {
       ...envelopeColumns(envelope),

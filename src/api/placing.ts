@@ -8,6 +8,7 @@ import { lockMailbox } from '../store/folders.ts';
 import { copyMessages, moveMessages } from '../store/transfers.ts';
 import { type ApiServices, type Call, type Handlers, ownerOf } from './call.ts';
 import { ApiError } from './errors.ts';
+import { requireRoom } from './quota.ts';
 
 const ID_BYTES = 32;
 const REVISION_TAG = /^"(0|[1-9][0-9]{0,15})"$/;
@@ -25,7 +26,8 @@ export async function targetFolder(
 
 type Placing = { accountId: number; messageId: Buffer; toFolder: number };
 
-export function placingHandlers({ db }: ApiServices): Handlers {
+export function placingHandlers(services: ApiServices): Handlers {
+  const { db } = services;
   /** Finds message and folder, holding the mailbox, and places. */
   const place = <Placed>(
     call: Pick<Call<'message_move' | 'message_copy'>, 'owner' | 'params' | 'request'>,
@@ -55,6 +57,8 @@ export function placingHandlers({ db }: ApiServices): Handlers {
         const copyIds = [randomBytes(ID_BYTES)];
         const [copy] = await copyMessages(tx, accountId, { chosen: { messageId }, toFolder, copyIds });
         if (copy === undefined) throw new ApiError('unknown_message');
+        // The copy is counted by now; what is refused is undone.
+        await requireRoom(tx, services, { accountId, addBytes: 0 });
         return { message_id: toHex<Hex32>(copy.copyId), seq: copy.toSeq, revision: copy.revision };
       }),
     }),

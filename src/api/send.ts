@@ -32,6 +32,7 @@ import { type CurrentIdentity, currentIdentity } from './identity.ts';
 import { refuseBlocked } from './lists.ts';
 import { SIGNATURE_CODES } from './message-keys.ts';
 import { countingRefusals, decidePrice, type PriceQuestion } from './pow-price.ts';
+import { requireRoom } from './quota.ts';
 import { refreshSenderKey } from './sessions.ts';
 
 const ID_BYTES = 32;
@@ -211,6 +212,7 @@ async function store(
   const sizeBytes = envelope.ciphertext.byteLength;
   const counted = { sender: session.address, recipient: recipient.address, sizeBytes, now };
   if (!(await consumePowNonce(tx, used.nonce.nonce, counted))) throw new ApiError('bad_pow');
+  await requireRoom(tx, services, { accountId, addBytes: sizeBytes });
   const messageId = randomBytes(ID_BYTES);
   await insertSentEnvelope(tx, { ...sentKey(submission), messageId, now });
   await insertMessage(tx, {

@@ -35,6 +35,7 @@ export const SERVED_CALLS: readonly CallName[] = [
   'get_changes',
   'initialize_account',
   'update_profile',
+  'get_quota',
   'get_whitelist',
   'post_whitelist',
   'delete_whitelist',

@@ -31,6 +31,7 @@ import { mailboxHandlers } from './mailbox.ts';
 import { messageKeyHandlers } from './message-keys.ts';
 import { placingHandlers } from './placing.ts';
 import { profileHandlers } from './profile.ts';
+import { quotaHandlers } from './quota.ts';
 import {
   checkHead,
   createBodyBudget,
@@ -174,6 +175,7 @@ function addRoutes(app: FastifyInstance, services: ApiServices, limits: ApiLimit
     ...changesHandlers(services),
     ...profileHandlers(services),
     ...listHandlers(services),
+    ...quotaHandlers(services),
   };
   const basePath = new URL(services.baseUrl).pathname.replace(/\/$/, '');
   const budget = createBodyBudget({ totalBytes: limits.bodyBudgetBytes });

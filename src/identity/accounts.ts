@@ -5,8 +5,17 @@ import { hashPassword } from '../keystore/password.ts';
 import type { Address } from '../smimp/address.ts';
 import { type Fingerprint, historyFingerprint, verifyUri } from '../smimp/fingerprint.ts';
 import { EMPTY_PROFILE } from '../smimp/record.ts';
-import { type Account, findAccount, listAccounts, removeAccount } from '../store/accounts.ts';
+import { initializeDigest } from '../smimp/transcript.ts';
+import {
+  type Account,
+  createAccount,
+  findAccount,
+  listAccounts,
+  removeAccount,
+  replaceInitializeHash,
+} from '../store/accounts.ts';
 import type { Db } from '../store/database.ts';
+import { type DefaultQuota, mailboxUsage, setQuota, type Usage } from '../store/quota.ts';
 import { IdentityError } from './contact.ts';
 import { readOwnHistory } from './own-history.ts';
 import { POOL_SIZE, provisionAccount } from './publish.ts';
@@ -14,6 +23,11 @@ import { POOL_SIZE, provisionAccount } from './publish.ts';
 export interface Accounts {
   /** Makes an account with identity and keys. Throws on an address that exists; KeystoreError `password-length`. */
   add(account: { address: Address; password: string; name: string | null }): Promise<{ id: number }>;
+  /** Makes an account without keys for whoever knows `code`; one that has none yet gets the new code. False: it has keys. */
+  invite(invited: { address: Address; code: string }): Promise<boolean>;
+  /** Null: the default of the configuration; UNLIMITED: no limit. */
+  setQuota(accountId: number, quotaBytes: number | null): Promise<void>;
+  usage(accountId: number, defaultQuota: DefaultQuota): Promise<Usage>;
   find(address: Address): Promise<Account | null>;
   list(): Promise<Account[]>;
   /** Deletes the account, its mail and its keys, for good. */
@@ -32,6 +46,16 @@ export function createAccounts(options: { db: Db; keystore: Keystore; events: Ev
       events.keysPublished({ accountId: id, ephemeral: POOL_SIZE, nonEphemeral: 1 });
       return { id };
     },
+    invite: ({ address, code }) =>
+      db.transaction().execute(async (tx) => {
+        const initializeHash = initializeDigest(address, code);
+        const known = await findAccount(tx, address);
+        if (known !== undefined) return replaceInitializeHash(tx, known.id, initializeHash);
+        await createAccount(tx, { address, initializeHash, now: clock() });
+        return true;
+      }),
+    setQuota: (accountId, quotaBytes) => setQuota(db, accountId, quotaBytes),
+    usage: (accountId, defaultQuota) => mailboxUsage(db, accountId, defaultQuota),
     find: async (address) => (await findAccount(db, address)) ?? null,
     list: () => listAccounts(db),
     remove: (accountId) => db.transaction().execute((tx) => removeAccount(tx, accountId)),

@@ -29,6 +29,7 @@ const MAILBOX_REFUSALS: Readonly<Record<MailboxErrorCode, [text: string, code: R
   expunged: ['Some of the messages are gone', 'EXPUNGEISSUED'],
   unreadable: ['The message cannot be opened', 'CORRUPTION'],
   'too-large': ['The message is too large', 'TOOBIG'],
+  'over-quota': ['The mailbox is full', 'OVERQUOTA'],
 };
 
 /** The refusal that an error means; null for what nobody foresaw. */

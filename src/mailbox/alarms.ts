@@ -17,6 +17,8 @@ import { type DueAlarm, hasDueAlarms, lockDueAlarms, markTold, putOff, putOffDue
 import type { Db, Tx } from '../store/database.ts';
 import { lockMailbox } from '../store/folders.ts';
 import { inboxId, type StoredMessage } from '../store/messages.ts';
+import type { DefaultQuota } from '../store/quota.ts';
+import { MailboxError } from './errors.ts';
 import { importOwn } from './import.ts';
 import type { MailAccount } from './mail-account.ts';
 import { newUid } from './notices.ts';
@@ -55,25 +57,34 @@ interface Services {
   db: Db;
   events: Events;
   clock: () => Date;
+  quotaBytes?: DefaultQuota;
 }
 
 type Mail = { kind: NoticeKind; body: EmailBody; alarms: number };
 
 /** Tells the owner what is due. What goes wrong is logged and tried again later; mail is opened all the same. */
-export async function tellAlarms({ db, events, clock }: Services, account: MailAccount): Promise<void> {
+export async function tellAlarms(
+  { db, events, clock, quotaBytes: defaultQuota = null }: Services,
+  account: MailAccount,
+): Promise<void> {
   const { accountId } = account;
   const now = clock();
   try {
     if (!(await hasDueAlarms(db, accountId, now))) return;
-    const mails = await db.transaction().execute((tx) => tell(tx, account, now));
+    const mails = await db.transaction().execute((tx) => tell(tx, account, { now, defaultQuota }));
     for (const { kind, alarms } of mails) events.alarmsTold({ accountId, kind, alarms });
   } catch (error) {
-    events.unexpected('telling alarms', error);
+    const isFull = error instanceof MailboxError && error.code === 'over-quota';
+    if (!isFull) events.unexpected('telling alarms', error);
     await putOffDue(db, accountId, { now, tellAt: new Date(now.getTime() + AGAIN_AFTER_MS) });
   }
 }
 
-async function tell(tx: Tx, account: MailAccount, now: Date): Promise<Mail[]> {
+async function tell(
+  tx: Tx,
+  account: MailAccount,
+  { now, defaultQuota }: { now: Date; defaultQuota: DefaultQuota },
+): Promise<Mail[]> {
   const { accountId } = account;
   await lockMailbox(tx, accountId);
   const due = await lockDueAlarms(tx, accountId, now);
@@ -87,7 +98,17 @@ async function tell(tx: Tx, account: MailAccount, now: Date): Promise<Mail[]> {
   const mails = [...single.map((alarm) => alarmMail(account, alarm, now)), ...summaryMail(account, together, now)];
   const folderId = await inboxId(tx, accountId);
   for (const { kind: notice, body } of mails) {
-    await importOwn(tx, { account, folderId, uid: newUid(), body, flags: [], original: null, notice, now });
+    await importOwn(tx, {
+      account,
+      folderId,
+      uid: newUid(),
+      body,
+      flags: [],
+      original: null,
+      notice,
+      now,
+      defaultQuota,
+    });
   }
   await markTold(tx, idsOf(single), { by: 'mail', now });
   await markTold(tx, idsOf(together), { by: 'summary', now });

@@ -16,7 +16,9 @@ export type MailboxErrorCode =
   | 'expunged'
   /** Stored content does not open. */
   | 'unreadable'
-  | 'too-large';
+  | 'too-large'
+  /** The mailbox may hold no more. */
+  | 'over-quota';
 
 export class MailboxError extends Error {
   override readonly name = 'MailboxError';

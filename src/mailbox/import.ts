@@ -16,6 +16,7 @@ import { insertContents } from '../store/contents.ts';
 import type { Tx } from '../store/database.ts';
 import { raiseUidNext } from '../store/folders.ts';
 import { insertMessage } from '../store/messages.ts';
+import { type DefaultQuota, hasRoom } from '../store/quota.ts';
 import { findNonEphemeralSecret } from '../store/secrets.ts';
 import { rememberSeen } from '../store/unopened.ts';
 import { noticeOriginal } from './bridge-mark.ts';
@@ -39,15 +40,24 @@ export interface OwnMail {
   /** What the bridge writes: its kind. Null for mail of the owner. */
   notice: NoticeKind | null;
   now: Date;
+  /** Most bytes of a mailbox without a limit of its own. */
+  defaultQuota: DefaultQuota;
 }
 
-/** Puts the message in; its UID in the folder. The caller's transaction decides whether it happened. */
+/** What the bridge writes to a full mailbox's owner still fits: some thousand notices without attachments. */
+export const NOTICE_SLACK_BYTES = 16 * 1024 * 1024;
+
+/**
+ * Puts the message in; its UID in the folder. The caller's transaction decides whether it happened. Throws MailboxError
+ * `over-quota` before anything is written.
+ */
 export async function importOwn(tx: Tx, mail: OwnMail): Promise<{ uid: number }> {
   const { account, now } = mail;
   const messageId = randomBytes(ID_BYTES);
   const body = serializeBody('email', mail.body);
   const header = await ownHeader(tx, mail, body);
   const envelope = await sealToSelf(tx, account, header, body);
+  await requireRoom(tx, mail, envelope.ciphertext.length);
   const digest = Buffer.from(digestOf(toHex(envelope.message_hash)), 'hex');
   const flags = withFlags(account, { read: false, extensionsData: null, digest }, mail.flags);
   const { seq } = await insertMessage(tx, {
@@ -74,6 +84,12 @@ export async function importOwn(tx: Tx, mail: OwnMail): Promise<{ uid: number }>
   await insertContents(tx, [sealedContent(account, messageId, content)]);
   await raiseUidNext(tx, mail.folderId, seq);
   return { uid: seq };
+}
+
+async function requireRoom(tx: Tx, { account, notice, defaultQuota }: OwnMail, addBytes: number): Promise<void> {
+  const slackBytes = notice === null ? 0 : NOTICE_SLACK_BYTES;
+  if (!(await hasRoom(tx, account.accountId, { addBytes, defaultQuota, slackBytes })))
+    throw new MailboxError('over-quota');
 }
 
 async function ownHeader(tx: Tx, mail: OwnMail, body: Uint8Array): Promise<MessageHeader> {

@@ -13,6 +13,7 @@ import { countShown, lockMailbox } from '../store/folders.ts';
 import { inboxId } from '../store/messages.ts';
 import { createSecretInbox, type SecretInbox } from './accept-secret.ts';
 import { type Contents, createContents } from './contents.ts';
+import { MailboxError } from './errors.ts';
 import { createFolders } from './folders.ts';
 import { importOwn } from './import.ts';
 import { createInspection, type Inspection } from './inspect.ts';
@@ -39,7 +40,7 @@ export interface MailboxOptions extends OpenServices {
 }
 
 export function createMailbox(options: MailboxOptions): Mailbox {
-  const { db, keystore, clock } = options;
+  const { db, keystore, events, clock, quotaBytes: defaultQuota = null } = options;
   const contents = createContents({ db });
   const inspection = createInspection({ db, keystore, contents });
   return {
@@ -53,7 +54,13 @@ export function createMailbox(options: MailboxOptions): Mailbox {
         const account = await openMailAccount(keystore, accountId, tx);
         const folderId = await inboxId(tx, accountId);
         const now = clock();
-        await importOwn(tx, { account, folderId, uid: newUid(), body, flags: [], original: null, notice, now });
+        const mail = { account, folderId, uid: newUid(), body, flags: [], original: null, notice, now, defaultQuota };
+        try {
+          await importOwn(tx, mail);
+        } catch (error) {
+          if (!(error instanceof MailboxError) || error.code !== 'over-quota') throw error;
+          events.noticeDropped({ accountId, kind: notice });
+        }
       },
     },
     inspection,
@@ -63,12 +70,12 @@ export function createMailbox(options: MailboxOptions): Mailbox {
 }
 
 function accountMailbox(options: MailboxOptions, account: MailAccount, contents: Contents): AccountMailbox {
-  const { db, listener, clock } = options;
+  const { db, listener, clock, quotaBytes: defaultQuota = null } = options;
   const { accountId } = account;
   return {
     folders: createFolders({ db, accountId }),
     counts: (folder) => countShown(db, folder.id),
-    view: (folder) => openView({ db, account, contents, folder }),
+    view: (folder) => openView({ db, account, contents, folder, defaultQuota }),
     async append({ folder, raw, flags, internalDate }) {
       const uid = newUid();
       const body = await bodyOf(options, account, raw, uid);
@@ -83,6 +90,7 @@ function accountMailbox(options: MailboxOptions, account: MailAccount, contents:
           original: { raw, internalDate },
           notice: null,
           now: clock(),
+          defaultQuota,
         });
       });
       return { uidValidity: folder.uidValidity, uid: imported.uid };

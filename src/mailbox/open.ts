@@ -20,6 +20,7 @@ import { historyIdentity, type SenderIdentity } from '../smimp/pin.ts';
 import { insertContents } from '../store/contents.ts';
 import type { Db, Tx } from '../store/database.ts';
 import { deleteMessages, findMessage, type StoredMessage } from '../store/messages.ts';
+import type { DefaultQuota } from '../store/quota.ts';
 import {
   type DueMessage,
   dueMessages,
@@ -49,6 +50,8 @@ export interface OpenServices {
   identity: Identity;
   events: Events;
   clock: () => Date;
+  /** Most bytes of a mailbox whose account has no limit of its own; null or absent: no limit. */
+  quotaBytes?: DefaultQuota;
 }
 
 interface Opening {

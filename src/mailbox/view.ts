@@ -13,8 +13,10 @@ import {
   writeFlags,
 } from '../store/mailbox.ts';
 import { deleteMessages } from '../store/messages.ts';
+import { type DefaultQuota, hasRoom } from '../store/quota.ts';
 import { copyMessages, moveMessages, type Transfer } from '../store/transfers.ts';
 import type { Contents } from './contents.ts';
+import { MailboxError } from './errors.ts';
 import { changeFlags, type FlagChange, readFlags, withFlags } from './flags.ts';
 import type { Folder } from './folder-tree.ts';
 import type { MailAccount } from './mail-account.ts';
@@ -27,8 +29,9 @@ export async function openView(options: {
   account: MailAccount;
   contents: Contents;
   folder: Folder;
+  defaultQuota: DefaultQuota;
 }): Promise<FolderView> {
-  const { db, account, contents } = options;
+  const { db, account, contents, defaultQuota } = options;
   const { accountId } = account;
   let revision = await mailboxRevision(db, accountId);
   const opened = (await shownSince(db, options.folder.id, -1)).map((row) => shownMessage(account, row));
@@ -50,7 +53,7 @@ export async function openView(options: {
     list: (messages) => contents.list(account, idsOf(messages)),
     raw: ({ messageId }) => contents.raw(account, messageId),
     changeFlags: (messages, change) => store(db, account, folder, idsOf(messages), change),
-    copy: (messages, to) => copy(db, account, folder, idsOf(messages), to),
+    copy: (messages, to) => copy(db, { account, folder, defaultQuota }, idsOf(messages), to),
     async move(messages, to) {
       const move = { chosen: { fromFolder: folder.id, messageIds: idsOf(messages) }, toFolder: to.id };
       return transferred(to, await db.transaction().execute((tx) => moveMessages(tx, accountId, move)));
@@ -103,8 +106,23 @@ function store(
   });
 }
 
-function copy(db: Db, account: MailAccount, folder: Folder, messageIds: Buffer[], to: Folder): Promise<Transferred> {
+function copy(
+  db: Db,
+  from: { account: MailAccount; folder: Folder; defaultQuota: DefaultQuota },
+  messageIds: Buffer[],
+  to: Folder,
+): Promise<Transferred> {
+  const {
+    account: { accountId },
+    folder,
+    defaultQuota,
+  } = from;
   const copyIds = messageIds.map(() => randomBytes(ID_BYTES));
   const request = { chosen: { fromFolder: folder.id, messageIds }, toFolder: to.id, copyIds };
-  return db.transaction().execute(async (tx) => transferred(to, await copyMessages(tx, account.accountId, request)));
+  return db.transaction().execute(async (tx) => {
+    const copies = await copyMessages(tx, accountId, request);
+    // They are counted by now; what does not fit is undone.
+    if (!(await hasRoom(tx, accountId, { addBytes: 0, defaultQuota }))) throw new MailboxError('over-quota');
+    return transferred(to, copies);
+  });
 }

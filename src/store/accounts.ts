@@ -65,6 +65,17 @@ export async function advanceMailbox(
   return { firstSeq: row.next_seq - take.seqs, revision: row.revision };
 }
 
+/** Gives an account that has no keys yet another one-time code, with all its tries; false when it has keys. */
+export async function replaceInitializeHash(tx: Tx, accountId: number, initializeHash: Buffer): Promise<boolean> {
+  const { numUpdatedRows } = await tx
+    .updateTable('account')
+    .set({ initialize_hash: initializeHash, initialize_tries: 0 })
+    .where('id', '=', accountId)
+    .where('initialized_at', 'is', null)
+    .executeTakeFirst();
+  return numUpdatedRows === 1n;
+}
+
 /** Counts one try of the one-time code; how many there were, this one included. */
 export async function countInitializeTry(db: Executor, accountId: number): Promise<number> {
   const row = await db

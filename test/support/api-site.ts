@@ -78,6 +78,8 @@ export interface ApiSiteOptions {
   /** Asked of everybody; unless there is a policy. */
   zeroBits?: number;
   powPolicy?: PowPolicy;
+  /** Most bytes of a mailbox. */
+  quotaBytes?: number;
   /** Of another site: a second process of the same server. */
   opened?: OpenedDatabase;
   /** Instead of `remoteKeys`. */
@@ -97,6 +99,7 @@ export async function startApi(options: ApiSiteOptions = {}): Promise<ApiSite> {
     baseUrl: BASE_URL,
     domains: ['corp.test'],
     tls: { cert, key },
+    quotaBytes: options.quotaBytes ?? null,
     powPolicy: options.powPolicy ?? constantPolicy(options.zeroBits ?? 4),
     fetchPublicKey: async (address) => {
       site.fetches += 1;

@@ -1,0 +1,28 @@
+/** `quota` (SMIMP 0.1 §5): what a mailbox may hold, and refusing what does not fit any more. */
+import type { Tx } from '../store/database.ts';
+import { hasRoom, mailboxUsage } from '../store/quota.ts';
+import { type ApiServices, type Handlers, ownerOf } from './call.ts';
+import { ApiError } from './errors.ts';
+
+/** Sizes of the answer: no limit. */
+const NO_LIMIT = -1;
+
+/** Throws `insufficient_storage` when `addBytes` more do not fit. The caller holds the mailbox. */
+export async function requireRoom(
+  tx: Tx,
+  { quotaBytes: defaultQuota = null }: Pick<ApiServices, 'quotaBytes'>,
+  want: { accountId: number; addBytes: number },
+): Promise<void> {
+  const { accountId, addBytes } = want;
+  if (!(await hasRoom(tx, accountId, { addBytes, defaultQuota }))) throw new ApiError('insufficient_storage');
+}
+
+export function quotaHandlers({ db, quotaBytes: defaultQuota = null }: ApiServices): Handlers {
+  return {
+    get_quota: async (call) => {
+      const { usedBytes, quotaBytes } = await mailboxUsage(db, ownerOf(call).accountId, defaultQuota);
+      if (quotaBytes === null) return { body: { total_size: NO_LIMIT, space_available: NO_LIMIT } };
+      return { body: { total_size: quotaBytes, space_available: Math.max(0, quotaBytes - usedBytes) } };
+    },
+  };
+}
