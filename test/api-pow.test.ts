@@ -154,9 +154,7 @@ describe('a message', () => {
     const paying = await newcomer();
     expect(await price(silent.login)).toBe(4 + NEW);
     await send(paying);
-    site.later(2 * DAY_SECONDS + 1);
-    const asked = new Date(site.now.getTime() - 2 * DAY_SECONDS * 1000);
-    await forgetOldPowFacts(site.opened.db, { asked, known: new Date(0) });
+    site.later(2 * DAY_SECONDS);
     expect(await price(await site.logIn(silent.sender))).toBe(4 + NEW);
     expect(await price(await site.logIn(paying.sender))).toBe(4 + 1);
   });
@@ -290,6 +288,22 @@ describe('asked at once', () => {
       .where('address', '=', her.sender.address)
       .executeTakeFirstOrThrow();
     expect(counted.asked).toBeCloseTo(40, 6);
+  });
+
+  it('never stands in its own way: asking, sending and being answered on the same rows', async () => {
+    const people = await Promise.all(
+      ['hugo', 'ines', 'jan'].map((name) => site.account(parseAddress(`${name}#corp.test`), { ephemeral: 0 })),
+    );
+    const senders = await Promise.all([1, 2, 3].map(() => newcomer('busy.test')));
+    const work = senders.flatMap((her) =>
+      people.flatMap(({ address }) => [
+        send(her, address),
+        price(her.login, address),
+        noteWritten(site.opened.db, { sender: her.sender.address, recipient: address, now: site.now }),
+        countFailure(site.opened.db, { sender: her.sender.address, what: 'attempt', now: site.now }),
+      ]),
+    );
+    for (const outcome of await Promise.allSettled(work)) expect(outcome).toMatchObject({ status: 'fulfilled' });
   });
 
   it('counts every stored message once', async () => {

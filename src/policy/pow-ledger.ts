@@ -17,7 +17,7 @@ interface Count {
 }
 
 interface Sender {
-  firstSeen: number;
+  firstStored: number | null;
   asked: Count;
   bytes: Count;
   failures: Count;
@@ -25,7 +25,7 @@ interface Sender {
 }
 
 interface Domain {
-  firstSeen: number;
+  firstStored: number | null;
   asked: Count;
 }
 
@@ -74,15 +74,15 @@ export class PowLedger {
   ask({ sender, recipient, messageType, now }: Pair & { messageType: string; now: number }): PowFacts {
     const from = this.#sender(sender, now);
     const asked = add(from.asked, 1, now);
-    const domain = entry(this.#domains, domainOf(sender), () => ({ firstSeen: now, asked: none(now) }));
+    const domain = this.#domain(sender, now);
     const domainAsked = add(domain.asked, asked <= MAX_DOMAIN_SHARE ? 1 : 0, now);
     const contact = this.#contact({ sender, recipient }, now);
     const load = this.#recipients.get(recipient);
     return {
       first_contact: !contact.received && !contact.written,
       correspondent: contact.written,
-      sender_age: now - from.firstSeen,
-      domain_age: now - domain.firstSeen,
+      sender_age: now - (from.firstStored ?? now),
+      domain_age: now - (domain.firstStored ?? now),
       sender_messages_per_day: asked,
       domain_messages_per_day: domainAsked,
       messages_to_recipient_per_day: add(contact.asked, 1, now),
@@ -97,7 +97,10 @@ export class PowLedger {
 
   /** A message was stored. It loads the recipient unless that one once wrote to the sender. */
   store({ sender, recipient, sizeBytes, now }: Pair & { sizeBytes: number; now: number }): void {
-    add(this.#sender(sender, now).bytes, sizeBytes, now);
+    const [from, domain] = [this.#sender(sender, now), this.#domain(sender, now)];
+    add(from.bytes, sizeBytes, now);
+    from.firstStored ??= now;
+    domain.firstStored ??= now;
     const contact = this.#contact({ sender, recipient }, now);
     contact.received = true;
     if (contact.written) return;
@@ -119,12 +122,16 @@ export class PowLedger {
 
   #sender(address: string, now: number): Sender {
     return entry(this.#senders, address, () => ({
-      firstSeen: now,
+      firstStored: null,
       asked: none(now),
       bytes: none(now),
       failures: none(now),
       failedLogins: none(now),
     }));
+  }
+
+  #domain(sender: string, now: number): Domain {
+    return entry(this.#domains, domainOf(sender), () => ({ firstStored: null, asked: none(now) }));
   }
 
   #contact({ sender, recipient }: Pair, now: number): Contact {

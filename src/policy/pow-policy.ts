@@ -12,7 +12,7 @@ export interface PowFacts {
   first_contact: boolean;
   /** The recipient wrote to the sender, and it arrived. */
   correspondent: boolean;
-  /** Since this server first saw the sender, and anybody of its domain, in milliseconds. */
+  /** Since this server first stored a message of the sender, and of anybody of its domain, in milliseconds; 0 before. */
   sender_age: number;
   domain_age: number;
   /** Messages asked for, this one included: by the sender to anybody here, by all of its domain, to this recipient. */

@@ -55,8 +55,10 @@ export async function consumePowNonce(tx: Tx, nonce: Buffer, stored: Stored): Pr
   return rows.length > 0;
 }
 
-const loading = ({ sender, recipient, sizeBytes, now }: Stored) =>
-  sql<boolean>`pow_stored(${sender}, ${recipient}, ${sizeBytes}, ${now})`;
+function loading({ sender, recipient, sizeBytes, now }: Stored) {
+  const { domain } = addressParts(sender as Address);
+  return sql<boolean>`pow_stored(${sender}, ${domain}, ${recipient}, ${sizeBytes}, ${now})`;
+}
 
 /** The recipient's own message to the sender arrived. */
 export async function noteWritten(db: Executor, written: Pair & { now: Date }): Promise<void> {
@@ -93,16 +95,17 @@ export async function forgetPowRecipient(db: Executor, address: string): Promise
 }
 
 /**
- * Forgets what is old. Who asked but never sent anything goes soon: an identity grows old only by a message that was paid
- * for, and asking leaves nothing behind. The rest stays as long as somebody may be away.
+ * Forgets what is old. Who asked but never sent anything goes soon: asking leaves nothing behind. The rest stays as long as
+ * somebody may be away.
  */
 export async function forgetOldPowFacts(db: Executor, before: { asked: Date; known: Date }): Promise<void> {
+  const { asked, known } = before;
   await sql`
-    delete from pow_contact where counted_at < ${before.known}
-      or (counted_at < ${before.asked} and received_at is null and written_at is null)`.execute(db);
-  await sql`
-    delete from pow_sender where counted_at < ${before.known}
-      or (first_seen_at < ${before.asked} and stored_at is null)`.execute(db);
-  await db.deleteFrom('pow_domain').where('counted_at', '<', before.known).execute();
-  await db.deleteFrom('pow_recipient').where('counted_at', '<', before.known).execute();
+    delete from pow_contact where counted_at < ${known}
+      or (counted_at < ${asked} and received_at is null and written_at is null)`.execute(db);
+  for (const table of ['pow_sender', 'pow_domain'] as const)
+    await sql`
+      delete from ${sql.table(table)} where counted_at < ${known}
+        or (counted_at < ${asked} and first_stored_at is null)`.execute(db);
+  await db.deleteFrom('pow_recipient').where('counted_at', '<', known).execute();
 }

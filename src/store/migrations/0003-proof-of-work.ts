@@ -13,18 +13,17 @@ const STATEMENTS = [
        else value * exp(-greatest(0, extract(epoch from at - since)::double precision) / (memory_days * 86400)) end $$`,
   `create table pow_sender (
      address text primary key,
-     first_seen_at timestamptz not null,
+     first_stored_at timestamptz,
      asked double precision not null default 0,
      bytes double precision not null default 0,
      failures double precision not null default 0,
      failed_logins double precision not null default 0,
-     stored_at timestamptz,
      counted_at timestamptz not null)`,
   `create index pow_sender_age on pow_sender (counted_at)`,
-  `create index pow_sender_silent on pow_sender (first_seen_at) where stored_at is null`,
+  `create index pow_sender_silent on pow_sender (counted_at) where first_stored_at is null`,
   `create table pow_domain (
      domain text primary key,
-     first_seen_at timestamptz not null,
+     first_stored_at timestamptz,
      asked double precision not null default 0,
      counted_at timestamptz not null)`,
   `create index pow_domain_age on pow_domain (counted_at)`,
@@ -55,7 +54,7 @@ const STATEMENTS = [
      declare s pow_sender; d pow_domain; c pow_contact; r pow_recipient;
      begin
        perform set_config('synchronous_commit', 'off', true);
-       insert into pow_sender as known (address, first_seen_at, asked, counted_at) values (of_sender, at, 1, at)
+       insert into pow_sender as known (address, asked, counted_at) values (of_sender, 1, at)
          on conflict (address) do update set
            asked = worn(known.asked, known.counted_at, at, 1) + 1,
            bytes = worn(known.bytes, known.counted_at, at, 1),
@@ -63,7 +62,7 @@ const STATEMENTS = [
            failed_logins = worn(known.failed_logins, known.counted_at, at, 1),
            counted_at = greatest(known.counted_at, at)
          returning known.* into s;
-       insert into pow_domain as known (domain, first_seen_at, asked, counted_at) values (of_domain, at, 1, at)
+       insert into pow_domain as known (domain, asked, counted_at) values (of_domain, 1, at)
          on conflict (domain) do update set
            asked = worn(known.asked, known.counted_at, at, 1) + (s.asked <= max_share)::int,
            counted_at = greatest(known.counted_at, at)
@@ -77,25 +76,29 @@ const STATEMENTS = [
        select * into r from pow_recipient where address = for_recipient;
        return query select
          c.received_at is null and c.written_at is null, c.written_at is not null,
-         extract(epoch from at - s.first_seen_at)::double precision * 1000,
-         extract(epoch from at - d.first_seen_at)::double precision * 1000,
+         coalesce(extract(epoch from at - s.first_stored_at)::double precision * 1000, 0),
+         coalesce(extract(epoch from at - d.first_stored_at)::double precision * 1000, 0),
          s.asked, d.asked, c.asked, s.bytes,
          coalesce(worn(r.strangers, r.counted_at, at, 1), 0),
          coalesce(worn(r.strangers_month, r.counted_at, at, 30), 0) / 30,
          s.failures, s.failed_logins;
      end $$`,
-  `create function pow_stored(of_sender text, for_recipient text, size_bytes bigint, at timestamptz) returns boolean
+  `create function pow_stored(of_sender text, of_domain text, for_recipient text, size_bytes bigint, at timestamptz) returns boolean
      language plpgsql as $$
-     declare c pow_contact;
+     declare first_stored timestamptz; c pow_contact;
      begin
-       update pow_sender set
+       update pow_sender as known set
          asked = worn(asked, counted_at, at, 1),
          bytes = worn(bytes, counted_at, at, 1) + size_bytes,
          failures = worn(failures, counted_at, at, 1),
          failed_logins = worn(failed_logins, counted_at, at, 1),
-         stored_at = at,
+         first_stored_at = coalesce(known.first_stored_at, at),
          counted_at = greatest(counted_at, at)
-         where address = of_sender;
+         where address = of_sender
+         returning known.first_stored_at into first_stored;
+       if first_stored = at then
+         update pow_domain set first_stored_at = coalesce(first_stored_at, at) where domain = of_domain;
+       end if;
        select * into c from pow_contact where recipient_address = for_recipient and sender_address = of_sender;
        if c.received_at is null then
          insert into pow_contact as known (recipient_address, sender_address, counted_at, received_at)

@@ -8,8 +8,8 @@ import type { ByDefault, Instant, MaybeInstant } from './columns.ts';
 /** Somebody who asked for parameters in a session, and so had proved to hold its key. */
 export interface PowSenderTable {
   address: string;
-  /** By this server's clock: the dates in a record are the sender's own claim. */
-  first_seen_at: Instant;
+  /** By this server's clock: the dates in a record are the sender's own claim. Null until it paid for a message. */
+  first_stored_at: MaybeInstant;
   /** Messages asked for. */
   asked: ByDefault<number>;
   /** Of messages stored. */
@@ -17,14 +17,12 @@ export interface PowSenderTable {
   /** Refused as bad_pow, bad_key or bad_signature. */
   failures: ByDefault<number>;
   failed_logins: ByDefault<number>;
-  /** When its last message was stored. */
-  stored_at: MaybeInstant;
   counted_at: Instant;
 }
 
 export interface PowDomainTable {
   domain: string;
-  first_seen_at: Instant;
+  first_stored_at: MaybeInstant;
   asked: ByDefault<number>;
   counted_at: Instant;
 }
