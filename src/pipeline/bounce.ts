@@ -21,13 +21,14 @@ export interface Notices {
   deliver(tx: Tx, notice: { accountId: number; kind: NoticeKind; body: EmailBody }): Promise<void>;
 }
 
-/** What a notice says as fully as the alarm of that kind would: whoever got it is not told again. */
-const ALARMS: Partial<Record<Reason, AlarmKind>> = {
-  'pin-replaced': 'pin-replaced',
-  'pin-forked': 'pin-forked',
-  'pin-truncated': 'pin-truncated',
-  'identity-invalid': 'identity-invalid',
-  'head-mismatch': 'head-mismatch',
+/** What a notice says as fully as an alarm would: whoever got it is not told again. */
+const ALARMS: Partial<Record<Reason, readonly AlarmKind[]>> = {
+  'pin-replaced': ['pin-replaced'],
+  'pin-forked': ['pin-forked'],
+  'pin-truncated': ['pin-truncated'],
+  'identity-invalid': ['identity-invalid'],
+  // The head beside the history, or beside a message key: to a sender it is the same.
+  'head-mismatch': ['head-mismatch', 'identity-invalid'],
 };
 
 const BUILD = { failed: buildBounce, delayed: buildDelay, held: buildHeld } as const;
@@ -52,8 +53,8 @@ export function createTell({ keystore, notices }: { keystore: Keystore; notices:
       original: await original(tx, keys, delivery),
     };
     await notices.deliver(tx, { accountId, kind, body: BUILD[kind](input) });
-    const alarm = ALARMS[reason];
-    if (alarm !== undefined) await alarmsTold(tx, { accountId, contact: delivery.recipient, kind: alarm, now });
+    const kinds = ALARMS[reason] ?? [];
+    await alarmsTold(tx, { accountId, contact: delivery.recipient, kinds, now });
   };
 }
 

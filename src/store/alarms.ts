@@ -71,17 +71,18 @@ export async function endAlarms(
   return rows.map(({ kind }) => kind);
 }
 
-/** Another mail within `tx` tells of it. */
+/** Another mail within `tx` tells of them. */
 export async function alarmsTold(
   tx: Tx,
-  told: { accountId: number; contact: string; kind: AlarmKind; now: Date },
+  told: { accountId: number; contact: string; kinds: readonly AlarmKind[]; now: Date },
 ): Promise<void> {
+  if (told.kinds.length === 0) return;
   await tx
     .updateTable('alarm')
     .set({ told_at: told.now, told_by: 'delivery', tell_at: null })
     .where('account_id', '=', told.accountId)
     .where('contact', '=', told.contact)
-    .where('kind', '=', told.kind)
+    .where('kind', 'in', [...told.kinds])
     .where('tell_at', 'is not', null)
     .execute();
 }
