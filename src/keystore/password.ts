@@ -62,7 +62,7 @@ function prepare(password: string): Buffer {
 }
 
 /** A key of 32 bytes from a passphrase, by argon2id. The caller has bounded the cost. Throws `password-length`, `busy`. */
-export function deriveFromPassphrase(from: {
+export async function deriveFromPassphrase(from: {
   passphrase: string;
   salt: Uint8Array;
   memoryKib: number;
