@@ -106,7 +106,9 @@ export function createSending(options: {
     const first = await people.resolve(draft.to);
     if (first.history === null || first.baseUrl === null) return refusal(first);
     const { baseUrl } = first;
-    const answer = await sessions.within(baseUrl, (session) => home.getMessageKey(session, draft.to));
+    const asked = sessions.within(baseUrl, (session) => home.getMessageKey(session, draft.to));
+    const answer = await asked.catch(hiddenAsNull);
+    if (answer === null) return refusal(hidden(first));
     const contact = await people.confirmHead(draft.to, answer.head);
     if (contact.history === null) return refusal(contact);
     const now = Math.floor(clock().getTime() / 1000);
@@ -196,6 +198,16 @@ export function createSending(options: {
 
 function bytesOf({ messageType, body }: Draft): Uint8Array {
   return body instanceof Uint8Array ? body : serializeBody(messageType, body);
+}
+
+/** Whoever is pinned and suddenly unknown is UNAVAILABLE (SMIMP 0.1 §3). */
+function hidden(contact: Contact): Contact {
+  return { ...contact, state: 'UNAVAILABLE', sending: 'queued', history: null, reason: 'unavailable' };
+}
+
+function hiddenAsNull(error: unknown): null {
+  if (error instanceof RemoteError && error.apiCode === 'unknown_user') return null;
+  throw error;
 }
 
 function refusal(contact: Contact): Refusal {
