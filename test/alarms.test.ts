@@ -340,8 +340,8 @@ describe('telling', () => {
 
   it('happens once, however many do it at the same time', async () => {
     await raiseMany(5);
-    const { opened, keystore, identity, events, clock, bobId } = site;
-    const services = { db: opened.db, keystore, identity, events, clock: clock.read };
+    const { opened, keystore, identity, gate, events, clock, bobId } = site;
+    const services = { db: opened.db, keystore, identity, gate, events, clock: clock.read };
     await Promise.all([1, 2, 3, 4].map(() => openPending(services, bobId)));
     expect(await kinds()).toHaveLength(5);
   });

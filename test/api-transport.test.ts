@@ -79,15 +79,7 @@ describe('the door', () => {
   });
 
   it('answers what it does not know with a problem document', async () => {
-    for (const path of [
-      '/',
-      '/0.1/',
-      '/0.1/quota',
-      '/0.1/whitelist',
-      '/0.1/message',
-      '/0.2/version',
-      '/0.1/Folder/email',
-    ])
+    for (const path of ['/', '/0.1/', '/0.1/quota', '/0.1/message', '/0.2/version', '/0.1/Folder/email'])
       expect(codeOf(await site.get(path, home.token)), path).toBe('not_found');
     const { headers } = await site.get('/0.1/quota');
     expect(headers['content-type']).toContain('application/problem+json');
@@ -227,6 +219,26 @@ describe('a server with little room', () => {
     expect(await rawExchange(small, `${head(sendPath(BOB), 1_000)}${' '.repeat(1_000)}`, END)).toContain(
       '"code":"bad_request"',
     );
+  });
+
+  it('lets who sends slowly keep its place only while nobody else needs one', async () => {
+    await using small = await startApi({ limits: { bodyBudgetBytes: 1_000 } });
+    await small.account(BOB);
+    const { token } = await small.logIn(stranger(small, ALICE));
+    const message = `POST ${sendPath(BOB)} HTTP/1.1\r\nHost: x\r\nSMIMP-Authentication: ${token}\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n`;
+    const slow = await openSocket(small);
+    const heard: Buffer[] = [];
+    slow.on('data', (chunk: Buffer) => heard.push(chunk));
+    slow.write(`${message}{`);
+    await expect.poll(() => rawExchange(small, message, END)).toContain('"code":"unavailable"');
+    expect(heard).toEqual([]);
+    small.later(11);
+    const ended = once(slow, 'close');
+    expect(await rawExchange(small, message, END)).toContain('"code":"unavailable"');
+    await ended;
+    expect(Buffer.concat(heard).toString()).toContain('"code":"request_timeout"');
+    const next = `${message}${' '.repeat(1_000)}`;
+    await expect.poll(() => rawExchange(small, next, END)).toContain('"code":"bad_request"');
   });
 
   it('takes no more connections than it may', async () => {

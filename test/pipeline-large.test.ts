@@ -1,10 +1,17 @@
 /** Large messages: the same bytes as the simple way makes, read back whole, and memory given back when it is used up. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { freeMemory } from '../src/pipeline/free-memory.ts';
-import { emailBytes, envelopeBytes } from '../src/pipeline/large-json.ts';
+import { freeMemory } from '../src/memory/free-memory.ts';
+import { emailBytes, envelopeJson } from '../src/pipeline/large-json.ts';
 import { randomBytes } from '../src/smimp/crypto.ts';
 import { type EmailBody, serializeBody } from '../src/smimp/email.ts';
-import { type Hex24, type Hex32, isBase64, type SignedHash, toBase64 } from '../src/smimp/encoding.ts';
+import {
+  type Hex24,
+  type Hex32,
+  isBase64,
+  parseBase64InPlace,
+  type SignedHash,
+  toBase64,
+} from '../src/smimp/encoding.ts';
 import { sentEnvelope } from '../src/smimp/envelope.ts';
 import { findDelivery, sealedEnvelope, submissionContent } from '../src/store/outbound.ts';
 import { type HostileServer, type ServedUser, startHostileServer } from './support/hostile-server.ts';
@@ -34,23 +41,31 @@ describe('the JSON of a body', () => {
 });
 
 describe('the JSON of an envelope', () => {
-  it.each([0, 1, 2, 3, 786_431, 786_432, 786_433, 1_572_865, 5_000_000])('around %i bytes', (sizeBytes) => {
+  it.each([0, 1, 2, 3, 196_607, 196_608, 196_609, 393_217, 5_000_000])('around %i bytes', (sizeBytes) => {
     const ciphertext = randomBytes(sizeBytes);
     const nonce = '03'.repeat(24) as Hex24;
     const sealed = { ciphertext, messageType: 'email', messagePublicKey: '02'.repeat(32) as Hex32, nonce };
     const whole = sentEnvelope(sealed, { proofOfWork: null, messageHash: '04'.repeat(96) as SignedHash });
     const { message: _message, ...rest } = whole;
-    expect(envelopeBytes(rest, ciphertext).toString('utf8')).toBe(JSON.stringify(whole));
+    const json = envelopeJson(rest, ciphertext);
+    const bytes = Buffer.concat([...json.pieces()]);
+    expect(bytes.toString('utf8')).toBe(JSON.stringify(whole));
+    expect(json.sizeBytes).toBe(bytes.length);
   });
 });
 
 describe('canonical base64', () => {
-  const PIECE = 4 * 256 * 1024;
+  const PIECE = 4 * 16 * 1024;
   const letters = 'A'.repeat(PIECE);
+  const expectBoth = (text: string, isGood: boolean): void => {
+    expect(isBase64(text)).toBe(isGood);
+    const decode = (): string => parseBase64InPlace(Buffer.from(text)).toString('hex');
+    if (isGood) expect(decode()).toBe(Buffer.from(text, 'base64').toString('hex'));
+    else expect(decode).toThrow(expect.objectContaining({ code: 'bad-base64' }));
+  };
 
   it('is told from the rest also beyond the first piece', () => {
-    for (const good of ['', 'QQ==', letters, `${letters}QQ==`, `${letters}${letters}QUI=`])
-      expect(isBase64(good)).toBe(true);
+    for (const good of ['', 'QQ==', letters, `${letters}QQ==`, `${letters}${letters}QUI=`]) expectBoth(good, true);
     for (const bad of [
       'QQ',
       'QR==',
@@ -60,7 +75,7 @@ describe('canonical base64', () => {
       `${letters}Q`,
       `${letters}-_-_`,
     ]) {
-      expect(isBase64(bad)).toBe(false);
+      expectBoth(bad, false);
     }
   });
 });

@@ -1,6 +1,6 @@
 /** What a row becomes after a stage, without any database; and the small parts beside it. */
 import { describe, expect, it } from 'vitest';
-import { ByteGate } from '../src/pipeline/byte-gate.ts';
+import { ByteGate } from '../src/memory/byte-gate.ts';
 import { explain, explainFinal } from '../src/pipeline/reasons.ts';
 import {
   FIRST_RETRY_MS,

@@ -98,3 +98,18 @@ describe('a mailbox in the database', () => {
     await heard;
   });
 });
+
+describe('prepared statements', () => {
+  it('are prepared anew when a newer version of the program changed the table', async () => {
+    const { db } = await testDatabase();
+    await db
+      .transaction()
+      .execute((tx) => createAccount(tx, { address: 'eve#corp.test', initializeHash: null, now: NOW }));
+    const find = () => findAccount(db, 'eve#corp.test');
+    for (let i = 0; i < 20; i += 1) expect(await find()).toMatchObject({ address: 'eve#corp.test' });
+    await sql`alter table account add column newer text`.execute(db);
+    await Promise.allSettled([find(), find(), find(), find(), find()]);
+    expect(await find()).toMatchObject({ address: 'eve#corp.test', newer: null });
+    await db.destroy();
+  });
+});

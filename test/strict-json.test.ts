@@ -2,7 +2,7 @@
 import { Buffer } from 'node:buffer';
 import { describe, expect, test } from 'vitest';
 import { ProfileError } from '../src/smimp/errors.ts';
-import { MAX_JSON_DEPTH, parseStrictJson } from '../src/smimp/json.ts';
+import { MAX_JSON_DEPTH, parseStrictJson, parseStrictJsonInPlace } from '../src/smimp/json.ts';
 import { checkJsonValue, cleanText, writeStrictJson } from '../src/smimp/json-value.ts';
 
 function codeOf(run: () => unknown): string {
@@ -77,6 +77,40 @@ describe('both kinds of input', () => {
         codeOf(() => parseStrictJson(text.slice(0, end))),
         `cut at ${end}`,
       ).toBe('json-syntax');
+    }
+  });
+});
+
+describe('reading in place', () => {
+  const ordinary = (value: unknown): unknown => {
+    if (Buffer.isBuffer(value)) return value.toString('latin1');
+    if (Array.isArray(value)) return value.map(ordinary);
+    if (value === null || typeof value !== 'object') return value;
+    return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, ordinary(member)]));
+  };
+
+  test('gives long plain strings as views, all else as usual', () => {
+    const bytes = Buffer.from('{"long":"abcdef","short":"abcde","escaped":"abc\\ndef","wide":"abcdéf","abcdefgh":1}');
+    const read = parseStrictJsonInPlace(bytes, { viewFromBytes: 6 }) as Record<string, unknown>;
+    expect(read.long).toBeInstanceOf(Buffer);
+    expect((read.long as Buffer).buffer).toBe(bytes.buffer);
+    expect(ordinary(read)).toEqual(parseStrictJson(bytes));
+    expect([read.short, read.escaped, read.wide, read.abcdefgh]).toEqual(['abcde', 'abc\ndef', 'abcdéf', 1]);
+  });
+
+  test('accepts and refuses what the other reader does', () => {
+    const text = '{"a":["x\\u00e9","plain",-2,{"b":"","c":"\u{1f600}"}],"d":null}';
+    for (let end = 0; end <= text.length; end++) {
+      const bytes = Buffer.from(text.slice(0, end));
+      const strict = codeOf(() => parseStrictJson(bytes));
+      expect(codeOf(() => parseStrictJsonInPlace(bytes, { viewFromBytes: 0 }))).toBe(strict);
+    }
+    expect(ordinary(parseStrictJsonInPlace(Buffer.from(text), { viewFromBytes: 0 }))).toEqual(JSON.parse(text));
+    for (const bad of ['"\u0001"', '"\\q"', '{"a":"x","a":"y"}', '"\ufffe"', '{"constructor":"x"}']) {
+      const bytes = Buffer.from(bad);
+      expect(codeOf(() => parseStrictJsonInPlace(bytes, { viewFromBytes: 0 }))).toBe(
+        codeOf(() => parseStrictJson(bytes)),
+      );
     }
   });
 });

@@ -14,8 +14,6 @@ export const MAX_URL_CHARACTERS = 4_096;
 export const MAX_HEADERS = 64;
 /** All headers together; Node's own default, fixed here because it is a promise. */
 export const MAX_HEADER_BYTES = 16_384;
-/** Whoever is refused for want of memory comes back soon. */
-const BUSY_RETRY_SECONDS = 5;
 
 /** Refuses what is wrong with the head of a request. Throws ApiError. */
 export function checkHead(request: FastifyRequest): void {
@@ -33,32 +31,18 @@ export function refuseBody({ headers }: FastifyRequest): void {
   if (!isEmpty) throw new ApiError('bad_request');
 }
 
-/** Cuts a request off whose body is not there in time; one that was answered before is not answered twice. */
-export function limitBodyTime({ raw }: FastifyRequest, reply: FastifyReply, timeoutMs: number): void {
-  const timer = setTimeout(() => {
-    if (reply.raw.headersSent) raw.socket.destroy();
-    else refuseOnSocket(raw.socket, 'request_timeout');
-  }, timeoutMs);
-  const stop = (): void => clearTimeout(timer);
-  raw.once('end', stop).once('close', stop);
+/** Ends a request whose body takes too long; one that was answered before is not answered twice. */
+export function cutOff({ raw }: FastifyRequest, reply: FastifyReply): void {
+  if (reply.raw.headersSent) raw.socket.destroy();
+  else refuseOnSocket(raw.socket, 'request_timeout');
 }
 
-/** Bounds the memory of all large bodies that are coming in: each takes what it announces until it is answered. */
-export function createBodyBudget(options: { totalBytes: number }): {
-  take(request: FastifyRequest, reply: FastifyReply, maxBytes: number): void;
-} {
-  let freeBytes = options.totalBytes;
-  return {
-    take(request, reply, maxBytes) {
-      const announced = Number(request.headers['content-length'] ?? maxBytes);
-      if (announced > maxBytes) throw new ApiError('too_large');
-      if (announced > freeBytes) throw new ApiError('unavailable', { retryAfterSeconds: BUSY_RETRY_SECONDS });
-      freeBytes -= announced;
-      reply.raw.once('close', () => {
-        freeBytes += announced;
-      });
-    },
-  };
+/** Cuts a request off whose body is not there in time. */
+export function limitBodyTime(request: FastifyRequest, reply: FastifyReply, timeoutMs: number): void {
+  const { raw } = request;
+  const timer = setTimeout(() => cutOff(request, reply), timeoutMs);
+  const stop = (): void => clearTimeout(timer);
+  raw.once('end', stop).once('close', stop);
 }
 
 /** What is wrong with bytes that are no request, by the code Node gives. */

@@ -3,10 +3,12 @@
  * documents out. Limits of size and time hold while a request streams in.
  */
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import type { Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { freeMemory } from '../memory/free-memory.ts';
 import type { Address } from '../smimp/address.ts';
 import {
   API_PREFIX,
@@ -18,7 +20,7 @@ import {
   SESSION_HEADER,
 } from '../smimp/api.ts';
 import { parseFields } from '../smimp/fields.ts';
-import { parseStrictJson } from '../smimp/json.ts';
+import { parseStrictJsonInPlace } from '../smimp/json.ts';
 import { findAccount } from '../store/accounts.ts';
 import type { StoredSession } from '../store/sessions.ts';
 import type { ApiServices, Call, Handlers, Owner } from './call.ts';
@@ -32,14 +34,8 @@ import { messageKeyHandlers } from './message-keys.ts';
 import { placingHandlers } from './placing.ts';
 import { profileHandlers } from './profile.ts';
 import { quotaHandlers } from './quota.ts';
-import {
-  checkHead,
-  createBodyBudget,
-  limitBodyTime,
-  MAX_HEADER_BYTES,
-  refuseBody,
-  refuseClient,
-} from './request-limits.ts';
+import { createBodyBudget, readBody, type Upload } from './request-body.ts';
+import { checkHead, limitBodyTime, MAX_HEADER_BYTES, refuseBody, refuseClient } from './request-limits.ts';
 import { sendHandlers } from './send.ts';
 import { authenticate, sessionHandlers } from './sessions.ts';
 
@@ -53,7 +49,7 @@ export interface ApiLimits {
   /** How often requests and headers are checked for being late. */
   checkEveryMs: number;
   keepAliveMs: number;
-  /** Of all messages that are coming in at once. Each takes about four times its size until it is stored. */
+  /** Of all messages that are coming in at once. Each takes once its size until it is stored. */
   bodyBudgetBytes: number;
 }
 
@@ -124,6 +120,8 @@ function createApp(options: ApiServices & { tls: { cert: string; key: string } }
     clientErrorHandler: refuseClient,
   }) as unknown as FastifyInstance;
   app.decorateRequest('admitted', null);
+  app.decorateRequest('upload', null);
+  app.decorateRequest('received', null);
   app.addHook('onRequest', async (request) => checkHead(request));
   app.addHook('onResponse', async (request, reply) => {
     const call = request.routeOptions.config?.call ?? 'none';
@@ -131,12 +129,11 @@ function createApp(options: ApiServices & { tls: { cert: string; key: string } }
     options.events.requestServed({ call, status: reply.statusCode, durationMs });
   });
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
-    try {
-      done(null, parseStrictJson(body as Buffer));
-    } catch (error) {
-      done(error as Error);
-    }
+  app.addContentTypeParser('application/json', async (request: FastifyRequest, payload: IncomingMessage) => {
+    const { bodyLimit = MAX_REQUEST_BYTES } = request.routeOptions;
+    request.received = await readBody(request, payload, bodyLimit);
+    // Only a message can be longer than an ordinary request.
+    return parseStrictJsonInPlace(request.received, { viewFromBytes: MAX_REQUEST_BYTES });
   });
   app.setErrorHandler((error, request, reply) =>
     sendProblem(reply, error, { call: request.routeOptions.config.call ?? 'none', events: options.events }),
@@ -155,6 +152,10 @@ declare module 'fastify' {
   }
   interface FastifyRequest {
     admitted: Admitted | null;
+    /** The message that comes in with it. */
+    upload: Upload | null;
+    /** The whole body; `body` may hold views into it. */
+    received: Buffer | null;
   }
 }
 
@@ -178,7 +179,7 @@ function addRoutes(app: FastifyInstance, services: ApiServices, limits: ApiLimit
     ...quotaHandlers(services),
   };
   const basePath = new URL(services.baseUrl).pathname.replace(/\/$/, '');
-  const budget = createBodyBudget({ totalBytes: limits.bodyBudgetBytes });
+  const budget = createBodyBudget({ totalBytes: limits.bodyBudgetBytes, clock: services.clock });
   const allowed = new Map<string, Set<string>>();
   for (const name of Object.keys(handlers) as CallName[]) {
     const definition: CallDefinition = CALLS[name];
@@ -197,10 +198,16 @@ function addRoutes(app: FastifyInstance, services: ApiServices, limits: ApiLimit
       onRequest: async (request, reply) => {
         request.admitted = await admit(services, definition, request);
         if (definition.request === undefined) refuseBody(request);
-        else if (CALLS_WITH_MESSAGES.has(name)) budget.take(request, reply, bodyLimit);
+        else if (CALLS_WITH_MESSAGES.has(name)) request.upload = budget.take(request, reply, bodyLimit);
         else limitBodyTime(request, reply, limits.bodyTimeoutMs);
       },
-      handler: (request, reply) => answer({ name, definition, handlers, request, reply }),
+      handler: async (request, reply) => {
+        try {
+          await answer({ name, definition, handlers, request, reply });
+        } finally {
+          if (request.received !== null) freeMemory(request.received);
+        }
+      },
     });
   }
   for (const [url, methods] of allowed) refuseOtherMethods(app, services, url, methods);

@@ -4,10 +4,11 @@
  */
 import { z } from 'zod';
 import type { Contact } from '../identity/contact.ts';
-import { envelopeBytes } from '../pipeline/large-json.ts';
+import { envelopeJson } from '../pipeline/large-json.ts';
 import type { Minter } from '../pipeline/minter.ts';
 import { type Disposition, RemoteError } from '../remote/errors.ts';
 import type { HomeClient, Session } from '../remote/home.ts';
+import type { StreamedBody } from '../remote/https.ts';
 import type { Address } from '../smimp/address.ts';
 import { randomBytes } from '../smimp/crypto.ts';
 import type { BaseUrl } from '../smimp/discovery.ts';
@@ -160,7 +161,7 @@ export function createSending(options: {
       ready = withWork(outgoing, worked, session);
       await options.keep?.(ready);
     }
-    const { messageId } = await home.sendMessage(session, outgoing.to, bytesToPost(ready), options.signal);
+    const { messageId } = await home.sendMessage(session, outgoing.to, bodyToPost(ready), options.signal);
     return { kind: 'sent', messageId, outgoing: ready };
   };
 
@@ -232,11 +233,11 @@ function withWork(outgoing: Outgoing, worked: Worked & { kind: 'worked' }, sessi
   };
 }
 
-function bytesToPost(outgoing: Outgoing): Buffer {
+function bodyToPost(outgoing: Outgoing): StreamedBody {
   const { worked } = outgoing;
   if (worked === null) throw new TypeError('nothing was worked for this message');
   const sealed = sealedOf(outgoing);
   const signed = { proofOfWork: worked.proof_of_work, messageHash: worked.message_hash };
   const { message: _none, ...envelope } = sentEnvelope({ ...sealed, ciphertext: new Uint8Array() }, signed);
-  return envelopeBytes(envelope, sealed.ciphertext);
+  return envelopeJson(envelope, sealed.ciphertext);
 }

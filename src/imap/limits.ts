@@ -17,6 +17,8 @@ export const MAX_LOGIN_FAILURES = 5;
 export const LIST_BATCH = 200;
 /** Received bytes that wait while a command is being worked on; then the socket is no longer read. */
 export const MAX_BUFFERED_BYTES = 256 * 1024;
+/** Given to the socket at once; more waits until the client has taken it. */
+export const WRITE_BYTES = 256 * 1024;
 /** Answers that the client does not take in this time end the connection. */
 export const WRITE_TIMEOUT_MS = 120_000;
 /** A literal of a stranger: user name or password. */

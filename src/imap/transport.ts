@@ -2,13 +2,14 @@
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { type SecureContext, TLSSocket } from 'node:tls';
-import { WRITE_TIMEOUT_MS } from './limits.ts';
+import { WRITE_BYTES, WRITE_TIMEOUT_MS } from './limits.ts';
 
 export class Transport {
   #socket: Socket | TLSSocket;
   #onChunk: (chunk: Buffer) => void = () => undefined;
   #onClose: () => void = () => undefined;
   #closed = false;
+  #writing: Promise<void> = Promise.resolve();
 
   constructor(socket: Socket | TLSSocket) {
     this.#socket = socket;
@@ -47,8 +48,30 @@ export class Transport {
     this.#onClose();
   }
 
-  /** Resolves when the client can take more; at once when the connection is gone. */
-  async write(...buffers: Buffer[]): Promise<void> {
+  /** Resolves when the client can take more; at once when the connection is gone. What is written is never mixed. */
+  write(...buffers: Buffer[]): Promise<void> {
+    const written = this.#writing.then(() => this.#writeAll(buffers));
+    this.#writing = written.catch(() => undefined);
+    return written;
+  }
+
+  /** Large buffers in slices: the socket keeps a copy, enciphered, of what it is given. */
+  async #writeAll(buffers: readonly Buffer[]): Promise<void> {
+    const small: Buffer[] = [];
+    for (const buffer of buffers) {
+      if (buffer.length <= WRITE_BYTES) {
+        small.push(buffer);
+        continue;
+      }
+      await this.#writeTogether(small.splice(0));
+      for (let at = 0; at < buffer.length; at += WRITE_BYTES) {
+        await this.#writeTogether([buffer.subarray(at, at + WRITE_BYTES)]);
+      }
+    }
+    await this.#writeTogether(small);
+  }
+
+  async #writeTogether(buffers: readonly Buffer[]): Promise<void> {
     if (this.#closed || this.#socket.destroyed) return;
     this.#socket.cork();
     let ready = true;

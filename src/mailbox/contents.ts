@@ -5,6 +5,8 @@
  * Kept in memory up to a number of bytes. A message was verified before it was shown (SMIMP 0.1 §4.4); here it is only
  * decrypted again, and nothing is fetched.
  */
+import type { ByteGate } from '../memory/byte-gate.ts';
+import { freeMemory } from '../memory/free-memory.ts';
 import { RENDERER_VERSION } from '../mime/from-email.ts';
 import { indexMessage } from '../mime/structure/message-index.ts';
 import type { MessageIndex } from '../mime/structure/types.ts';
@@ -62,8 +64,8 @@ export function sealedContent(account: MailAccount, messageId: Buffer, content: 
   };
 }
 
-export function createContents(options: { db: Db }): Contents {
-  const { db } = options;
+export function createContents(options: { db: Db; gate: ByteGate }): Contents {
+  const { db, gate } = options;
   const indexes = new ByteLru<Content>(INDEX_CACHE_BYTES);
   const rendered = new ByteLru<Buffer>(RENDERED_CACHE_BYTES);
   let opened = 0;
@@ -77,8 +79,9 @@ export function createContents(options: { db: Db }): Contents {
 
   const render = async (account: MailAccount, message: StoredMessage, cautions: readonly Caution[]) => {
     opened += 1;
-    const content = await decrypt(account, message, cautions);
+    const content = await decrypt(account, message, cautions, { inPlace: true });
     const raw = renderOpened(content, account);
+    freeMemory(message.ciphertext);
     rendered.set(toHex(message.message_id), raw, raw.length);
     return { raw, header: content.header };
   };
@@ -119,9 +122,12 @@ export function createContents(options: { db: Db }): Contents {
       const known = rendered.get(toHex(messageId));
       if (known !== undefined) return known;
       const [content] = await list(account, [messageId]);
-      const message = await findMessage(db, account.accountId, messageId);
-      if (message === undefined || content == null) return null;
-      return (await render(account, message, content.cautions)).raw;
+      if (content == null) return null;
+      return gate.pass(content.index.sizeBytes, async () => {
+        const message = rendered.get(toHex(messageId)) ?? (await findMessage(db, account.accountId, messageId));
+        if (message === undefined || Buffer.isBuffer(message)) return message ?? null;
+        return (await render(account, message, content.cautions)).raw;
+      });
     },
     get opened() {
       return opened;
@@ -129,11 +135,12 @@ export function createContents(options: { db: Db }): Contents {
   };
 }
 
-/** Of a message that was verified before. Throws MailboxError `unreadable`. */
+/** Of a message that was verified before. `inPlace` overwrites its ciphertext. Throws MailboxError `unreadable`. */
 export async function decrypt(
   account: MailAccount,
   message: StoredMessage,
   cautions: readonly Caution[],
+  { inPlace }: { inPlace: boolean } = { inPlace: false },
 ): Promise<OpenedContent> {
   const senderPublicKey = toHex<Hex32>(message.sender_public_key);
   try {
@@ -145,6 +152,7 @@ export async function decrypt(
       senderPublicKey,
       senderMasterKeys: [senderPublicKey],
       messageSecret,
+      inPlace,
     });
     return { header: parseHeader(header), body, content: parseBody(message.message_type, body), cautions };
   } catch (cause) {

@@ -1,6 +1,7 @@
 /** Mailboxes: opened for mail programs, filled by what arrives, written to by the bridge itself. */
 
 import { referenceOf } from '../keystore/references.ts';
+import { ByteGate } from '../memory/byte-gate.ts';
 import type { NoticeKind } from '../mime/bridge-mail.ts';
 import { parseMail } from '../mime/parse.ts';
 import { uidOfMessageId } from '../mime/threads.ts';
@@ -35,13 +36,17 @@ export interface Mailbox extends OpenMailbox {
   startOpening(): Promise<AsyncDisposable>;
 }
 
-export interface MailboxOptions extends OpenServices {
+export interface MailboxOptions extends Omit<OpenServices, 'gate'> {
   listener: Listener;
 }
 
+/** Bytes of messages that are opened or rendered at once: one of the largest, or many small ones. */
+const MAX_BYTES_AT_ONCE = 36 * 1024 * 1024;
+
 export function createMailbox(options: MailboxOptions): Mailbox {
   const { db, keystore, events, clock, quotaBytes: defaultQuota = null } = options;
-  const contents = createContents({ db });
+  const gate = new ByteGate(MAX_BYTES_AT_ONCE);
+  const contents = createContents({ db, gate });
   const inspection = createInspection({ db, keystore, contents });
   return {
     async open(accountId) {
@@ -65,7 +70,7 @@ export function createMailbox(options: MailboxOptions): Mailbox {
     },
     inspection,
     secrets: createSecretInbox({ db, keystore, inspection, clock }),
-    startOpening: () => startOpener(options),
+    startOpening: () => startOpener({ ...options, gate }),
   };
 }
 

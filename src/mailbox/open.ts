@@ -10,6 +10,8 @@ import type { Contact } from '../identity/contact.ts';
 import { readOwnHistory } from '../identity/own-history.ts';
 import type { Identity } from '../identity/resolve.ts';
 import type { Keystore } from '../keystore/keystore.ts';
+import type { ByteGate } from '../memory/byte-gate.ts';
+import { freeMemory } from '../memory/free-memory.ts';
 import { isShown } from '../mime/from-email.ts';
 import type { Address } from '../smimp/address.ts';
 import type { VerifiedHistory } from '../smimp/chain.ts';
@@ -48,6 +50,8 @@ export interface OpenServices {
   db: Db;
   keystore: Keystore;
   identity: Identity;
+  /** Bounds the bytes of messages that are opened at once, for all accounts. */
+  gate: ByteGate;
   events: Events;
   clock: () => Date;
   /** Most bytes of a mailbox whose account has no limit of its own; null or absent: no limit. */
@@ -93,15 +97,17 @@ async function resolveSenders(
 
 /** Whatever happens to one message, those behind it are opened. */
 async function openOne(opening: Opening, due: DueMessage, contact: Contact | null): Promise<void> {
-  const { services, account } = opening;
-  const row = await findMessage(services.db, account.accountId, due.message_id);
-  if (row === undefined) return;
-  try {
-    await openOrRefuse(opening, row, contact);
-  } catch (error) {
-    services.events.unexpected('opening a message', error);
-    await postpone(opening, row, { state: row.state === 'held' ? 'held' : 'pending', reason: 'unexpected' });
-  }
+  await opening.services.gate.pass(due.size_bytes, async () => {
+    const { services, account } = opening;
+    const row = await findMessage(services.db, account.accountId, due.message_id);
+    if (row === undefined) return;
+    try {
+      await openOrRefuse(opening, row, contact);
+    } catch (error) {
+      services.events.unexpected('opening a message', error);
+      await postpone(opening, row, { state: row.state === 'held' ? 'held' : 'pending', reason: 'unexpected' });
+    }
+  });
 }
 
 async function openOrRefuse(opening: Opening, row: StoredMessage, contact: Contact | null): Promise<void> {
@@ -111,8 +117,15 @@ async function openOrRefuse(opening: Opening, row: StoredMessage, contact: Conta
   // It was held for a fork, and a person has checked since what the server shows: now it is the message that is wrong.
   const settled = row.state === 'held' && row.reason === 'pin-forked' && contact?.sending === 'allowed';
   let contradicts = false;
+  let unread: StoredMessage | null = row;
+  // It is decrypted where the ciphertext stands. Of one that is gone meanwhile nothing will be shown.
+  const take = async (): Promise<StoredMessage> => {
+    const taken = unread ?? (await findMessage(services.db, account.accountId, row.message_id)) ?? row;
+    unread = null;
+    return taken;
+  };
   const found = await openFrom(isOwn ? { kind: 'self', identity: own.identity } : { kind: 'other', contact }, {
-    open: (sender) => openWith(opening, row, sender),
+    open: async (sender) => openWith(opening, await take(), sender),
     resolveFresh: () => services.identity.resolve({ ...about, fresh: true }),
     reportFork: async () => {
       contradicts = true;
@@ -142,6 +155,7 @@ function openWith(
     sender,
     myHistory: own.history,
     firstSeen: Math.floor(row.time_received.getTime() / 1000),
+    inPlace: true,
     seen: {
       digest: (digest) => seen({ kind: 'digest', value: Buffer.from(digest, 'hex') }),
       uid: (from, uid) => seen({ kind: 'uid', value: seenUid(account, from, uid) }),
@@ -162,6 +176,7 @@ async function show({ services, account }: Opening, row: StoredMessage, opened: 
     { kind: 'uid', value: seenUid(account, opened.header.from, opened.header.uid) },
   ];
   const content = isShown(opened.content) ? contentToKeep(account, opened, row) : null;
+  freeMemory(row.ciphertext);
   const about = { accountId, contact: row.sender_address as Address, now };
   const done = await services.db.transaction().execute(async (tx) => {
     const unopened = await lockUnopened(tx, accountId, messageId);

@@ -4,7 +4,7 @@
  */
 import { Buffer } from 'node:buffer';
 import { type Address, type Domain, isAddress, toMailbox } from '../smimp/address.ts';
-import { hash } from '../smimp/crypto.ts';
+import { hash, hashLatin1 } from '../smimp/crypto.ts';
 import type { Attachment, EmailBody, ParsedBody, ShortMessageBody } from '../smimp/email.ts';
 import { type Hex32, parseTimestamp, type Timestamp } from '../smimp/encoding.ts';
 import { ProfileError } from '../smimp/errors.ts';
@@ -16,7 +16,7 @@ import { addressField, isMessageId, type Mailbox, parameterField, textField, tok
 import { type LegacyData, readLegacyData } from './legacy-data.ts';
 import { markdownToHtml } from './markdown-to-html.ts';
 import { markdownToText } from './markdown-to-text.ts';
-import { base64Lines, type Entity, isSafeRaw, textEntity, writeMessage } from './mime-writer.ts';
+import { Base64Body, type Entity, isSafeRaw, textEntity, writeMessage } from './mime-writer.ts';
 import { reportEntity } from './report.ts';
 import { cleanLine, cleanText, truncate } from './text.ts';
 import { textToMarkdown } from './text-to-markdown.ts';
@@ -100,7 +100,7 @@ function renderEmail(options: RenderOptions, body: EmailBody): Buffer {
 
 /** Of everything that could hold a boundary. */
 function seedOf({ uid }: RenderedHeader, body: EmailBody): Buffer {
-  const contents = body.attachments.map(({ content }) => hash(Buffer.from(content, 'latin1')));
+  const contents = body.attachments.map(({ content }) => hashLatin1(content));
   return hash(pae([text(uid), text(body.body), text(body.signature_text ?? ''), ...contents]));
 }
 
@@ -217,7 +217,7 @@ function fileEntity(file: Attachment, disposition: 'inline' | 'attachment'): Ent
     parameterField('Content-Disposition', disposition, [{ name: 'filename', value: name }]),
     ...id,
   ];
-  return { fields, body: embedded && raw !== null ? raw : base64Lines(file.content) };
+  return { fields, body: embedded && raw !== null ? raw : new Base64Body(file.content) };
 }
 
 const TYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/;

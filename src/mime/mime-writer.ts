@@ -10,8 +10,29 @@ import { parameterField } from './headers.ts';
 
 /** `fields`: whole header fields, each with its line end. */
 export type Entity =
-  | { fields: readonly string[]; body: Buffer }
+  | { fields: readonly string[]; body: Buffer | Base64Body }
   | { subtype: string; parameters?: readonly { name: string; value: string }[]; children: readonly Entity[] };
+
+/** Base64 text that stands in lines of 76 characters once it is written. */
+export class Base64Body {
+  readonly #base64: string;
+  readonly sizeBytes: number;
+
+  constructor(base64: string) {
+    this.#base64 = base64;
+    this.sizeBytes = base64.length + CRLF.length * Math.ceil(base64.length / MAX_ENCODED_LINE);
+  }
+
+  /** Without decoding it. */
+  writeTo(out: Buffer, start: number): void {
+    const base64 = this.#base64;
+    let at = start;
+    for (let from = 0; from < base64.length; from += MAX_ENCODED_LINE) {
+      at += out.write(base64.slice(from, from + MAX_ENCODED_LINE), at, 'latin1');
+      at += out.write(CRLF, at, 'latin1');
+    }
+  }
+}
 
 const CRLF = '\r\n';
 /** RFC 2045 §6.7 and §6.8. */
@@ -22,14 +43,29 @@ const BOUNDARY_HEX_DIGITS = 32;
 
 /** Header fields of the whole message come first, those of the root entity after them. */
 export function writeMessage(fields: readonly string[], root: Entity, seed: Uint8Array): Buffer {
-  const pieces: Buffer[] = [Buffer.from(`${fields.join('')}MIME-Version: 1.0${CRLF}`, 'latin1')];
+  const pieces: Piece[] = [Buffer.from(`${fields.join('')}MIME-Version: 1.0${CRLF}`, 'latin1')];
   writeEntity(root, { seed, count: 0 }, pieces);
-  return Buffer.concat(pieces);
+  return joined(pieces);
+}
+
+type Piece = Buffer | Base64Body;
+
+const sizeOf = (piece: Piece): number => (Buffer.isBuffer(piece) ? piece.length : piece.sizeBytes);
+
+function joined(pieces: readonly Piece[]): Buffer {
+  const out = Buffer.allocUnsafe(pieces.reduce((sum, piece) => sum + sizeOf(piece), 0));
+  let at = 0;
+  for (const piece of pieces) {
+    if (Buffer.isBuffer(piece)) piece.copy(out, at);
+    else piece.writeTo(out, at);
+    at += sizeOf(piece);
+  }
+  return out;
 }
 
 type Boundaries = { seed: Uint8Array; count: number };
 
-function writeEntity(entity: Entity, boundaries: Boundaries, pieces: Buffer[]): void {
+function writeEntity(entity: Entity, boundaries: Boundaries, pieces: Piece[]): void {
   if ('body' in entity) {
     pieces.push(Buffer.from(`${entity.fields.join('')}${CRLF}`, 'latin1'), entity.body);
     return;
@@ -96,18 +132,6 @@ function quotedLine(line: string): string {
     rest = rest.slice(end);
   }
   return [...out, rest].join(CRLF);
-}
-
-/** Base64 in lines of 76 characters, without decoding it. */
-export function base64Lines(base64: string): Buffer {
-  const lines = Math.ceil(base64.length / MAX_ENCODED_LINE);
-  const out = Buffer.allocUnsafe(base64.length + CRLF.length * lines);
-  let at = 0;
-  for (let from = 0; from < base64.length; from += MAX_ENCODED_LINE) {
-    at += out.write(base64.slice(from, from + MAX_ENCODED_LINE), at, 'latin1');
-    at += out.write(CRLF, at, 'latin1');
-  }
-  return out;
 }
 
 /** Whether bytes may stand in a message without any encoding: CRLF lines of bounded length, no NUL. */

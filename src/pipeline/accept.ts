@@ -5,6 +5,8 @@
 import type { Events } from '../events.ts';
 import type { AccountKeys, Keystore } from '../keystore/keystore.ts';
 import { referenceOf } from '../keystore/references.ts';
+import type { ByteGate } from '../memory/byte-gate.ts';
+import { freeMemory } from '../memory/free-memory.ts';
 import { type MailPart, type ParsedMail, parseMail } from '../mime/parse.ts';
 import { uidOfMessageId } from '../mime/threads.ts';
 import { ownMessageId, parentMessageId, toEmailBody } from '../mime/to-email.ts';
@@ -17,8 +19,6 @@ import { pae, text } from '../smimp/transcript.ts';
 import { findReference, insertReference } from '../store/contents.ts';
 import type { Db } from '../store/database.ts';
 import { insertSubmission } from '../store/outbound.ts';
-import type { ByteGate } from './byte-gate.ts';
-import { freeMemory } from './free-memory.ts';
 import { emailBytes } from './large-json.ts';
 import { sealContent } from './submission-content.ts';
 
@@ -33,6 +33,8 @@ interface Submission {
 /** A message as a mail program submits it; it becomes an `email`. */
 export interface Submitted extends Submission {
   raw: Buffer;
+  /** Called when `raw` is not needed any more; it may then be empty. */
+  release?: () => void;
 }
 
 /** A message of any type whose body is ready: the bytes that every recipient gets. */
@@ -80,6 +82,7 @@ export function createAccept(options: {
 
   const store = async (submitted: Submitted | ReadySubmission): ReturnType<Accept> => {
     const { accountId, recipients, now } = submitted;
+    const submittedBytes = sizeOf(submitted);
     const keys = await keystore.open(accountId);
     const uid = randomBytes(UID_BYTES);
     const prepared = 'raw' in submitted ? prepare(db, keys, submitted, uid) : prepareReady(keys, submitted, uid);
@@ -104,7 +107,7 @@ export function createAccept(options: {
     });
     freeMemory(sealed);
     const { submissionId, deliveryIds, repeated } = inserted;
-    events.submissionAccepted({ submissionId, recipients: recipients.length, sizeBytes: sizeOf(submitted), repeated });
+    events.submissionAccepted({ submissionId, recipients: recipients.length, sizeBytes: submittedBytes, repeated });
     enqueue(deliveryIds).catch((error: unknown) => events.unexpected('queue', error));
     return { submissionId, repeated };
   };
@@ -154,12 +157,13 @@ async function prepareReady(keys: AccountKeys, ready: ReadySubmission, uid: Buff
 /** The bytes that every recipient gets. */
 function translate(
   mail: ParsedMail,
-  { from, now }: Submitted,
+  { from, now, release }: Submitted,
   thread: { uid: Hex32; parentUid: Hex32 | null },
 ): Uint8Array {
   const seconds = Math.floor(now.getTime() / 1000);
   const body = toEmailBody({ mail, from, ...thread, gatewayDomain: null, now: seconds });
   freeParts(mail.root);
+  release?.();
   return emailBytes(body);
 }
 

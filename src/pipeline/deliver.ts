@@ -2,6 +2,8 @@
  * Hands the envelope in (SMIMP 0.1 §5, `send_message`). The same envelope in the same session is answered with the same
  * message id, so a crash between post and commit makes no second copy.
  */
+
+import { freeMemory } from '../memory/free-memory.ts';
 import type { HomeClient } from '../remote/home.ts';
 import type { Sessions } from '../remote/sessions.ts';
 import type { BaseUrl } from '../smimp/discovery.ts';
@@ -9,9 +11,8 @@ import { type Hex32, toHex } from '../smimp/encoding.ts';
 import { sentEnvelope } from '../smimp/envelope.ts';
 import type { Db } from '../store/database.ts';
 import { forgetRefused } from './failures.ts';
-import { freeMemory } from './free-memory.ts';
 import { keptMessage, readMinted } from './kept-message.ts';
-import { envelopeBytes } from './large-json.ts';
+import { envelopeJson } from './large-json.ts';
 import type { Stage } from './stage.ts';
 
 const NO_BYTES = new Uint8Array();
@@ -29,13 +30,11 @@ export function createDeliver(options: { db: Db; sessions: Sessions; home: HomeC
     const session = await sessions.find({ accountId, baseUrl: delivery.base_url as BaseUrl, loginTokenHash });
     if (session === null) return { kind: 'advance', to: 'mint', change: {}, detail: { session: 'ended' } };
     const { message: _none, ...envelope } = sentEnvelope({ ...sealed, ciphertext: NO_BYTES }, readMinted(minted));
-    const posted = envelopeBytes(envelope, sealed.ciphertext);
-    freeMemory(sealed.ciphertext);
     work.kept = null;
     const { messageId } = await home
-      .sendMessage(session, recipient, posted, signal)
+      .sendMessage(session, recipient, envelopeJson(envelope, sealed.ciphertext), signal)
       .catch((error: unknown) => forgetRefused(sessions, accountId, session, error))
-      .finally(() => freeMemory(posted));
+      .finally(() => freeMemory(sealed.ciphertext));
     return { kind: 'done', messageId };
   };
 }

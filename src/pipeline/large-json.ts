@@ -1,14 +1,17 @@
 /**
- * JSON with base64 of tens of megabytes in it, written into one buffer: `JSON.stringify` would make a string of the whole
+ * JSON with base64 of tens of megabytes in it, written into one buffer or in pieces: `JSON.stringify` would make a string of the whole
  * first, twice as large when one letter of it is not Latin-1. The bytes are the same as by `JSON.stringify`.
  */
+
+import type { StreamedBody } from '../remote/https.ts';
 import { randomBytes } from '../smimp/crypto.ts';
 import { type EmailBody, emailBodySchema } from '../smimp/email.ts';
+import { view } from '../smimp/encoding.ts';
 import type { SentEnvelope } from '../smimp/envelope.ts';
 import { parseFields } from '../smimp/fields.ts';
 
 /** Three bytes become four letters, so pieces of a multiple of three join without padding. */
-const PIECE_BYTES = 3 * 256 * 1024;
+const PIECE_BYTES = 3 * 64 * 1024;
 
 /** What stands for a large value until it is written. Random, so that no text can contain it. */
 function newMark(): string {
@@ -38,16 +41,18 @@ function fill(skeleton: string, mark: string, values: readonly string[]): Buffer
   return out;
 }
 
-/** The JSON of an envelope whose `message` is `ciphertext`. */
-export function envelopeBytes(envelope: Omit<SentEnvelope, 'message'>, ciphertext: Uint8Array): Buffer {
-  const [start, end] = ['{"message":"', `",${JSON.stringify(envelope).slice(1)}`] as const;
-  const base64Bytes = 4 * Math.ceil(ciphertext.byteLength / 3);
-  const out = Buffer.allocUnsafe(start.length + base64Bytes + Buffer.byteLength(end));
-  let at = out.write(start, 'latin1');
-  const bytes = Buffer.from(ciphertext.buffer, ciphertext.byteOffset, ciphertext.byteLength);
-  for (let from = 0; from < bytes.length; from += PIECE_BYTES) {
-    at += out.write(bytes.toString('base64', from, from + PIECE_BYTES), at, 'latin1');
-  }
-  out.write(end, at, 'utf8');
-  return out;
+/** The JSON of an envelope whose `message` is `ciphertext`, piece by piece as it is sent. */
+export function envelopeJson(envelope: Omit<SentEnvelope, 'message'>, ciphertext: Uint8Array): StreamedBody {
+  const start = Buffer.from('{"message":"');
+  const end = Buffer.from(`",${JSON.stringify(envelope).slice(1)}`);
+  const bytes = view(ciphertext);
+  return {
+    sizeBytes: start.length + 4 * Math.ceil(bytes.length / 3) + end.length,
+    *pieces() {
+      yield start;
+      for (let from = 0; from < bytes.length; from += PIECE_BYTES)
+        yield Buffer.from(bytes.toString('base64', from, from + PIECE_BYTES), 'latin1');
+      yield end;
+    },
+  };
 }

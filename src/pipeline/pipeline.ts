@@ -19,12 +19,12 @@
 import type { Events } from '../events.ts';
 import type { Identity } from '../identity/resolve.ts';
 import type { Keystore } from '../keystore/keystore.ts';
+import { ByteGate } from '../memory/byte-gate.ts';
 import type { HomeClient } from '../remote/home.ts';
 import type { Sessions } from '../remote/sessions.ts';
 import type { Db, Listener } from '../store/database.ts';
 import { type Accept, createAccept } from './accept.ts';
 import { createTell, type Notices } from './bounce.ts';
-import { ByteGate } from './byte-gate.ts';
 import { createDeliver } from './deliver.ts';
 import { createMint } from './mint.ts';
 import { createMinter, type Minter } from './minter.ts';

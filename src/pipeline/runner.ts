@@ -3,10 +3,10 @@
  * goes on while nothing has to wait. Never trusts what it remembers: the row is read again before each stage.
  */
 import type { Events } from '../events.ts';
+import type { ByteGate } from '../memory/byte-gate.ts';
 import type { Address } from '../smimp/address.ts';
 import type { Db } from '../store/database.ts';
 import { type ActiveStage, advanceDelivery, type Delivery, findDelivery } from '../store/outbound.ts';
-import type { ByteGate } from './byte-gate.ts';
 import { outcomeOfError } from './failures.ts';
 import { retryDelayMs } from './retry.ts';
 import { commit, type DeliveryTimes, settle, type Tell } from './settle.ts';

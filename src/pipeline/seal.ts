@@ -6,6 +6,7 @@
 import { sealTo, usableKey } from '../client/sealing.ts';
 import type { Identity } from '../identity/resolve.ts';
 import type { Keystore } from '../keystore/keystore.ts';
+import { freeMemory } from '../memory/free-memory.ts';
 import type { HomeClient, Session } from '../remote/home.ts';
 import type { Sessions } from '../remote/sessions.ts';
 import type { MessageKeyAnswer } from '../smimp/api.ts';
@@ -14,7 +15,6 @@ import { type Hex32, toHex } from '../smimp/encoding.ts';
 import type { Db } from '../store/database.ts';
 import { submissionContent } from '../store/outbound.ts';
 import { forgetRefused } from './failures.ts';
-import { freeMemory } from './free-memory.ts';
 import { refusedContact } from './route.ts';
 import { encodeKept, type Stage, type Work } from './stage.ts';
 import { openContent } from './submission-content.ts';

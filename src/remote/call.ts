@@ -22,7 +22,7 @@ import { parseFields } from '../smimp/fields.ts';
 import { parseStrictJson } from '../smimp/json.ts';
 import { writeStrictJson } from '../smimp/json-value.ts';
 import { apiDisposition, RemoteError } from './errors.ts';
-import type { Https, HttpsRequest, HttpsResponse } from './https.ts';
+import type { Https, HttpsRequest, HttpsResponse, StreamedBody } from './https.ts';
 
 export type RemoteCall = {
   baseUrl: BaseUrl;
@@ -30,7 +30,7 @@ export type RemoteCall = {
   params?: Readonly<Record<string, string>>;
   query?: Readonly<Record<string, string | number | undefined>>;
   /** JSON text. */
-  body?: Buffer;
+  body?: Buffer | StreamedBody;
   /** The session token. */
   token?: Hex32;
   ifMatch?: string;

@@ -25,7 +25,7 @@ import { MAX_HISTORY_RECORDS, MAX_RECORD_DATA_BYTES } from '../smimp/record.ts';
 import { loginDigest, loginTokenDigest, signDigest } from '../smimp/transcript.ts';
 import { callRemote, etagOf, parseAnswer, type RemoteCall } from './call.ts';
 import { RemoteError } from './errors.ts';
-import type { Https } from './https.ts';
+import type { Https, StreamedBody } from './https.ts';
 
 /** A login at another server. Plain data; `token` is a secret. */
 export type Session = {
@@ -60,11 +60,11 @@ export interface HomeClient {
   /** Compare `head` with the verified one before the key is used. */
   getMessageKey(session: Session, address: Address): Promise<MessageKeyAnswer>;
   getPowParams(session: Session, address: Address, messageType: string): Promise<PowParametersAnswer>;
-  /** `envelope`: the object, or its JSON as bytes. */
+  /** `envelope`: the object, or its JSON. */
   sendMessage(
     session: Session,
     address: Address,
-    envelope: SentEnvelope | Buffer,
+    envelope: SentEnvelope | Buffer | StreamedBody,
     signal?: AbortSignal,
   ): Promise<{ messageId: Hex32 }>;
 }
@@ -107,7 +107,8 @@ export function createHomeClient(options: { https: Https; timeoutMs?: number; se
       return parseAnswer(powParametersAnswer, await callRemote(https, 'get_pow_params', call));
     },
     async sendMessage(session, address, envelope, signal) {
-      const body = Buffer.isBuffer(envelope) ? envelope : Buffer.from(JSON.stringify(envelope));
+      const isJson = Buffer.isBuffer(envelope) || 'pieces' in envelope;
+      const body = isJson ? envelope : Buffer.from(JSON.stringify(envelope));
       const call = { ...asSession(session), params: { a: address }, body, timeoutMs: sendTimeoutMs, signal };
       const answer = parseAnswer(messageIdAnswer, await callRemote(https, 'send_message', call));
       return { messageId: answer.message_id };

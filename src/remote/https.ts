@@ -2,6 +2,7 @@
  * HTTPS to other people's servers (SMIMP 0.1 §2): vetted connections, TLS always verified for the name, no redirects, no
  * compression, a deadline for the whole exchange and a size bound while the answer streams in.
  */
+import { Readable } from 'node:stream';
 import { type ConnectionOptions, checkServerIdentity, connect, createSecureContext, getCACertificates } from 'node:tls';
 import { Agent, type buildConnector, type Dispatcher, errors } from 'undici';
 import { RemoteError } from './errors.ts';
@@ -11,12 +12,17 @@ export type HttpsRequest = {
   method: 'GET' | 'POST' | 'DELETE';
   url: URL;
   headers?: Readonly<Record<string, string>>;
-  body?: Buffer;
+  body?: Buffer | StreamedBody;
   /** The largest answer body that is taken in. */
   maxBytes: number;
   /** For everything, from the look-up to the last byte. */
   timeoutMs: number;
   signal?: AbortSignal | undefined;
+};
+/** A body that is made while it is sent, as fast as the other side takes it. */
+export type StreamedBody = {
+  readonly sizeBytes: number;
+  pieces(): Iterable<Buffer>;
 };
 export type HttpsResponse = {
   readonly status: number;
@@ -36,6 +42,8 @@ const KEEP_ALIVE_MS = 10_000;
 /** Connections to one server at once; more requests wait. */
 const CONNECTIONS_PER_SERVER = 16;
 const DEFAULT_PORT = 443;
+/** Sent in one go. */
+const SMALL_BODY_BYTES = 256 * 1024;
 /** Failures of the network during a handshake; every other one is TLS's own. */
 const NETWORK_FAILURES: ReadonlySet<string> = new Set([
   'ECONNREFUSED',
@@ -163,8 +171,8 @@ async function exchange(agent: Agent, request: HttpsRequest): Promise<HttpsRespo
       origin: request.url.origin,
       path: request.url.pathname + request.url.search,
       method: request.method,
-      headers: { 'accept-encoding': 'identity', ...request.headers },
-      body: request.body ?? null,
+      headers: { 'accept-encoding': 'identity', ...request.headers, ...lengthOf(request.body) },
+      body: bodyOf(request.body),
       signal,
     });
     const headers = firstValues(answer.headers);
@@ -172,6 +180,17 @@ async function exchange(agent: Agent, request: HttpsRequest): Promise<HttpsRespo
   } catch (error) {
     throw asRemoteError(error, deadline, request.signal);
   }
+}
+
+function lengthOf(body: HttpsRequest['body']): Record<string, string> {
+  return body === undefined || Buffer.isBuffer(body) ? {} : { 'content-length': String(body.sizeBytes) };
+}
+
+function bodyOf(body: HttpsRequest['body']): Buffer | Readable | null {
+  if (body === undefined) return null;
+  if (Buffer.isBuffer(body)) return body;
+  if (body.sizeBytes <= SMALL_BODY_BYTES) return Buffer.concat([...body.pieces()]);
+  return Readable.from(body.pieces(), { objectMode: false, highWaterMark: SMALL_BODY_BYTES });
 }
 
 function firstValues(headers: Dispatcher.ResponseData['headers']): Record<string, string> {

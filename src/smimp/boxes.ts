@@ -17,7 +17,7 @@ import {
   randomBytes,
   wipe,
 } from './crypto.ts';
-import { type Hex24, type Hex32, parseHex, toHex } from './encoding.ts';
+import { type Hex24, type Hex32, parseHex, toHex, view } from './encoding.ts';
 import type { SealedMessage } from './envelope.ts';
 import { ProfileError } from './errors.ts';
 import { type MessageHeader, serializeHeader } from './header.ts';
@@ -76,18 +76,24 @@ export function sealMessage(
   }
 }
 
-/** Opens the draft's box into a new buffer; `ciphertext` stays as it is. Throws `outer-box`. */
-export function openOuterBox(input: {
+type OuterBox = {
   ciphertext: Uint8Array;
   nonce: Hex24;
   senderPublicKey: Hex32;
   messageSecret: Uint8Array;
-}): Buffer {
-  const inner = boxOpen(input.ciphertext, {
+  /** Opens the box where it stands: `ciphertext` is overwritten. */
+  inPlace?: boolean;
+};
+
+/** Opens the draft's box, into a new buffer unless `inPlace`. Throws `outer-box`. */
+export function openOuterBox(input: OuterBox): Buffer {
+  const keys = {
     nonce: parseHex(input.nonce, NONCE_BYTES),
     publicKey: parseHex(masterBoxKey(input.senderPublicKey), KEY_BYTES),
     secretKey: input.messageSecret,
-  });
+  };
+  const { ciphertext, inPlace } = input;
+  const inner = inPlace === true ? boxOpenInPlace(view(ciphertext), keys) : boxOpen(ciphertext, keys);
   if (!inner) throw new ProfileError('outer-box');
   return inner;
 }
@@ -120,14 +126,8 @@ export function openInnerBox(input: {
   return plain;
 }
 
-/** Both boxes and the frame. Header and body are views into one new buffer. */
-export function openBoxes(input: {
-  ciphertext: Uint8Array;
-  nonce: Hex24;
-  senderPublicKey: Hex32;
-  senderMasterKeys: readonly Hex32[];
-  messageSecret: Uint8Array;
-}): { header: Buffer; body: Buffer } {
+/** Both boxes and the frame. Header and body are views into one new buffer, or into `ciphertext` when it is `inPlace`. */
+export function openBoxes(input: OuterBox & { senderMasterKeys: readonly Hex32[] }): { header: Buffer; body: Buffer } {
   const inner = openOuterBox(input);
   return unframePayload(openInnerBox({ ...input, inner }));
 }

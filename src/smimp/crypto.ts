@@ -31,6 +31,21 @@ export function hash(...parts: Uint8Array[]): Buffer {
   return out;
 }
 
+/** Letters hashed together by `hashLatin1`. */
+const HASH_PIECE = 64 * 1024;
+
+/** H of a text of one byte per letter, such as base64, however long: only a piece of it is ever bytes. */
+export function hashLatin1(text: string): Buffer {
+  const state = Buffer.alloc(native.crypto_generichash_STATEBYTES);
+  native.crypto_generichash_init(state, null, HASH_BYTES);
+  for (let at = 0; at < text.length; at += HASH_PIECE) {
+    native.crypto_generichash_update(state, Buffer.from(text.slice(at, at + HASH_PIECE), 'latin1'));
+  }
+  const out = Buffer.allocUnsafe(HASH_BYTES);
+  native.crypto_generichash_final(state, out);
+  return out;
+}
+
 /** Keyed BLAKE2b, 32 bytes, of the concatenation of `parts`. */
 export function keyedHash(key: Uint8Array, ...parts: Uint8Array[]): Buffer {
   const out = Buffer.allocUnsafe(HASH_BYTES);

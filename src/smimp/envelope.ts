@@ -5,7 +5,16 @@
 import { z } from 'zod';
 import type { Address } from './address.ts';
 import type { MasterKeyPair } from './crypto.ts';
-import { type Hex24, type Hex32, parseBase64, type SignedHash, toBase64, toHex } from './encoding.ts';
+import {
+  type Base64,
+  type Hex24,
+  type Hex32,
+  parseBase64,
+  parseBase64InPlace,
+  type SignedHash,
+  toBase64,
+  toHex,
+} from './encoding.ts';
 import {
   address,
   base64,
@@ -22,6 +31,8 @@ import { isProof } from './pow.ts';
 import { messageDigest, signDigest } from './transcript.ts';
 
 export const MESSAGE_ALGORITHM = 'curve25519xsalsa20poly1305';
+
+type Written<T extends { message: unknown }> = Omit<T, 'message'> & { message: Base64 };
 
 /** `hash:value:nonce`, or `null` for none; an empty string is refused. */
 export const proofOfWork = z
@@ -44,7 +55,8 @@ const sentShape = {
 
 /** What `send_message` takes. A request: unknown members are refused. `message` is decoded, and so checked, apart. */
 export const sentEnvelopeSchema = z.strictObject(sentShape);
-export type SentEnvelope = z.infer<typeof sentEnvelopeSchema>;
+/** As it is written: `message` is text. */
+export type SentEnvelope = Written<z.infer<typeof sentEnvelopeSchema>>;
 
 export const receivedVia = z.enum(['smimp_client', 'smtp_bridge', 'imap_bridge', 'import_api']);
 
@@ -66,26 +78,29 @@ export const storedEnvelopeSchema = z.object({
   revision: count,
   seq: count,
 });
-export type StoredEnvelope = z.infer<typeof storedEnvelopeSchema>;
+export type StoredEnvelope = Written<z.infer<typeof storedEnvelopeSchema>>;
 
 /** An envelope with its message as bytes instead of text. */
 export type Decoded<T extends { message: unknown }> = Omit<T, 'message'> & { readonly ciphertext: Uint8Array };
 export type DecodedSentEnvelope = Decoded<SentEnvelope>;
 export type DecodedStoredEnvelope = Decoded<StoredEnvelope>;
 
-function decode<T extends { message: string }>(schema: z.ZodType<T>, value: unknown): Decoded<T> {
+function decode<T extends { message: string | Buffer }>(schema: z.ZodType<T>, value: unknown): Decoded<T> {
   const { message, ...rest } = parseFields(schema, value);
-  return { ...rest, ciphertext: parseBase64(message) };
+  return { ...rest, ciphertext: typeof message === 'string' ? parseBase64(message) : parseBase64InPlace(message) };
 }
 
-/** Throws `bad-field`, `unknown-member` or the code of a field. SMIMP 0.1 §4.2. */
+/**
+ * Throws `bad-field`, `unknown-member` or the code of a field. SMIMP 0.1 §4.2. A `message` that is a view into a document
+ * is decoded there, so this can be done once.
+ */
 export function parseSentEnvelope(value: unknown): DecodedSentEnvelope {
-  return decode<SentEnvelope>(sentEnvelopeSchema, value);
+  return decode(sentEnvelopeSchema, value);
 }
 
 /** Throws `bad-field` or the code of a field. SMIMP 0.1 §4.2. */
 export function parseStoredEnvelope(value: unknown): DecodedStoredEnvelope {
-  return decode<StoredEnvelope>(storedEnvelopeSchema, value);
+  return decode(storedEnvelopeSchema, value);
 }
 
 /** A message that was encrypted, once, and not yet signed: what the pipeline keeps between seal and mint. */

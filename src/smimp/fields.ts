@@ -2,6 +2,7 @@
  * The field types of the wire as zod schemas (SMIMP 0.1 §1.1), and the one place where a failed schema
  * becomes a `ProfileError`: the first issue, in the order of the members, names the code.
  */
+import { Buffer } from 'node:buffer';
 import { z } from 'zod';
 import { type Address, parseAddress } from './address.ts';
 import {
@@ -46,8 +47,15 @@ export const signedHash = hexField<SignedHash>(96);
 
 export const base64 = checked<Base64>('bad-base64', isBase64, { format: 'byte' });
 
-/** Base64 that whoever decodes it checks: used where the text is tens of megabytes and is decoded right after. */
-export const base64Unchecked = z.string().meta({ format: 'byte' }) as unknown as BrandedString<Base64>;
+/**
+ * Base64 that whoever decodes it checks: used where the text is tens of megabytes and is decoded right after. As text, or
+ * as the ASCII bytes of `parseStrictJsonInPlace`.
+ */
+export const base64Unchecked = z
+  .custom<Base64 | Buffer>((value) => typeof value === 'string' || Buffer.isBuffer(value), {
+    params: { profileCode: 'bad-field' },
+  })
+  .meta({ type: 'string', format: 'byte' }) as unknown as z.ZodType<Base64 | Buffer, string>;
 
 export const timestamp = checked<Timestamp>('bad-timestamp', isTimestamp, {
   pattern: '^\\d{4}-\\d{2}-\\d{2} \\d{2}:\\d{2}:\\d{2}$',

@@ -43,17 +43,35 @@ function isNoncharacterAt(bytes: Buffer, at: number): boolean {
   return isNoncharacter(((b0 & 0x07) << 18) | (b1 << 12) | (b2 << 6) | ((bytes[at + 3] ?? 0) & 0x3f));
 }
 
+type Literal = { start: number; closing: number; ascii: boolean; escaped: boolean };
+
 /** The text of the literal whose first byte after the quote is at `start`, and the position after its closing quote. */
 export function readString(bytes: Buffer, start: number): { text: string; end: number } {
+  const literal = scan(bytes, start);
+  return { text: textOf(bytes, literal), end: literal.closing + 1 };
+}
+
+/** As readString; a plain literal of at least `viewFromBytes` bytes is given as a view of its ASCII bytes. */
+export function readText(bytes: Buffer, start: number, viewFromBytes: number): { text: string | Buffer; end: number } {
+  const literal = scan(bytes, start);
+  const { closing, ascii, escaped } = literal;
+  const isView = ascii && !escaped && closing - start >= viewFromBytes;
+  return { text: isView ? bytes.subarray(start, closing) : textOf(bytes, literal), end: closing + 1 };
+}
+
+function textOf(bytes: Buffer, { start, closing, ascii, escaped }: Literal): string {
+  if (escaped) return unescaped(bytes.subarray(start, closing));
+  return bytes.toString(ascii ? 'latin1' : 'utf8', start, closing);
+}
+
+/** Finds the closing quote. */
+function scan(bytes: Buffer, start: number): Literal {
   let ascii = true;
   let escaped = false;
   for (let at = start; ; at++) {
     const byte = bytes[at];
     if (byte === undefined || byte < 0x20) fail('json-syntax');
-    if (byte === QUOTE) {
-      if (escaped) return { text: unescaped(bytes.subarray(start, at)), end: at + 1 };
-      return { text: ascii ? bytes.toString('latin1', start, at) : bytes.toString('utf8', start, at), end: at + 1 };
-    }
+    if (byte === QUOTE) return { start, closing: at, ascii, escaped };
     if (byte === BACKSLASH) {
       escaped = true;
       at++;

@@ -7,7 +7,7 @@
 import { Buffer, isUtf8 } from 'node:buffer';
 import { view } from './encoding.ts';
 import { ProfileError, type ProfileErrorCode } from './errors.ts';
-import { readString } from './json-string.ts';
+import { readString, readText } from './json-string.ts';
 
 export type JsonValue = null | boolean | number | string | JsonValue[] | JsonObject;
 export type JsonObject = { [name: string]: JsonValue };
@@ -36,17 +36,23 @@ function fail(code: ProfileErrorCode): never {
   throw new ProfileError(code);
 }
 
+/** What may hold long strings as views into the document. */
+type Parsed = null | boolean | number | string | Buffer | Parsed[] | ParsedObject;
+type ParsedObject = { [name: string]: Parsed };
+
 class Parser {
   readonly #bytes: Buffer;
   readonly #maxDepth: number;
+  readonly #viewFromBytes: number;
   #at = 0;
 
-  constructor(bytes: Buffer, maxDepth: number) {
+  constructor(bytes: Buffer, maxDepth: number, viewFromBytes: number) {
     this.#bytes = bytes;
     this.#maxDepth = maxDepth;
+    this.#viewFromBytes = viewFromBytes;
   }
 
-  document(): JsonValue {
+  document(): Parsed {
     const value = this.#value(0);
     if (this.#next() !== undefined) fail('json-syntax');
     return value;
@@ -61,9 +67,9 @@ class Parser {
     }
   }
 
-  #value(depth: number): JsonValue {
+  #value(depth: number): Parsed {
     const byte = this.#next();
-    if (byte === QUOTE) return this.#string();
+    if (byte === QUOTE) return this.#text();
     if (byte === OPEN_BRACE) return this.#object(this.#deeper(depth));
     if (byte === OPEN_BRACKET) return this.#array(this.#deeper(depth));
     if (byte === 0x74) return this.#word('true', true);
@@ -91,8 +97,15 @@ class Parser {
     return text;
   }
 
-  #array(depth: number): JsonValue[] {
-    const items: JsonValue[] = [];
+  /** A string as a value. */
+  #text(): string | Buffer {
+    const { text, end } = readText(this.#bytes, this.#at + 1, this.#viewFromBytes);
+    this.#at = end;
+    return text;
+  }
+
+  #array(depth: number): Parsed[] {
+    const items: Parsed[] = [];
     if (this.#next() === CLOSE_BRACKET) return this.#closed(items);
     for (;;) {
       items.push(this.#value(depth));
@@ -103,8 +116,8 @@ class Parser {
     }
   }
 
-  #object(depth: number): JsonObject {
-    const members: JsonObject = {};
+  #object(depth: number): ParsedObject {
+    const members: ParsedObject = {};
     if (this.#next() === CLOSE_BRACE) return this.#closed(members);
     for (;;) {
       const name = this.#name(members);
@@ -122,7 +135,7 @@ class Parser {
   }
 
   /** A member name and its colon. Names are compared after unescaping. */
-  #name(members: JsonObject): string {
+  #name(members: ParsedObject): string {
     if (this.#next() !== QUOTE) fail('json-syntax');
     const name = this.#string();
     if (FORBIDDEN_NAMES.has(name)) fail('json-forbidden-name');
@@ -190,7 +203,19 @@ function utf8Bytes(input: Uint8Array | string): Buffer {
  * Objects are plain and safe: no name can reach a prototype. Throws a `json-*` code.
  */
 export function parseStrictJson(input: Uint8Array | string, options: { maxDepth?: number } = {}): JsonValue {
-  const bytes = utf8Bytes(input);
+  // Nothing is long enough to be a view.
+  return parseDocument(utf8Bytes(input), { ...options, viewFromBytes: Number.POSITIVE_INFINITY }) as JsonValue;
+}
+
+/**
+ * As parseStrictJson, but a string value of at least `viewFromBytes` bytes that is plain ASCII, without an escape, is not
+ * copied: it is given as a view into `bytes`. For documents that are mostly one string of tens of megabytes.
+ */
+export function parseStrictJsonInPlace(bytes: Uint8Array, options: { viewFromBytes: number }): unknown {
+  return parseDocument(utf8Bytes(bytes), options);
+}
+
+function parseDocument(bytes: Buffer, options: { maxDepth?: number; viewFromBytes: number }): Parsed {
   if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) fail('json-encoding');
-  return new Parser(bytes, options.maxDepth ?? MAX_JSON_DEPTH).document();
+  return new Parser(bytes, options.maxDepth ?? MAX_JSON_DEPTH, options.viewFromBytes).document();
 }

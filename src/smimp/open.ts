@@ -33,6 +33,8 @@ export type OpenInput = {
   sender: SenderIdentity | null;
   /** My own history: my own copy, never the server's. */
   myHistory: VerifiedHistory;
+  /** Decrypts where the ciphertext stands: less memory, but nobody can use it afterwards. */
+  inPlace?: boolean;
   /** When this envelope was first seen, in unix seconds. */
   firstSeen: number;
   /** What was opened before, copies made by my own `message_copy` left out. Digests are those at the end of `message_hash`. */
@@ -130,6 +132,7 @@ export async function openMessage(input: OpenInput): Promise<OpenedMessage> {
     senderPublicKey: envelope.sender_public_key,
     senderMasterKeys: sender.masterKeys,
     messageSecret,
+    inPlace: input.inPlace === true,
   });
   const header = checkHeader(headerBytes, envelope);
   if (await seen.uid(header.from, header.uid)) throw new ProfileError('replayed');

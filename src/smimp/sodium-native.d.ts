@@ -6,6 +6,10 @@ declare module 'sodium-native' {
     sodium_memcmp(a: Uint8Array, b: Uint8Array): boolean;
     crypto_generichash(out: Uint8Array, message: Uint8Array, key?: Uint8Array): void;
     crypto_generichash_batch(out: Uint8Array, parts: Uint8Array[], key?: Uint8Array): void;
+    crypto_generichash_STATEBYTES: number;
+    crypto_generichash_init(state: Uint8Array, key: null, outSizeBytes: number): void;
+    crypto_generichash_update(state: Uint8Array, part: Uint8Array): void;
+    crypto_generichash_final(state: Uint8Array, out: Uint8Array): void;
     crypto_sign_verify_detached(signature: Uint8Array, message: Uint8Array, publicKey: Uint8Array): boolean;
     crypto_scalarmult(out: Uint8Array, scalar: Uint8Array, point: Uint8Array): void;
     crypto_core_ed25519_is_valid_point(point: Uint8Array): boolean;

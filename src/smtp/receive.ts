@@ -2,7 +2,7 @@
  * Reads a message as it comes, in bounded memory: at most the limit of each, and a bounded sum of all. What is too large is
  * read to its end without being kept; what never ends is cut.
  */
-import { freeMemory } from '../pipeline/free-memory.ts';
+import { freeMemory } from '../memory/free-memory.ts';
 import { REPLIES, SmtpReply } from './replies.ts';
 
 /** How many bytes of unfinished messages there may be in this process. */
@@ -24,7 +24,7 @@ export class ReceivingRoom {
   }
 }
 
-/** A message that came whole. Its bytes are gone, and the room is given back, with `release`. */
+/** A message that came whole. Its bytes are gone, and the room is given back, with the first `release`. */
 export interface Received {
   readonly bytes: Buffer;
   release(): void;

@@ -7,7 +7,7 @@ import type { CheckRecipient } from '../pipeline/recipients.ts';
 import { type Address, toMailbox } from '../smimp/address.ts';
 import { MAX_LOGIN_FAILURES, MAX_LOOKUP_MS, OVERSIZE_TIMES_LIMIT, RECIPIENT_LOOKUP_MS } from './limits.ts';
 import { addressOf, isFromOwn, userAddress } from './own-address.ts';
-import { type ReceivingRoom, receive } from './receive.ts';
+import { type Received, type ReceivingRoom, receive } from './receive.ts';
 import { REPLIES, recipientReply, replyOf } from './replies.ts';
 
 /** Whoever has logged in. */
@@ -139,7 +139,7 @@ export class Sessions {
       onEndless: () => dismiss(session.id, tooLarge.responseCode, tooLarge.message),
     });
     try {
-      return await this.#accept(received.bytes, user, session);
+      return await this.#accept(received, user, session);
     } catch (error) {
       const reply = replyOf(error, limitBytes);
       if (reply !== error && reply.responseCode === 451) events.unexpected('smtp data', error);
@@ -149,7 +149,7 @@ export class Sessions {
     }
   }
 
-  async #accept(raw: Buffer, user: User, session: SMTPServerSession): Promise<string> {
+  async #accept({ bytes: raw, release }: Received, user: User, session: SMTPServerSession): Promise<string> {
     const { accept, clock } = this.#options;
     if (!isFromOwn(raw, user.address)) throw REPLIES.foreignFrom(toMailbox(user.address));
     const recipients = session.envelope.rcptTo.map(({ address }) => addressOf(address)).filter((one) => one !== null);
@@ -158,6 +158,7 @@ export class Sessions {
       from: user.address,
       recipients: [...new Set(recipients)],
       raw,
+      release,
       now: clock(),
     });
     return `Queued as ${submissionId}`;

@@ -8,6 +8,7 @@ import { EventEmitter } from 'node:events';
 import { Kysely, PostgresDialect, sql, type Transaction } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
 import pg from 'pg';
+import { PreparingClient, SteadyClient } from './connections.ts';
 import * as first from './migrations/0001-first.ts';
 import * as copies from './migrations/0002-copies.ts';
 import * as listsQuotaAvatars from './migrations/0002-lists-quota-avatars.ts';
@@ -36,25 +37,14 @@ export interface OpenedDatabase extends AsyncDisposable {
   readonly connection: pg.PoolConfig;
 }
 
-/**
- * A connection that may be lost while somebody works with it. The pool listens to idle ones only, and an error that nobody
- * listens to ends the process; whoever works with it learns of the loss by the failure of the query.
- */
-class SteadyClient extends pg.Client {
-  constructor(config?: string | pg.ClientConfig) {
-    super(config);
-    this.on('error', () => undefined);
-  }
-}
-
 /** Opens the pool, brings the schema up to date (one process at a time does it) and starts listening. */
 export async function openDatabase(options: {
   connection: pg.PoolConfig;
   poolSize?: number;
   onError: (error: Error) => void;
 }): Promise<OpenedDatabase> {
-  const connection = { ...options.connection, types: { getTypeParser }, Client: SteadyClient };
-  const pool = new pg.Pool({ ...connection, max: options.poolSize ?? 20 });
+  const connection = { ...options.connection, types: { getTypeParser } };
+  const pool = new pg.Pool({ ...connection, max: options.poolSize ?? 20, Client: PreparingClient });
   pool.on('error', options.onError);
   const db: Db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
   await migrate(db);

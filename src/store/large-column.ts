@@ -1,8 +1,31 @@
-/** Reading columns of many megabytes. */
-import { type AliasedRawBuilder, sql } from 'kysely';
+/** Reading and writing columns of many megabytes: in slices, so that no query holds a second copy of all. */
+import { type AliasedRawBuilder, type RawBuilder, sql } from 'kysely';
+import { randomBytes } from '../smimp/crypto.ts';
+import { view } from '../smimp/encoding.ts';
+import type { Executor } from './database.ts';
 
 /** PostgreSQL sends bytes as text of twice the size; in slices that is never more than this at a time. */
 const SLICE_BYTES = 2 * 1024 * 1024;
+const ID_BYTES = 16;
+
+/**
+ * What stands for `bytes` in an INSERT or UPDATE of this transaction. Large ones are sent ahead, slice by slice, into a
+ * table that only this connection sees and that ends with the transaction; the statement then puts them together.
+ */
+export async function writeLarge(db: Executor, bytes: Uint8Array): Promise<RawBuilder<Buffer>> {
+  const whole = view(bytes);
+  if (whole.length <= SLICE_BYTES) return sql<Buffer>`${whole}::bytea`;
+  if (!db.isTransaction) throw new TypeError('a large value is written in a transaction');
+  await sql`create temporary table if not exists large_value (id bytea, part int, bytes bytea) on commit drop`.execute(
+    db,
+  );
+  const id = randomBytes(ID_BYTES);
+  for (let part = 0; part * SLICE_BYTES < whole.length; part += 1) {
+    const slice = whole.subarray(part * SLICE_BYTES, (part + 1) * SLICE_BYTES);
+    await sql`insert into pg_temp.large_value values (${id}, ${part}, ${slice})`.execute(db);
+  }
+  return sql<Buffer>`(select string_agg(bytes, ''::bytea order by part) from pg_temp.large_value where id = ${id})`;
+}
 
 type Slice = (column: string) => [AliasedRawBuilder<Buffer, 'part'>, AliasedRawBuilder<number, 'total'>];
 

@@ -8,7 +8,7 @@ import type { Insertable, Selectable } from 'kysely';
 import { sql } from 'kysely';
 import { advanceMailbox } from './accounts.ts';
 import { type Executor, notify, type Tx } from './database.ts';
-import { readLarge } from './large-column.ts';
+import { readLarge, writeLarge } from './large-column.ts';
 import type { MessageTable } from './schema.ts';
 
 export type StoredMessage = Selectable<MessageTable>;
@@ -20,10 +20,11 @@ export type NewMessage = Omit<
 /** Stores one envelope under the mailbox lock and wakes whoever opens mail. Returns its place. */
 export async function insertMessage(tx: Tx, message: NewMessage): Promise<{ seq: number; revision: number }> {
   const sizeBytes = message.ciphertext.length;
+  const ciphertext = await writeLarge(tx, message.ciphertext);
   const { firstSeq, revision } = await advanceMailbox(tx, message.account_id, { seqs: 1, sizeBytes });
   await tx
     .insertInto('message')
-    .values({ ...message, seq: firstSeq, revision, size_bytes: sizeBytes })
+    .values({ ...message, ciphertext, seq: firstSeq, revision, size_bytes: sizeBytes })
     .execute();
   await notify(tx, message.state === 'pending' ? 'mail_received' : 'mailbox_changed', message.account_id);
   return { seq: firstSeq, revision };

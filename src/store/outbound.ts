@@ -5,9 +5,8 @@
  * row the slower changes nothing. Sealed content goes with the last delivery that needs it.
  */
 import { type Selectable, sql } from 'kysely';
-import { view } from '../smimp/encoding.ts';
 import type { Executor, Tx } from './database.ts';
-import { readLarge } from './large-column.ts';
+import { readLarge, writeLarge } from './large-column.ts';
 import type { DeliveryEventTable, DeliveryStage, DeliveryTable } from './schema.ts';
 
 /** Stages in which there is something left to do. */
@@ -50,7 +49,7 @@ export async function insertSubmission(
       digest,
       uid: submission.uid,
       message_type: submission.messageType,
-      sealed: submission.sealed,
+      sealed: await writeLarge(tx, submission.sealed),
       size_bytes: submission.sizeBytes,
       submitted_at: now,
     })
@@ -194,7 +193,7 @@ export async function advanceDelivery(
   change: DeliveryChange,
 ): Promise<boolean> {
   const { sealed_envelope: kept, ...rest } = change;
-  const sealed = kept == null ? kept : sql<Buffer>`${kept.prefix}::bytea || ${view(kept.ciphertext)}::bytea`;
+  const sealed = kept == null ? kept : sql<Buffer>`${kept.prefix}::bytea || ${await writeLarge(db, kept.ciphertext)}`;
   const { numUpdatedRows } = await db
     .updateTable('delivery')
     .set({ ...rest, ...(sealed === undefined ? {} : { sealed_envelope: sealed }), version: at.version + 1 })

@@ -187,8 +187,8 @@ describe('7 envelope replayed in the same and a new session, under a new id, to 
         },
       });
       const { openPending } = await import('../../src/mailbox/open.ts');
-      const { opened, keystore, identity, events, clock } = site;
-      await openPending({ db: opened.db, keystore, identity, events, clock: clock.read }, carol);
+      const { opened, keystore, identity, gate, events, clock } = site;
+      await openPending({ db: opened.db, keystore, identity, gate, events, clock: clock.read }, carol);
       expect(await findMessage(opened.db, carol, letter)).toMatchObject({
         state: 'quarantined',
         reason: 'unknown-message-key',

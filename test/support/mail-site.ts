@@ -11,6 +11,7 @@ import { createKeystore, type Keystore } from '../../src/keystore/keystore.ts';
 import { createLogger } from '../../src/log.ts';
 import { createMailbox, type Mailbox } from '../../src/mailbox/mailbox.ts';
 import { openPending } from '../../src/mailbox/open.ts';
+import { ByteGate } from '../../src/memory/byte-gate.ts';
 import { createDiscovery } from '../../src/remote/discovery.ts';
 import { createHomeClient } from '../../src/remote/home.ts';
 import { createHttps } from '../../src/remote/https.ts';
@@ -60,6 +61,7 @@ export interface MailSite extends AsyncDisposable {
   readonly events: Events;
   readonly keystore: Keystore;
   readonly identity: Identity;
+  readonly gate: ByteGate;
   readonly accounts: Accounts;
   readonly mailbox: Mailbox;
   /** Where the people live who write to Bob. */
@@ -100,6 +102,7 @@ export async function mailSite(options: { meter?: Meter } = {}): Promise<MailSit
   const accounts = createAccounts(common);
   const services = { ...common, identity };
   const mailbox = createMailbox({ ...services, listener });
+  const gate = new ByteGate(1_000_000);
   const { id: bobId } = await accounts.add({ address: BOB, password: PASSWORD, name: 'Bob' });
   const { certificate: cert, key } = await issueCertificate({ authority, names: ['localhost'] });
 
@@ -112,10 +115,10 @@ export async function mailSite(options: { meter?: Meter } = {}): Promise<MailSit
   const imap = await serve();
 
   return {
-    ...{ opened, clock, events, keystore, identity, accounts, mailbox, server, bobId, ca, log, serve },
+    ...{ opened, clock, events, keystore, identity, gate, accounts, mailbox, server, bobId, ca, log, serve },
     ports: { imaps: imap.port, imap: imap.plainPort },
     receive: (letter) => receive({ opened, clock, identity, bobId }, letter),
-    open: () => openPending(services, bobId),
+    open: () => openPending({ ...services, gate }, bobId),
     async client(port = imap.port) {
       const client = await ImapClient.open({ port, ca });
       await client.ok(`login ${BOB.replace('#', '@')} "${PASSWORD}"`);

@@ -7,7 +7,7 @@ import { createAccounts } from '../../src/identity/accounts.ts';
 import { createIdentity, type Identity } from '../../src/identity/resolve.ts';
 import { createKeystore, type Keystore } from '../../src/keystore/keystore.ts';
 import { createLogger } from '../../src/log.ts';
-import { ByteGate } from '../../src/pipeline/byte-gate.ts';
+import { ByteGate } from '../../src/memory/byte-gate.ts';
 import { createDeliver } from '../../src/pipeline/deliver.ts';
 import { createMint } from '../../src/pipeline/mint.ts';
 import { createMinter, type Minter } from '../../src/pipeline/minter.ts';
