@@ -9,6 +9,7 @@ import { checkDueAccounts, OWN_CHECK_EVERY_MS } from '../src/identity/own-check.
 import { keepOwnRecord } from '../src/identity/publish.ts';
 import { createMailbox, type Mailbox } from '../src/mailbox/mailbox.ts';
 import { openPending } from '../src/mailbox/open.ts';
+import { ByteGate } from '../src/memory/byte-gate.ts';
 import { createTell } from '../src/pipeline/bounce.ts';
 import { createCheckRecipient } from '../src/pipeline/recipients.ts';
 import { HELD_RECHECK_MS } from '../src/pipeline/retry.ts';
@@ -59,7 +60,8 @@ const about = () => ({ accountId: site.alice.accountId, contact: bob.address });
 /** Tells what is due, as the worker does. */
 const tell = (): Promise<number> => {
   const { opened, keystore, identity, events } = site;
-  return openPending({ db: opened.db, keystore, identity, events, clock: clock.read }, site.alice.accountId);
+  const gate = new ByteGate(1_000_000);
+  return openPending({ db: opened.db, keystore, identity, gate, events, clock: clock.read }, site.alice.accountId);
 };
 async function submit(count = 1): Promise<number[]> {
   const ids: number[] = [];
