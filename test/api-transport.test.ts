@@ -79,9 +79,9 @@ describe('the door', () => {
   });
 
   it('answers what it does not know with a problem document', async () => {
-    for (const path of ['/', '/0.1/', '/0.1/quota', '/0.1/message', '/0.2/version', '/0.1/Folder/email'])
+    for (const path of ['/', '/0.1/', '/0.1/nowhere', '/0.1/message', '/0.2/version', '/0.1/Folder/email'])
       expect(codeOf(await site.get(path, home.token)), path).toBe('not_found');
-    const { headers } = await site.get('/0.1/quota');
+    const { headers } = await site.get('/0.1/nowhere');
     expect(headers['content-type']).toContain('application/problem+json');
     expect(codeOf(await site.send({ method: 'DELETE', path: '/version' }))).toBe('method_not_allowed');
     expect(codeOf(await site.send({ method: 'PUT', path: '/0.1/folder/email', token: home.token }))).toBe(
