@@ -3,17 +3,19 @@
  * log, and ended only by what ends it, whereupon what was held is shown by itself.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { keepOwnRecord } from '../src/identity/publish.ts';
 import { GATHER_MS, MAX_ALARM_MAILS } from '../src/mailbox/alarms.ts';
 import { openPending } from '../src/mailbox/open.ts';
 import { createMeters } from '../src/metrics/meters.ts';
 import { MAX_LISTED } from '../src/mime/alarm.ts';
 import type { AlarmKind } from '../src/mime/bridge-mail.ts';
 import { masterKeyPair, messageKeyPair } from '../src/smimp/crypto.ts';
-import type { Hex32 } from '../src/smimp/encoding.ts';
+import { type Hex32, type SignedHash, toHex } from '../src/smimp/encoding.ts';
 import { fingerprintOf } from '../src/smimp/fingerprint.ts';
-import { createRecord } from '../src/smimp/record.ts';
+import { createRecord, rotateRecord } from '../src/smimp/record.ts';
 import { raiseAlarm } from '../src/store/alarms.ts';
 import { findMessage } from '../src/store/messages.ts';
+import { listOwnRecords } from '../src/store/own-records.ts';
 import type { ServedUser } from './support/hostile-server.ts';
 import { BOB, type MailSite, mailSite } from './support/mail-site.ts';
 import { type ReadNotice, readNotices } from './support/notices.ts';
@@ -258,6 +260,32 @@ describe('an alarm', () => {
     site.clock.advance(2 * DAY_MS);
     await site.open();
     expect(await kinds()).toEqual(['unavailable']);
+  });
+
+  it('recipient-head-stale is told once for each state of ours that somebody is shown for too long', async () => {
+    const user = await friend();
+    const [first] = await listOwnRecords(site.opened.db, site.bobId);
+    const { seq, head } = await site.identity.ownHistory(site.bobId);
+    if (first === undefined) throw new Error('Bob has no record');
+    const previous = { data: first.data, signed_hash: toHex<SignedHash>(first.signed_hash), new_key_signed_hash: null };
+    const signer = await (await site.keystore.open(site.bobId)).master();
+    const record = rotateRecord({ previous, signer, now: site.clock.seconds(), profile: { name: 'Robert' } });
+    const at = { seq: 1, now: site.clock.read() };
+    await site.opened.db.transaction().execute((tx) => keepOwnRecord(tx, site.bobId, record, at));
+    const receiveOld = async (): Promise<void> => {
+      for (let n = 0; n < 2; n++) await site.receive({ from: user, header: { recipient_head: { seq, head } } });
+      await site.open();
+    };
+    site.clock.advance(DAY_MS);
+    await receiveOld();
+    expect(await kinds()).toEqual([]);
+    site.clock.advance(1_000);
+    await receiveOld();
+    site.clock.advance(2 * DAY_MS);
+    await receiveOld();
+    const told = await notices();
+    expect(told.map(({ kind }) => kind)).toEqual(['recipient-head-stale']);
+    expect(told[0]?.text).toMatch(/made for keys that you replaced more than a day before/);
   });
 
   it('that came back is told again, a day after it was told and not before', async () => {

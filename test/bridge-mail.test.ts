@@ -1,11 +1,13 @@
 /** Mail of the bridge itself, and everybody who would like to write some: nobody else gets its From or its mark. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { noticeOriginal } from '../src/mailbox/bridge-mark.ts';
+import { bridgeMailbox } from '../src/mime/bridge-mail.ts';
 import { buildBounce } from '../src/mime/notice.ts';
 import { randomBytes } from '../src/smimp/crypto.ts';
 import { type EmailBody, serializeBody } from '../src/smimp/email.ts';
 import { type Hex32, toHex } from '../src/smimp/encoding.ts';
 import type { MessageHeader } from '../src/smimp/header.ts';
+import { addressOf } from '../src/smtp/own-address.ts';
 import { ServedUser } from './support/hostile-server.ts';
 import { BOB, type Letter, type MailSite, mailSite, plainMail } from './support/mail-site.ts';
 
@@ -71,6 +73,10 @@ describe('mail of the bridge', () => {
     const [envelope] = await client.ok('fetch 1 envelope');
     expect(envelope).toContain('(("SMIMP bridge" NIL "smimp-bridge" "corp.test"))');
     expect((await headers())[0]).toBe(first);
+  });
+
+  it('cannot be answered: no account and no sender has such an address', () => {
+    expect(addressOf(bridgeMailbox(BOB).address)).toBeNull();
   });
 
   it('keeps its mark in a copy', async () => {
