@@ -1,6 +1,16 @@
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
+const source = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
 export default defineConfig({
+  // The examples import the package as its users do.
+  resolve: {
+    alias: {
+      'smimp-bridge/client': source('./src/client/index.ts'),
+      'smimp-bridge/smimp': source('./src/smimp/index.ts'),
+    },
+  },
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/global-setup.ts'],
