@@ -3,8 +3,7 @@ import { once } from 'node:events';
 import { request as plainRequest } from 'node:http';
 import { connect, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { SERVED_CALLS } from '../src/api/served.ts';
-import { CALLS, MAX_REQUEST_BYTES } from '../src/smimp/api.ts';
+import { CALL_NAMES, CALLS, MAX_REQUEST_BYTES } from '../src/smimp/api.ts';
 import {
   type Account,
   ALICE,
@@ -75,7 +74,7 @@ describe('the door', () => {
     expect(answerOf('version', await site.get('/version'))).toEqual({ versions: ['0.1'] });
     const information = answerOf('server_information', await site.get('/0.1/server_information'));
     expect(information).toMatchObject({ domains: ['corp.test'], limits: { message_bytes: 26_214_400 } });
-    expect([...information.apis].sort()).toEqual([...SERVED_CALLS].sort());
+    expect([...information.apis].sort()).toEqual([...CALL_NAMES].sort());
   });
 
   it('answers what it does not know with a problem document', async () => {
@@ -251,7 +250,7 @@ describe('a server with little room', () => {
 
 describe('the table of calls', () => {
   it('has each served call behind its own authorisation', async () => {
-    for (const name of SERVED_CALLS) {
+    for (const name of CALL_NAMES) {
       const { auth, method, path } = CALLS[name];
       if (auth !== 'session' && auth !== 'home') continue;
       const filled = path.replace('{a}', segment(BOB)).replace('{type}', 'email').replace('{name}', 'x');

@@ -2,8 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { openApiDocument, openApiText } from '../src/api/openapi.ts';
-import { SERVED_CALLS } from '../src/api/served.ts';
-import { API_ERROR_CODES, API_ERRORS, CALLS } from '../src/smimp/api.ts';
+import { API_ERROR_CODES, API_ERRORS, CALL_NAMES, CALLS } from '../src/smimp/api.ts';
 
 type Operation = { operationId: string; responses: Record<string, object> };
 type Document = {
@@ -20,7 +19,7 @@ describe('the OpenAPI document', () => {
   it('has one operation for each call that is served', () => {
     const { paths } = openApiDocument() as unknown as Document;
     const ids = Object.values(paths).flatMap((methods) => Object.values(methods).map(({ operationId }) => operationId));
-    expect(ids.sort()).toEqual([...SERVED_CALLS].sort());
+    expect(ids.sort()).toEqual([...CALL_NAMES].sort());
   });
 
   it('lists the closed error codes, and for each call every status it may answer', () => {

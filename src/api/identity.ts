@@ -1,8 +1,20 @@
 /** Who has an account here: `version`, `server_information`, `get_user` (SMIMP 0.1 §5). */
 
 import type { Address } from '../smimp/address.ts';
-import { MAX_EPHEMERAL_KEYS, MAX_MESSAGE_BYTES, MAX_PROFILE_UPDATES_PER_DAY, MAX_REQUEST_BYTES } from '../smimp/api.ts';
+import {
+  CALL_NAMES,
+  MAX_AVATAR_BYTES,
+  MAX_EPHEMERAL_KEYS,
+  MAX_EXTENSIONS_BYTES,
+  MAX_FOLDER_DEPTH,
+  MAX_LIST_DATA_BYTES,
+  MAX_LIST_ENTRIES,
+  MAX_MESSAGE_BYTES,
+  MAX_PROFILE_UPDATES_PER_DAY,
+  MAX_REQUEST_BYTES,
+} from '../smimp/api.ts';
 import type { Hex32 } from '../smimp/encoding.ts';
+import { MAX_FOLDERS } from '../smimp/folders.ts';
 import { parseRecordData, recordHead } from '../smimp/record.ts';
 import { findAccount } from '../store/accounts.ts';
 import type { Executor } from '../store/database.ts';
@@ -30,18 +42,24 @@ export async function currentIdentity(db: Executor, address: Address): Promise<C
   return { accountId: account.id, address, publicKey: public_key, seq: row.seq, head: recordHead(row.seq, record) };
 }
 
-export function identityHandlers(services: ApiServices, callNames: () => string[]): Handlers {
+export function identityHandlers(services: ApiServices): Handlers {
   const { db } = services;
   return {
     version: async () => ({ body: { versions: [VERSION] } }),
     server_information: async () => ({
       body: {
-        apis: callNames(),
+        apis: [...CALL_NAMES],
         limits: {
           message_bytes: MAX_MESSAGE_BYTES,
           request_bytes: MAX_REQUEST_BYTES,
           ephemeral_keys: MAX_EPHEMERAL_KEYS,
           profile_updates_per_day: MAX_PROFILE_UPDATES_PER_DAY,
+          avatar_bytes: MAX_AVATAR_BYTES,
+          extensions_bytes: MAX_EXTENSIONS_BYTES,
+          folders: MAX_FOLDERS,
+          folder_depth: MAX_FOLDER_DEPTH,
+          list_entries: MAX_LIST_ENTRIES,
+          list_data_bytes: MAX_LIST_DATA_BYTES,
         },
         domains: [...services.domains],
       },

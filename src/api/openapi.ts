@@ -7,6 +7,7 @@ import {
   API_ERRORS,
   API_PREFIX,
   type ApiErrorCode,
+  CALL_NAMES,
   CALLS,
   type CallDefinition,
   type CallName,
@@ -15,7 +16,6 @@ import {
   problemSchema,
   SESSION_HEADER,
 } from '../smimp/api.ts';
-import { SERVED_CALLS } from './served.ts';
 
 type JsonSchema = Record<string, unknown>;
 
@@ -100,7 +100,7 @@ function operation(name: CallName): JsonSchema {
 
 function paths(): Record<string, JsonSchema> {
   const all: Record<string, JsonSchema> = {};
-  for (const name of SERVED_CALLS) {
+  for (const name of CALL_NAMES) {
     const { method, path } = CALLS[name];
     const full = `${name === 'version' ? '/' : API_PREFIX}${path}`;
     all[full] = { ...all[full], [method.toLowerCase()]: operation(name) };

@@ -5,11 +5,28 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { API_ERRORS, type ApiErrorCode, PROBLEM_MEDIA_TYPE, problem } from '../smimp/api.ts';
+import {
+  API_ERRORS,
+  type ApiErrorCode,
+  type CallName,
+  MAX_AVATAR_REQUEST_BYTES,
+  MAX_MESSAGE_REQUEST_BYTES,
+  MAX_REQUEST_BYTES,
+  PROBLEM_MEDIA_TYPE,
+  problem,
+} from '../smimp/api.ts';
 import { ApiError } from './errors.ts';
 
 /** The longest address is 509 characters, three times as long percent-encoded; the rest of a path is short. */
 export const MAX_URL_CHARACTERS = 4_096;
+/** Most bytes of a request's body. */
+export function bodyLimitOf(name: CallName): number {
+  if (CALLS_WITH_MESSAGES.has(name)) return MAX_MESSAGE_REQUEST_BYTES;
+  return name === 'post_user_avatar' ? MAX_AVATAR_REQUEST_BYTES : MAX_REQUEST_BYTES;
+}
+
+export const CALLS_WITH_MESSAGES: ReadonlySet<CallName> = new Set(['send_message', 'import_message']);
+
 /** Browsers and proxies send about twenty. */
 export const MAX_HEADERS = 64;
 /** All headers together; Node's own default, fixed here because it is a promise. */

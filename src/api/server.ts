@@ -12,9 +12,11 @@ import { freeMemory } from '../memory/free-memory.ts';
 import type { Address } from '../smimp/address.ts';
 import {
   API_PREFIX,
+  CALL_NAMES,
   CALLS,
   type CallDefinition,
   type CallName,
+  MAX_AVATAR_REQUEST_BYTES,
   MAX_MESSAGE_REQUEST_BYTES,
   MAX_REQUEST_BYTES,
   SESSION_HEADER,
@@ -23,6 +25,7 @@ import { parseFields } from '../smimp/fields.ts';
 import { parseStrictJsonInPlace } from '../smimp/json.ts';
 import { findAccount } from '../store/accounts.ts';
 import type { StoredSession } from '../store/sessions.ts';
+import { addAvatarImages, avatarHandlers } from './avatars.ts';
 import type { ApiServices, Call, Handlers, Owner } from './call.ts';
 import { changesHandlers } from './changes.ts';
 import { ApiError, sendProblem } from './errors.ts';
@@ -35,7 +38,15 @@ import { placingHandlers } from './placing.ts';
 import { profileHandlers } from './profile.ts';
 import { quotaHandlers } from './quota.ts';
 import { createBodyBudget, readBody, type Upload } from './request-body.ts';
-import { checkHead, limitBodyTime, MAX_HEADER_BYTES, refuseBody, refuseClient } from './request-limits.ts';
+import {
+  bodyLimitOf,
+  CALLS_WITH_MESSAGES,
+  checkHead,
+  limitBodyTime,
+  MAX_HEADER_BYTES,
+  refuseBody,
+  refuseClient,
+} from './request-limits.ts';
 import { sendHandlers } from './send.ts';
 import { authenticate, sessionHandlers } from './sessions.ts';
 
@@ -67,7 +78,6 @@ export const DEFAULT_API_LIMITS: ApiLimits = {
 const MAX_SEGMENT_CHARACTERS = 1_536;
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 const NO_QUERY = z.strictObject({});
-const CALLS_WITH_MESSAGES: ReadonlySet<CallName> = new Set(['send_message', 'import_message']);
 
 export interface Api extends AsyncDisposable {
   /** Opens the listener; port 0 takes a free one. */
@@ -133,7 +143,8 @@ function createApp(options: ApiServices & { tls: { cert: string; key: string } }
     const { bodyLimit = MAX_REQUEST_BYTES } = request.routeOptions;
     request.received = await readBody(request, payload, bodyLimit);
     // Only a message can be longer than an ordinary request.
-    return parseStrictJsonInPlace(request.received, { viewFromBytes: MAX_REQUEST_BYTES });
+    // Only the body of a message is longer than any other request.
+    return parseStrictJsonInPlace(request.received, { viewFromBytes: MAX_AVATAR_REQUEST_BYTES });
   });
   app.setErrorHandler((error, request, reply) =>
     sendProblem(reply, error, { call: request.routeOptions.config.call ?? 'none', events: options.events }),
@@ -165,8 +176,8 @@ type Admitted = { session: StoredSession | null; owner: Owner | null; now: Date 
 const unrouted = ({ events }: ApiServices) => ({ call: 'none', events });
 
 function addRoutes(app: FastifyInstance, services: ApiServices, limits: ApiLimits): void {
-  const handlers: Handlers = {
-    ...identityHandlers(services, () => Object.keys(handlers)),
+  const handlers = {
+    ...identityHandlers(services),
     ...sessionHandlers(services),
     ...messageKeyHandlers(services),
     ...sendHandlers(services),
@@ -177,15 +188,17 @@ function addRoutes(app: FastifyInstance, services: ApiServices, limits: ApiLimit
     ...profileHandlers(services),
     ...listHandlers(services),
     ...quotaHandlers(services),
-  };
+    ...avatarHandlers(services),
+  } satisfies Handlers;
   const basePath = new URL(services.baseUrl).pathname.replace(/\/$/, '');
   const budget = createBodyBudget({ totalBytes: limits.bodyBudgetBytes, clock: services.clock });
-  const allowed = new Map<string, Set<string>>();
-  for (const name of Object.keys(handlers) as CallName[]) {
+  const allowed = new Map([[addAvatarImages(app, services, basePath), new Set(['GET'])]]);
+  for (const name of CALL_NAMES) {
+    if (handlers[name] === undefined) throw new TypeError(`${name} has no handler`);
     const definition: CallDefinition = CALLS[name];
     const prefix = name === 'version' ? '/' : API_PREFIX;
     const url = `${basePath}${prefix}${definition.path.replace(/\{(\w+)\}/g, ':$1')}`;
-    const bodyLimit = CALLS_WITH_MESSAGES.has(name) ? MAX_MESSAGE_REQUEST_BYTES : MAX_REQUEST_BYTES;
+    const bodyLimit = bodyLimitOf(name);
     // A place in a path may have another name for another method.
     const place = url.replace(/:\w+/g, ':segment');
     allowed.set(place, (allowed.get(place) ?? new Set()).add(definition.method));

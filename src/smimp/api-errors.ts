@@ -48,7 +48,7 @@ export const API_ERRORS = {
   wrong_type: 422,
   /** A folder that would contain itself or lie too deep. */
   bad_folder: 422,
-  /** An image that is no PNG or JPEG. */
+  /** An image that is no PNG or JPEG, or too large a one. */
   bad_image: 422,
   /** A change that must name the state it is based on with `If-Match`. */
   precondition_required: 428,

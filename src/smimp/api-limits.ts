@@ -13,6 +13,8 @@ export const MAX_MESSAGE_REQUEST_BYTES = 56 * 1024 * 1024;
 export const MAX_EPHEMERAL_KEYS = 500;
 export const MAX_PROFILE_UPDATES_PER_DAY = 10;
 export const MAX_AVATAR_BYTES = 256 * 1024;
+/** A request that carries an avatar: 341.4 KiB as base64, and room for the rest. */
+export const MAX_AVATAR_REQUEST_BYTES = 352 * 1024;
 /** `extensions_data` of one message. */
 export const MAX_EXTENSIONS_BYTES = 64 * 1024;
 /** Entries of one list: with their data they fit into one answer. */

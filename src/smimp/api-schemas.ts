@@ -57,6 +57,12 @@ export const serverInformationAnswer = z.object({
     request_bytes: count.optional(),
     ephemeral_keys: count.optional(),
     profile_updates_per_day: count.optional(),
+    avatar_bytes: count.optional(),
+    extensions_bytes: count.optional(),
+    folders: count.optional(),
+    folder_depth: count.optional(),
+    list_entries: count.optional(),
+    list_data_bytes: count.optional(),
   }),
   domains: z.array(z.string()),
 });

@@ -92,6 +92,7 @@ export const CALLS = {
     query: s.historyQuery,
     response: s.historyAnswer,
   }),
+  /** `not_found`: the user has no avatar. */
   get_user_avatar: call('GET', 'user_avatar/{a}', 'none', { ...byAddress, response: s.avatarAnswer }),
   post_user_avatar: call('POST', 'user_avatar', 'home', {
     ...done,
@@ -235,6 +236,7 @@ export const CALLS = {
 } as const;
 
 export type CallName = keyof typeof CALLS;
+export const CALL_NAMES = Object.keys(CALLS) as CallName[];
 
 /** Every error a call may answer with. */
 export function callErrors(name: CallName): ApiErrorCode[] {

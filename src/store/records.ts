@@ -3,6 +3,7 @@ import type { Selectable } from 'kysely';
 import type { Hex32, SignedHash } from '../smimp/encoding.ts';
 import type { MessageKey } from '../smimp/message-key.ts';
 import type { IdentityRecord } from '../smimp/record.ts';
+import { dropAvatar } from './avatars.ts';
 import type { Executor, Tx } from './database.ts';
 import { appendKeys, replaceKeyPool, retireIssuedKeys, setNonEphemeral } from './message-keys.ts';
 import type { RecordTable } from './schema.ts';
@@ -68,7 +69,7 @@ export async function initializeAccount(
 }
 
 /**
- * A record that brings a new master key: swaps the pool and the non-ephemeral key and ends every session (SMIMP 0.1 §5,
+ * A record that brings a new master key: swaps the pool and the non-ephemeral key, drops the avatar and ends every session (SMIMP 0.1 §5,
  * `update_profile`).
  */
 export async function changeMasterKey(
@@ -80,6 +81,7 @@ export async function changeMasterKey(
   await retireIssuedKeys(tx, accountId, now);
   await setNonEphemeral(tx, accountId, change.nonEphemeralKey, masterKey, now);
   await replaceKeyPool(tx, accountId, change.ephemeralKeys, masterKey);
+  await dropAvatar(tx, accountId);
   await tx.deleteFrom('session').where('address', '=', change.address).execute();
 }
 

@@ -3,9 +3,8 @@
  * one owner with another's message ids, sessions that ended, and an account initialised twice.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { SERVED_CALLS } from '../../src/api/served.ts';
 import { parseAddress } from '../../src/smimp/address.ts';
-import { CALLS, type CallDefinition, type CallName } from '../../src/smimp/api.ts';
+import { CALL_NAMES, CALLS, type CallDefinition, type CallName } from '../../src/smimp/api.ts';
 import { masterKeyPair } from '../../src/smimp/crypto.ts';
 import { toHex } from '../../src/smimp/encoding.ts';
 import { createRecord, rotateRecord } from '../../src/smimp/record.ts';
@@ -55,7 +54,7 @@ beforeAll(async () => {
 });
 afterAll(() => site[Symbol.asyncDispose]());
 
-const served = (auth: CallDefinition['auth']): CallName[] => SERVED_CALLS.filter((name) => CALLS[name].auth === auth);
+const served = (auth: CallDefinition['auth']): CallName[] => CALL_NAMES.filter((name) => CALLS[name].auth === auth);
 const HOME = served('home');
 
 /** A call that would do something if it came from the owner. */
