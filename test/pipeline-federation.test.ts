@@ -100,6 +100,12 @@ it('arrives, and opens with what the recipient has', async () => {
   expect(parseBody('email', body).value).toEqual(BODY);
   expect(message).toMatchObject({ sender_address: 'alice#acme.test', pow_zero_bits: 6 });
   expect((await findDelivery(acme.opened.db, id))?.message_id).toEqual(message.message_id);
+  // What Bob will pay for his answer is decided by this at acme.test, what Alice pays next by the other at corp.test.
+  const contact = { recipient_address: 'alice#acme.test', sender_address: bob };
+  const of = (opened: OpenedDatabase) => opened.db.selectFrom('pow_contact').selectAll().execute();
+  expect(await of(acme.opened)).toEqual([expect.objectContaining({ ...contact, written_at: clock.read() })]);
+  const turned = { recipient_address: bob, sender_address: 'alice#acme.test' };
+  expect(await of(corp)).toEqual([expect.objectContaining({ ...turned, received_at: clock.read(), written_at: null })]);
 });
 
 it('is there once when the sender was killed between post and commit', async () => {

@@ -11,6 +11,8 @@ const STATEMENTS = [
      returns double precision language sql immutable parallel safe as $$
      select case when value < 0.01 or at - since > make_interval(secs => memory_days * 86400 * 30) then 0
        else value * exp(-greatest(0, extract(epoch from at - since)::double precision) / (memory_days * 86400)) end $$`,
+  // No index but the primary keys, and room in each page: a count then stays in its page (a heap-only update) however often it
+  // changes. Forgetting what is old reads the tables through, in the background.
   `create table pow_sender (
      address text primary key,
      first_stored_at timestamptz,
@@ -18,15 +20,12 @@ const STATEMENTS = [
      bytes double precision not null default 0,
      failures double precision not null default 0,
      failed_logins double precision not null default 0,
-     counted_at timestamptz not null)`,
-  `create index pow_sender_age on pow_sender (counted_at)`,
-  `create index pow_sender_silent on pow_sender (counted_at) where first_stored_at is null`,
+     counted_at timestamptz not null) with (fillfactor = 70)`,
   `create table pow_domain (
      domain text primary key,
      first_stored_at timestamptz,
      asked double precision not null default 0,
-     counted_at timestamptz not null)`,
-  `create index pow_domain_age on pow_domain (counted_at)`,
+     counted_at timestamptz not null) with (fillfactor = 70)`,
   `create table pow_contact (
      recipient_address text not null,
      sender_address text not null,
@@ -34,15 +33,12 @@ const STATEMENTS = [
      counted_at timestamptz not null,
      received_at timestamptz,
      written_at timestamptz,
-     primary key (recipient_address, sender_address))`,
-  `create index pow_contact_age on pow_contact (counted_at)`,
-  `create index pow_contact_silent on pow_contact (counted_at) where received_at is null and written_at is null`,
+     primary key (recipient_address, sender_address)) with (fillfactor = 70)`,
   `create table pow_recipient (
      address text primary key,
      strangers double precision not null default 0,
      strangers_month double precision not null default 0,
-     counted_at timestamptz not null)`,
-  `create index pow_recipient_age on pow_recipient (counted_at)`,
+     counted_at timestamptz not null) with (fillfactor = 70)`,
   `create function pow_asked(of_sender text, of_domain text, for_recipient text, at timestamptz, max_share int)
      returns table (
        first_contact boolean, correspondent boolean, sender_age double precision, domain_age double precision,
