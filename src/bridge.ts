@@ -24,12 +24,17 @@ import { createLogger } from './log.ts';
 import { createMailbox, type Mailbox } from './mailbox/mailbox.ts';
 import { createMeters } from './metrics/meters.ts';
 import { createMetrics } from './metrics/metrics.ts';
+import { type Connect, createConnect } from './mirror/connect.ts';
+import type { MirrorServices } from './mirror/mirror.ts';
+import { startMirrors } from './mirror/mirrors.ts';
+import { withMirrors } from './mirror/rotation.ts';
 import { createPipeline, type Pipeline } from './pipeline/pipeline.ts';
 import type { QueueSettings } from './pipeline/queue.ts';
 import { policyOf } from './policy/pow-policy.ts';
 import { createDiscovery } from './remote/discovery.ts';
 import { createHomeClient } from './remote/home.ts';
 import { createHttps } from './remote/https.ts';
+import { createOwnerClient } from './remote/owner.ts';
 import { createFetchPublicKey, type FetchPublicKey } from './remote/public-keys.ts';
 import { createSessions } from './remote/sessions.ts';
 import type { BaseUrl } from './smimp/discovery.ts';
@@ -53,6 +58,8 @@ export interface Bridge extends AsyncDisposable {
   readonly transfer: KeystoreTransfer;
   readonly mailbox: Mailbox;
   readonly pipeline: Pipeline;
+  /** Takes an account that lives at another server into use here. */
+  readonly connect: Connect['connect'];
   /** What the next message of a sender to an account here would cost it in proof of work. */
   explainPrice(ask: Omit<PriceQuestion, 'now'>): Promise<PriceDecision>;
   /** Opens the doors and starts the work of this process's roles. */
@@ -101,6 +108,7 @@ async function assemble(owned: AsyncDisposableStack, config: Config, roles: read
     transfer,
     mailbox,
     pipeline,
+    connect: parts.connect,
     explainPrice: (ask) => explainPrice(opened.db, priceRules(config), { ...ask, now: clock() }),
     ...doors,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
@@ -138,6 +146,8 @@ interface Parts {
   transfer: KeystoreTransfer;
   mailbox: Mailbox;
   pipeline: Pipeline;
+  mirrors: MirrorServices;
+  connect: Connect['connect'];
   fetchPublicKey: FetchPublicKey;
 }
 
@@ -167,7 +177,8 @@ async function buildParts(stack: AsyncDisposableStack, base: Base): Promise<Part
   const queue = queueSettings(config, opened);
   const pipeline = stack.use(createPipeline({ ...shared, queue, notices: mailbox.notices, limits }));
   const accounts = createAccounts({ db, keystore, events, clock });
-  const maintenance = createKeyMaintenance({ db, keystore, events });
+  const mirrors = { ...shared, owner: createOwnerClient({ https }) };
+  const maintenance = withMirrors(createKeyMaintenance({ db, keystore, events }), mirrors);
   const transfer = createKeystoreTransfer({ db, keystore, events, clock });
   return {
     keystore,
@@ -177,6 +188,8 @@ async function buildParts(stack: AsyncDisposableStack, base: Base): Promise<Part
     transfer,
     mailbox,
     pipeline,
+    mirrors,
+    ...createConnect({ ...mirrors, discovery }),
     fetchPublicKey: createFetchPublicKey({ discovery, home, clock }),
   };
 }
@@ -275,5 +288,6 @@ async function startWork(stack: AsyncDisposableStack, base: Base & Parts): Promi
   const { opened, identity, events, clock, mailbox, maintenance, pipeline } = base;
   await pipeline.work();
   stack.use(await mailbox.startOpening());
+  stack.use(startMirrors({ ...base.mirrors, listener: opened.listener }));
   stack.use(startChores({ db: opened.db, maintenance, identity, events, clock }));
 }

@@ -75,7 +75,7 @@ const section = <Shape extends z.core.$ZodShape>(shape: Shape) => z.strictObject
 
 /** The schema of the file. Every default stands here. */
 export const configSchema = z.strictObject({
-  deployment: z.literal('home').default('home'),
+  deployment: z.enum(['home', 'proxy']).default('home'),
   domains: z.array(domain).min(1).default(['home.test']),
   base_url: baseUrl.default('https://smimp.home.test:8443'),
   mail_host: z.string().min(1).max(253).default('localhost'),
@@ -167,12 +167,18 @@ async function readConfigFile(path: string): Promise<string> {
   }
 }
 
+/** A proxy hosts nobody: it has no domains, and nothing at which other servers would call. */
+function asDeployed(config: z.infer<typeof configSchema>): z.infer<typeof configSchema> {
+  if (config.deployment === 'home') return config;
+  return { ...config, domains: [], listen: { ...config.listen, api: null } };
+}
+
 /** Parses the text of a configuration file; `name` is how mistakes call it. */
 export function parseConfig(text: string, name: string): z.infer<typeof configSchema> {
   const lines = new LineCounter();
   const { document, value } = readYaml(text, name, lines);
   const parsed = configSchema.safeParse(value ?? {});
-  if (parsed.success) return parsed.data;
+  if (parsed.success) return asDeployed(parsed.data);
   const place = (path: PropertyKey[]): string => {
     const node = path.length === 0 ? document.contents : (document.getIn(path, true) as Node | undefined);
     const offset = (node ?? (document.getIn(path.slice(0, -1), true) as Node | undefined))?.range?.[0];

@@ -53,6 +53,10 @@ export function createEvents(log: Logger, meter: Meter = () => undefined) {
     keysPublished: (facts: { accountId: number; ephemeral: number; nonEphemeral: number }) =>
       info('keys_published', facts),
     requestServed: (facts: { call: string; status: number; durationMs: number }) => debug('request_served', facts),
+    /** A round of a mirror ended early; told when that changes. `code` null: it is well again. */
+    mirrorState: (facts: { accountId: number; code: string | null }) => info('mirror_state', facts),
+    /** The home will not take something: it stays here only, or as it is there. */
+    mirrorRefused: (facts: { accountId: number; what: string; code: string }) => warn('mirror_refused', facts),
     requestFailed: (facts: { call: string; status: number; code: string }) => info('request_failed', facts),
     connectionOpened: (facts: { protocol: string }) => debug('connection_opened', facts),
     connectionClosed: (facts: { protocol: string }) => debug('connection_closed', facts),

@@ -63,6 +63,14 @@ describe('the configuration', () => {
     await expect(loadConfig({ path: 'no/such/file.yaml', environment: {} })).rejects.toThrow(ConfigError);
   });
 
+  it('makes a proxy out of its example: no domains, and no door for other servers', async () => {
+    const text = await readFile(new URL('../config/proxy.yaml', import.meta.url), 'utf8');
+    const proxy = parseConfig(text, 'proxy');
+    expect(proxy).toMatchObject({ deployment: 'proxy', domains: [], listen: { api: null } });
+    expect(proxy.listen.imaps).toEqual({ host: '127.0.0.1', port: 1993 });
+    expect(parseConfig('deployment: proxy\nlisten: { api: 0.0.0.0:8443 }', 'x').listen.api).toBeNull();
+  });
+
   it('understands sizes and times', () => {
     const config = parseConfig('limits: {message: 64KiB}\ndelivery: {give_up_after: 90s, delay_notice_after: 2h}', 'x');
     expect(config.limits.message).toBe(65_536);

@@ -10,6 +10,7 @@ import { KeystoreError } from '../keystore/errors.ts';
 import { addAccountCommands } from './accounts.ts';
 import type { GlobalOptions, Run, Surroundings } from './command-line.ts';
 import { addConformanceCommand } from './conformance.ts';
+import { addConnectCommand } from './connect.ts';
 import { addInviteCommand } from './invites.ts';
 import { addKeyCommands } from './keys.ts';
 import { CommandError, createOutput, EXIT } from './output.ts';
@@ -83,6 +84,7 @@ function createProgram(surroundings: Surroundings): Command {
   const account = addAccountCommands(program, add);
   addInviteCommand(account, add);
   addQuotaCommand(account, add);
+  addConnectCommand(account, add);
   addTrustCommands(program, add);
   addQueueCommands(program, add);
   addConformanceCommand(program, add);

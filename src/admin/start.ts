@@ -4,6 +4,7 @@ import { type Command, Option } from 'commander';
 import { type Bridge, openBridge, ROLES, type Role } from '../bridge.ts';
 import type { Config } from '../config.ts';
 import { loadConfig } from '../config.ts';
+import { type Address, toMailbox } from '../smimp/address.ts';
 import { createAccountWithKeys, newPassword } from './accounts.ts';
 import type { Add, Surroundings } from './command-line.ts';
 import { demonstrate } from './demo/demo.ts';
@@ -12,15 +13,18 @@ import { CommandError, EXIT, type Output } from './output.ts';
 export async function start(options: {
   output: Output;
   configPath: string | undefined;
-  roles: string;
+  /** Null: those of the deployment. */
+  roles: string | null;
   stop: AbortSignal;
 }): Promise<void> {
-  const roles = parseRoles(options.roles);
   const config = await loadConfig({ path: options.configPath });
+  const roles = parseRoles(options.roles ?? DEFAULT_ROLES[config.deployment]);
   await using bridge = await openBridge({ config, roles });
-  const first = roles.length === ROLES.length ? await firstAccount(bridge, config) : null;
+  const isHome = config.deployment === 'home';
+  const first = isHome && roles.length === ROLES.length ? await firstAccount(bridge, config) : null;
   await bridge.listen();
-  options.output.result(connectionFacts(bridge, first), welcome(bridge, config, first));
+  const text = isHome ? welcome(bridge, config, first) : await welcomeOfProxy(bridge, config);
+  options.output.result(connectionFacts(bridge, first), text);
   bridge.events.started({ roles: roles.join(',') });
   await new Promise<void>((resolve) => {
     if (options.stop.aborted) resolve();
@@ -28,6 +32,11 @@ export async function start(options: {
   });
   bridge.events.stopped();
 }
+
+const DEFAULT_ROLES: Readonly<Record<Config['deployment'], string>> = {
+  home: ROLES.join(','),
+  proxy: 'smtp,imap,worker',
+};
 
 function parseRoles(text: string): Role[] {
   const roles = [...new Set(text.split(',').map((name) => name.trim()))];
@@ -55,20 +64,34 @@ function connectionFacts(bridge: Bridge, first: FirstAccount | null): Record<str
   return { listening: bridge.listening(), authority: bridge.tls.authority?.path ?? null, first_account: first };
 }
 
-function welcome(bridge: Bridge, config: Config, first: FirstAccount | null): string {
-  const { imaps, imap, submissions, submission, api } = bridge.listening();
+/** What mail programs are told. */
+function doorLines(bridge: Bridge, config: Config): string[] {
+  const { imaps, imap, submissions, submission } = bridge.listening();
   const door = (port: number | null, security: string): string[] =>
     port === null ? [] : [`port ${port} (${security})`];
+  const reading = [...door(imaps, 'SSL/TLS'), ...door(imap, 'STARTTLS')].join(' or ') || 'not here';
+  const sending = [...door(submissions, 'SSL/TLS'), ...door(submission, 'STARTTLS')].join(' or ') || 'not here';
+  return [
+    `  Reading, IMAP   host ${config.mail_host}, ${reading}`,
+    `  Sending, SMTP   host ${config.mail_host}, ${sending}`,
+  ];
+}
+
+function trustLines(bridge: Bridge): string[] {
+  if (bridge.tls.authority === null) return [];
+  return ['', `  Let your mail program trust this authority: ${bridge.tls.authority.path}`];
+}
+
+function welcome(bridge: Bridge, config: Config, first: FirstAccount | null): string {
+  const { api } = bridge.listening();
   const lines = [
     '',
     `smimp-bridge serves ${config.domains.join(', ')} on ${hostname()}.`,
     '',
-    `  Reading, IMAP   host ${config.mail_host}, ${[...door(imaps, 'SSL/TLS'), ...door(imap, 'STARTTLS')].join(' or ') || 'not here'}`,
-    `  Sending, SMTP   host ${config.mail_host}, ${[...door(submissions, 'SSL/TLS'), ...door(submission, 'STARTTLS')].join(' or ') || 'not here'}`,
+    ...doorLines(bridge, config),
     `  Other servers   ${config.base_url}${api === null ? ' (not here)' : `, listening on port ${api}`}`,
+    ...trustLines(bridge),
   ];
-  if (bridge.tls.authority !== null)
-    lines.push('', `  Let your mail program trust this authority: ${bridge.tls.authority.path}`);
   if (first !== null)
     lines.push(
       '',
@@ -80,14 +103,39 @@ function welcome(bridge: Bridge, config: Config, first: FirstAccount | null): st
   return lines.join('\n');
 }
 
+/** Whose accounts, or how to get one. */
+async function welcomeOfProxy(bridge: Bridge, config: Config): Promise<string> {
+  const mailboxes = (await bridge.accounts.list()).map(({ address }) => toMailbox(address as Address));
+  const connect = 'npm run smimp-bridge -- account connect NAME@DOMAIN --config FILE';
+  const whose = mailboxes.length === 0 ? 'no account yet' : mailboxes.join(', ');
+  return [
+    '',
+    `smimp-bridge stands in front of ${whose}, on ${hostname()}.`,
+    '',
+    ...doorLines(bridge, config),
+    ...trustLines(bridge),
+    '',
+    ...(mailboxes.length === 0
+      ? [`  Ask the operator of your SMIMP server for a one-time code; then, while this runs or not:`, `    ${connect}`]
+      : [`  User name: your address. Another account: ${connect}`]),
+    '  Stop: Ctrl-C',
+    '',
+  ].join('\n');
+}
+
 export function addServing(program: Command, add: Add, { stop }: Surroundings): void {
   add(program, 'start', 'Serve until told to end (SIGINT or SIGTERM).', (output, options) =>
-    start({ output, configPath: options.config as string | undefined, roles: options.roles as string, stop }),
+    start({
+      output,
+      configPath: options.config as string | undefined,
+      roles: (options.roles as string | undefined) ?? null,
+      stop,
+    }),
   ).addOption(
     new Option(
       '--roles <list>',
-      'api: other servers and SMIMP clients · smtp: mail programs send · imap: mail programs read · worker: delivers, opens and keeps keys fresh',
-    ).default('api,smtp,imap,worker'),
+      'api: other servers and SMIMP clients · smtp: mail programs send · imap: mail programs read · worker: delivers, opens and keeps keys fresh (default: all of the deployment; a proxy has no api)',
+    ),
   );
   add(program, 'demo', 'Show two bridges exchanging mail on this machine, and one refusing a forgery.', async () => {
     const held = await demonstrate((line) => void process.stdout.write(`${line}\n`));

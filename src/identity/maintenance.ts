@@ -15,6 +15,7 @@ import type { Db, Tx } from '../store/database.ts';
 import { lockMailbox } from '../store/folders.ts';
 import { forgetOldFailures } from '../store/login-failures.ts';
 import { appendKeys, countAvailableKeys, dropExpiringKeys, setNonEphemeral } from '../store/message-keys.ts';
+import { findMirrorBase } from '../store/mirrors.ts';
 import { changeMasterKey } from '../store/records.ts';
 import { deleteAccountSessions, deleteExpiredRemoteSessions } from '../store/remote-sessions.ts';
 import {
@@ -54,8 +55,10 @@ export function createKeyMaintenance(options: { db: Db; keystore: Keystore; even
     const made = await db.transaction().execute(async (tx) => {
       await lockMailbox(tx, accountId);
       const keys = await keystore.open(accountId, tx);
-      const nonEphemeral = await rotateNonEphemeral(tx, keys, now);
-      const ephemeral = await topUp(tx, keys, now);
+      // What lives at another server is published there (src/mirror/keys.ts).
+      const isHere = (await findMirrorBase(tx, accountId)) === null;
+      const nonEphemeral = isHere ? await rotateNonEphemeral(tx, keys, now) : 0;
+      const ephemeral = isHere ? await topUp(tx, keys, now) : 0;
       await eraseExpiredSecrets(tx, accountId, new Date(now.getTime() - KEEP_UNUSED_MS));
       await eraseRetiredSecrets(tx, accountId, new Date(now.getTime() - KEEP_RETIRED_MS));
       return { ephemeral, nonEphemeral };

@@ -12,6 +12,7 @@ import type { BaseUrl } from '../smimp/discovery.ts';
 import type { Hex32 } from '../smimp/encoding.ts';
 import { historyIdentity } from '../smimp/pin.ts';
 import type { Db } from '../store/database.ts';
+import { findMirrorBase } from '../store/mirrors.ts';
 import { type Alarm, raise } from './alarms.ts';
 import type { Contact, ContactHistory } from './contact.ts';
 import { type Examined, examine } from './examine.ts';
@@ -63,7 +64,7 @@ export function createIdentity(options: {
   keystore: Keystore;
   events: Events;
   clock: () => Date;
-  /** Of the server of the accounts here; mail to oneself goes there. */
+  /** Of the server of the accounts that live here; mail to oneself goes there. */
   baseUrl: BaseUrl;
 }): Identity {
   const { db, keystore, events, clock, baseUrl } = options;
@@ -95,7 +96,8 @@ export function createIdentity(options: {
   const resolve: Identity['resolve'] = async ({ accountId, contact, fresh = false, toSend = false }) => {
     const { address } = await keystore.open(accountId);
     if (contact !== address) return resolveOther({ accountId, contact, fresh, toSend });
-    return ownContact(address, await ownIdentity(accountId), baseUrl);
+    const elsewhere = (await findMirrorBase(db, accountId)) as BaseUrl | null;
+    return ownContact(address, await ownIdentity(accountId), elsewhere ?? baseUrl);
   };
 
   const ownIdentity = async (accountId: number): Promise<ContactHistory> => {

@@ -19,7 +19,8 @@ export const MAX_KEYWORD_CHARS = 200;
 /** What is stored of one message's flags. `digest`: the one in `message_hash`. */
 export type StoredFlags = { read: boolean; extensionsData: Buffer | null; digest: Buffer };
 
-type Extensions = { version: number; value: Record<string, JsonValue> };
+/** A storage blob once it is open. */
+export type Extensions = { version: number; value: Record<string, JsonValue> };
 
 const NOTHING: Extensions = { version: 0, value: {} };
 
@@ -28,7 +29,10 @@ function objectOf(account: MailAccount, digest: Buffer): StorageObject {
 }
 
 /** A blob that does not open holds no flags we know of: it was made under another storage key, or damaged. */
-function openExtensions(account: MailAccount, stored: StoredFlags): Extensions {
+export function openExtensions(
+  account: MailAccount,
+  stored: Pick<StoredFlags, 'extensionsData' | 'digest'>,
+): Extensions {
   if (stored.extensionsData === null) return NOTHING;
   const { storageKey: key } = account;
   const object = objectOf(account, stored.digest);
@@ -43,6 +47,12 @@ function openExtensions(account: MailAccount, stored: StoredFlags): Extensions {
   }
 }
 
+/** The blob of a value under the digest of its message. */
+export function sealExtensions(account: MailAccount, digest: Buffer, { version, value }: Extensions): Buffer {
+  const object = objectOf(account, digest);
+  return parseBase64(sealStorage({ key: account.storageKey, object, version, value }));
+}
+
 function isObject(value: JsonValue): value is Record<string, JsonValue> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
@@ -52,7 +62,8 @@ const FLAG = /^\\?[^\x00-\x20(){%*"\\\]\x7f-\uffff]+$/;
 /** These are kept elsewhere, or by nobody. */
 const NOT_STORED: ReadonlySet<string> = new Set(['\\seen', '\\recent']);
 
-function flagsIn({ flags }: Record<string, JsonValue>): string[] {
+/** The flags in an open blob, those that can be flags. */
+export function flagsIn({ flags }: Record<string, JsonValue>): string[] {
   if (!Array.isArray(flags)) return [];
   return flags.filter(
     (flag) => typeof flag === 'string' && FLAG.test(flag) && !NOT_STORED.has(flag.toLowerCase()),
@@ -81,12 +92,10 @@ export function withFlags(
     throw new MailboxError('too-many-keywords');
   }
   const value = { ...before.value, flags: others };
-  const object = objectOf(account, stored.digest);
-  const blob = sealStorage({ key: account.storageKey, object, version: before.version + 1, value });
-  return { read, extensionsData: parseBase64(blob) };
+  return { read, extensionsData: sealExtensions(account, stored.digest, { version: before.version + 1, value }) };
 }
 
-function sameFlags(a: readonly string[], b: readonly string[]): boolean {
+export function sameFlags(a: readonly string[], b: readonly string[]): boolean {
   const known = new Set(a.map((flag) => flag.toLowerCase()));
   return known.size === b.length && b.every((flag) => known.has(flag.toLowerCase()));
 }

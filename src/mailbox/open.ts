@@ -154,7 +154,7 @@ function openWith(
     messageSecret: (publicKey) => keys.messageSecret(Buffer.from(publicKey, 'hex')),
     sender,
     myHistory: own.history,
-    firstSeen: Math.floor(row.time_received.getTime() / 1000),
+    firstSeen: Math.floor((row.first_seen_at ?? row.time_received).getTime() / 1000),
     inPlace: true,
     seen: {
       digest: (digest) => seen({ kind: 'digest', value: Buffer.from(digest, 'hex') }),

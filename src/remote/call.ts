@@ -85,29 +85,34 @@ export async function callRemote(https: Https, name: CallName, call: RemoteCall)
 }
 
 type Requested<Name extends CallName> = (typeof CALLS)[Name] extends { request: infer Request extends z.ZodType }
-  ? { request: z.input<Request> | Buffer }
+  ? { request: z.input<Request> | Buffer | StreamedBody }
   : { request?: undefined };
 
 /**
  * A call by the table: the request is checked before it leaves, the answer before anybody sees it. `request`: the object,
- * or its JSON as bytes, where it is large. Throws RemoteError, and ProfileError for a request that would be refused.
+ * or its JSON as bytes, or piece by piece, where it is large. Throws RemoteError, and ProfileError for a request that would be refused.
  */
 export async function call<Name extends CallName>(
   https: Https,
   name: Name,
   { request, ...rest }: Omit<RemoteCall, 'body'> & Requested<Name>,
 ): Promise<{ answer: z.output<(typeof CALLS)[Name]['response']>; etag: string | null }> {
-  const body = request === undefined ? {} : { body: requestBytes(CALLS[name], request) };
+  const body = request === undefined ? {} : { body: requestBytes(CALLS[name], request as object) };
   const response = await callRemote(https, name, { ...rest, ...body });
   const definition: CallDefinition = CALLS[name];
   const answer = definition.response === nothing ? undefined : parseAnswer(definition.response, response);
   return { answer: answer as z.output<(typeof CALLS)[Name]['response']>, etag: etagOf(response) };
 }
 
-function requestBytes({ request: schema }: CallDefinition, request: unknown): Buffer {
+function requestBytes({ request: schema }: CallDefinition, request: object): Buffer | StreamedBody {
   if (Buffer.isBuffer(request)) return request;
+  if (isStreamed(request)) return request;
   if (schema !== undefined) parseFields(schema, request);
   return Buffer.from(writeStrictJson(request));
+}
+
+function isStreamed(request: object): request is StreamedBody {
+  return 'pieces' in request && typeof request.pieces === 'function';
 }
 
 /** The name a server gave to this state of things, if it gave a reasonable one. */

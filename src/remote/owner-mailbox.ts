@@ -13,7 +13,7 @@ import type { Base64, Hex32 } from '../smimp/encoding.ts';
 import { type DecodedStoredEnvelope, parseStoredEnvelope } from '../smimp/envelope.ts';
 import { call, callRemote, MAX_ANSWER_BYTES, readAnswer } from './call.ts';
 import type { Session } from './home.ts';
-import type { Https } from './https.ts';
+import type { Https, StreamedBody } from './https.ts';
 
 export type ImportInput = z.input<typeof importRequest>;
 /** Null is the inbox. */
@@ -43,8 +43,12 @@ export interface MailboxCalls {
   setRead(session: Session, id: Hex32, read: boolean): Promise<number>;
   /** Only if the message is at `revision`, else RemoteError `precondition_failed`. The revision after it. */
   setExtensions(session: Session, id: Hex32, change: { revision: number; data: Base64 | null }): Promise<number>;
-  /** The request, or its JSON as bytes. */
-  importMessage(session: Session, request: ImportInput | Buffer, options?: Cancel): Promise<PlacedAnswer>;
+  /** The request, or its JSON. */
+  importMessage(
+    session: Session,
+    request: ImportInput | Buffer | StreamedBody,
+    options?: Cancel,
+  ): Promise<PlacedAnswer>;
   /** What happened since `cursor`; waits for it up to `waitSeconds`. */
   changes(session: Session, since: { cursor: string | null; waitSeconds?: number } & Cancel): Promise<ChangesAnswer>;
 }

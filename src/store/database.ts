@@ -14,6 +14,7 @@ import * as copies from './migrations/0002-copies.ts';
 import * as listsQuotaAvatars from './migrations/0002-lists-quota-avatars.ts';
 import * as proofOfWork from './migrations/0003-proof-of-work.ts';
 import * as alarms from './migrations/0004-alarms.ts';
+import * as mirror from './migrations/0005-mirror.ts';
 import type { Database } from './schema.ts';
 
 export type Db = Kysely<Database>;
@@ -27,6 +28,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0002-lists-quota-avatars': listsQuotaAvatars,
   '0003-proof-of-work': proofOfWork,
   '0004-alarms': alarms,
+  '0005-mirror': mirror,
 };
 const INT8_OID = 20;
 

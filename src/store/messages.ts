@@ -4,12 +4,12 @@
  * A message is put in `pending`; the mailbox opens it. A deleted one leaves a row in `expunged` and takes the secret of
  * its message key with it when it was the last one encrypted to that key (§1.4: deletion is cryptographic).
  */
-import type { Insertable, Selectable } from 'kysely';
+import type { ExpressionBuilder, Insertable, Selectable } from 'kysely';
 import { sql } from 'kysely';
 import { advanceMailbox } from './accounts.ts';
 import { type Executor, notify, type Tx } from './database.ts';
 import { readLarge, writeLarge } from './large-column.ts';
-import type { MessageTable } from './schema.ts';
+import type { Database, MessageTable } from './schema.ts';
 
 export type StoredMessage = Selectable<MessageTable>;
 export type NewMessage = Omit<
@@ -73,6 +73,7 @@ const WITHOUT_CIPHERTEXT = [
     'reason',
     'attempts',
     'next_attempt_at',
+    'first_seen_at',
   ] as const),
 ] as const;
 
@@ -116,9 +117,10 @@ export async function deleteMessages(tx: Tx, accountId: number, messageIds: Buff
 
 /**
  * A single-use key's secret goes with its message; that of a non-ephemeral one with the last message under it, once it was
- * replaced so long ago that none can come any more (§5: 24 hours).
+ * replaced so long ago that none can come any more (§5: 24 hours). What another server still holds of a mirrored account may
+ * be copied there, so it counts like a message here.
  */
-async function eraseUnneededSecrets(tx: Tx, accountId: number, publicKeysHex: string[]): Promise<void> {
+export async function eraseUnneededSecrets(tx: Tx, accountId: number, publicKeysHex: string[]): Promise<void> {
   const keys = publicKeysHex.map((hex) => Buffer.from(hex, 'hex'));
   await tx
     .deleteFrom('secret')
@@ -136,5 +138,19 @@ async function eraseUnneededSecrets(tx: Tx, accountId: number, publicKeysHex: st
         ),
       ),
     )
+    .where(notMirrored(accountId))
     .execute();
+}
+
+/** The home of a mirrored account holds no message under the key of a `secret` row, as far as is known. */
+export function notMirrored(accountId: number) {
+  return ({ not, exists, selectFrom }: ExpressionBuilder<Database, 'secret'>) =>
+    not(
+      exists(
+        selectFrom('mirror_message')
+          .select(sql`1`.as('one'))
+          .where('mirror_message.account_id', '=', accountId)
+          .whereRef('mirror_message.message_public_key', '=', 'secret.public_key'),
+      ),
+    );
 }

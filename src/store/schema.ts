@@ -4,7 +4,8 @@
  *
  * Two owners share the database in the `home` deployment. The *server* half is what any SMIMP server knows (protocol
  * §5). The *client* half is what a user's client knows: secrets (sealed), pins, what was seen, what is queued. Nothing of
- * the server half is trusted by the client half.
+ * the server half is trusted by the client half. In the `proxy` deployment the server half is elsewhere; *mirror* tables hold
+ * what both sides last agreed on.
  */
 import type {
   AlarmTable,
@@ -24,6 +25,7 @@ import type {
   SettingTable,
   SubmissionTable,
 } from './schema/client.ts';
+import type { MirrorFolderTable, MirrorLocalTable, MirrorMessageTable, MirrorTable } from './schema/mirror.ts';
 import type { PowContactTable, PowDomainTable, PowRecipientTable, PowSenderTable } from './schema/proof-of-work.ts';
 import type {
   AccountTable,
@@ -42,6 +44,7 @@ import type {
 } from './schema/server.ts';
 
 export type * from './schema/client.ts';
+export type * from './schema/mirror.ts';
 export type * from './schema/proof-of-work.ts';
 export type * from './schema/server.ts';
 
@@ -79,4 +82,8 @@ export interface Database {
   login_failure: LoginFailureTable;
   remote_session: RemoteSessionTable;
   setting: SettingTable;
+  mirror: MirrorTable;
+  mirror_folder: MirrorFolderTable;
+  mirror_message: MirrorMessageTable;
+  mirror_local: MirrorLocalTable;
 }

@@ -5,6 +5,7 @@
 import type { Insertable, Selectable } from 'kysely';
 import { sql } from 'kysely';
 import type { Executor, Tx } from './database.ts';
+import { notMirrored } from './messages.ts';
 import type { SecretTable } from './schema.ts';
 
 export type StoredSecret = Selectable<SecretTable>;
@@ -134,6 +135,7 @@ async function eraseUnused(
         ),
       ),
     )
+    .where(notMirrored(accountId))
     .executeTakeFirst();
   return Number(result.numDeletedRows);
 }

@@ -135,6 +135,8 @@ export interface MessageTable {
   copy_of: ByDefault<Bytes | null>;
   // The client's view of it.
   state: MessageState;
+  /** When it came here, if another server says when it was received; null: `time_received`. */
+  first_seen_at: MaybeInstant;
   /** A closed code: why it is held or quarantined, or null. */
   reason: string | null;
   attempts: ByDefault<number>;

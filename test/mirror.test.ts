@@ -1,0 +1,192 @@
+/** A mailbox at another server, mirrored (docs/proxy.md): both sides change, together and apart, and agree again. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Hex32 } from '../src/smimp/encoding.ts';
+import { plainMail } from './support/mail-site.ts';
+import type { Bob } from './support/mirror-site.ts';
+import { type MirrorSite, mirrorSite } from './support/mirror-site.ts';
+
+let site: MirrorSite;
+let bob: Bob;
+
+beforeEach(async () => {
+  site = await mirrorSite();
+  bob = await site.connected();
+});
+afterEach(async () => {
+  await site[Symbol.asyncDispose]();
+});
+
+const letter = (subject: string): Buffer => plainMail({ Subject: subject }, 'Text\r\n');
+const open = async (path: string) => bob.mail.view(await bob.mail.folders.find(path));
+const pick = async (path: string, subject: string) => {
+  const view = await open(path);
+  const listed = await view.list(view.opened);
+  const messages = view.opened.filter((_message, n) => listed[n]?.index.envelope.subject === subject);
+  return { view, messages };
+};
+async function flag(path: string, subject: string, mode: 'add' | 'remove', ...flags: string[]): Promise<void> {
+  const { view, messages } = await pick(path, subject);
+  expect(await view.changeFlags(messages, { mode, flags })).toHaveLength(1);
+}
+async function move(path: string, subject: string, to: string): Promise<void> {
+  const { view, messages } = await pick(path, subject);
+  expect((await view.move(messages, await bob.mail.folders.find(to))).target).toHaveLength(1);
+}
+async function copy(path: string, subject: string, to: string): Promise<void> {
+  const { view, messages } = await pick(path, subject);
+  expect((await view.copy(messages, await bob.mail.folders.find(to))).target).toHaveLength(1);
+}
+async function remove(path: string, subject: string): Promise<void> {
+  const { view, messages } = await pick(path, subject);
+  expect(messages).toHaveLength(1);
+  await view.remove(messages);
+}
+async function append(path: string, subject: string, ...flags: string[]): Promise<void> {
+  const folder = await bob.mail.folders.find(path);
+  await bob.mail.append({ folder, raw: letter(subject), flags, internalDate: null });
+}
+async function agreed(): Promise<Record<string, string[]>> {
+  const here = await bob.shownHere();
+  expect(await bob.shownAtHome()).toEqual(here);
+  return here;
+}
+
+describe('what comes from the home', () => {
+  it('is opened here, verified, with its flags and folders', async () => {
+    const alice = site.acme.addUser('alice', Math.floor(site.api.now.getTime() / 1000));
+    const projects = await bob.other.makeFolder('Projects');
+    await bob.other.makeFolder('Secret', projects);
+    await bob.other.receive(alice, 'hello');
+    const plan = await bob.other.put('plan', projects);
+    await bob.other.flag(plan, 'add', '\\Flagged', 'urgent');
+    await bob.other.read(plan);
+    await bob.sync();
+    expect(await agreed()).toEqual({
+      INBOX: ['hello'],
+      Projects: ['plan \\Flagged \\Seen urgent'],
+      'Projects/Secret': [],
+    });
+  });
+
+  it('follows every change', async () => {
+    const [a, b, c] = [await bob.other.put('a'), await bob.other.put('b'), await bob.other.put('c')];
+    await bob.sync();
+    const folder = await bob.other.makeFolder('Kept');
+    await bob.other.move(a, folder);
+    await bob.other.copy(a, 'trash');
+    await bob.other.flag(b, 'add', '\\Answered');
+    await bob.other.delete(c);
+    await bob.sync();
+    expect(await agreed()).toEqual({ INBOX: ['b \\Answered'], Kept: ['a'], Trash: ['a'] });
+    await bob.other.renameFolder(folder, { display_name: 'Treasure' });
+    await bob.other.flag(b, 'remove', '\\Answered');
+    await bob.sync();
+    expect(await agreed()).toEqual({ INBOX: ['b'], Trash: ['a'], Treasure: ['a'] });
+    await bob.other.move(a, null);
+    await bob.other.deleteFolder(folder);
+    await bob.sync();
+    expect(await agreed()).toEqual({ INBOX: ['a', 'b'], Trash: ['a'] });
+  });
+});
+
+describe('what is done here', () => {
+  it('is done at the home', async () => {
+    await bob.other.put('a');
+    await bob.other.put('b');
+    await bob.other.put('c');
+    await bob.sync();
+    await bob.mail.folders.create('Work/Reports', null);
+    await append('Work/Reports', 'mine', '\\Seen', '\\Flagged', 'urgent');
+    await flag('INBOX', 'a', 'add', '\\Seen', '\\Answered');
+    await move('INBOX', 'b', 'Work');
+    await copy('INBOX', 'a', 'Archive');
+    await remove('INBOX', 'c');
+    const before = await bob.shownHere();
+    await bob.sync();
+    expect(await agreed()).toEqual(before);
+    expect(before).toEqual({
+      Archive: ['a \\Answered \\Seen'],
+      INBOX: ['a \\Answered \\Seen'],
+      Work: ['b'],
+      'Work/Reports': ['mine \\Flagged \\Seen urgent'],
+    });
+    await bob.mail.folders.rename('Work', 'Office');
+    await bob.mail.folders.remove('Office/Reports');
+    await bob.sync();
+    expect(await agreed()).toEqual({ Archive: ['a \\Answered \\Seen'], INBOX: ['a \\Answered \\Seen'], Office: ['b'] });
+  });
+});
+
+describe('what was done on both sides meanwhile', () => {
+  it('adds up; where it cannot, the rules of docs/proxy.md decide', async () => {
+    const ids = Object.fromEntries(
+      await Promise.all(
+        ['flags', 'both moved', 'read', 'gone there', 'gone here', 'moved here', 'same'].map(async (subject) => [
+          subject,
+          await bob.other.put(subject),
+        ]),
+      ),
+    );
+    const id = (subject: string) => ids[subject] as Hex32;
+    const there = await bob.other.makeFolder('There');
+    await bob.sync();
+    await bob.mail.folders.create('Here', null);
+
+    await bob.other.flag(id('flags'), 'add', 'there', '\\Flagged');
+    await flag('INBOX', 'flags', 'add', 'here', '\\Answered');
+    await bob.other.move(id('both moved'), there);
+    await move('INBOX', 'both moved', 'Here');
+    await bob.other.read(id('read'));
+    await flag('INBOX', 'read', 'add', '\\Flagged');
+    await bob.other.delete(id('gone there'));
+    await flag('INBOX', 'gone there', 'add', '\\Flagged');
+    await bob.other.flag(id('gone here'), 'add', '\\Flagged');
+    await remove('INBOX', 'gone here');
+    await bob.other.flag(id('moved here'), 'add', '\\Flagged');
+    await move('INBOX', 'moved here', 'Here');
+    await bob.other.flag(id('same'), 'add', '\\Flagged');
+    await flag('INBOX', 'same', 'add', '\\Flagged');
+    await append('Here', 'new here');
+    await bob.other.put('new there', there);
+    await bob.sync();
+    expect(await agreed()).toEqual({
+      Here: ['moved here \\Flagged', 'new here'],
+      INBOX: ['flags \\Answered \\Flagged here there', 'read \\Flagged \\Seen', 'same \\Flagged'],
+      There: ['both moved', 'new there'],
+    });
+
+    await bob.other.flag(id('flags'), 'remove', 'here');
+    await flag('INBOX', 'flags', 'remove', 'there');
+    await bob.sync();
+    expect((await agreed()).INBOX).toContain('flags \\Answered \\Flagged');
+  });
+
+  it('keeps folders that something was put in', async () => {
+    const mail = [await bob.other.put('one'), await bob.other.put('two')];
+    const [kept, left] = [await bob.other.makeFolder('Kept'), await bob.other.makeFolder('Left')];
+    await bob.sync();
+    await bob.mail.folders.remove('Kept');
+    await bob.other.move(mail[0] as Hex32, kept);
+    await bob.other.deleteFolder(left);
+    await move('INBOX', 'two', 'Left');
+    await bob.mail.folders.create('Twice', null);
+    await bob.other.makeFolder('Twice');
+    await bob.sync();
+    expect(await agreed()).toEqual({ Kept: ['one'], Left: ['two'], Twice: [] });
+  });
+
+  it('renames a folder as the home does', async () => {
+    const name = await bob.other.makeFolder('Old');
+    await bob.other.makeFolder('Other');
+    await bob.sync();
+    await bob.mail.folders.rename('Old', 'Mine');
+    await bob.other.renameFolder(name, { display_name: 'Theirs' });
+    await bob.mail.folders.rename('Other', 'Another');
+    await bob.sync();
+    expect(await agreed()).toEqual({ Another: [], Theirs: [] });
+    await bob.other.renameFolder(name, { folder_name: 'slug', parent_folder_name: 'other' });
+    await bob.other.put('inside', 'slug');
+    await bob.sync();
+    expect(await agreed()).toEqual({ Another: [], 'Another/Theirs': ['inside'] });
+  });
+});
