@@ -91,6 +91,26 @@ describe('send and read', () => {
     expect((await show(message.message_id, BOB, path)).code).toBe(EXIT.failed);
   });
 
+  it('what is held or invalid: the reason, and nothing of what is inside', async () => {
+    await send(BOB, 'secret plans', { type: 'short-message' });
+    const { message_id: id } = await newest('short-message');
+    const row = () => home.db.updateTable('message').where('message_id', '=', Buffer.from(id, 'hex'));
+    for (const [state, reason, text] of [
+      ['held', 'pin-forked', 'It is not opened before its sender can be verified.'],
+      ['quarantined', 'outer-box', `An invalid message claimed to be from ${ALICE}. It was not opened.`],
+    ] as const) {
+      await row().set({ state, reason, next_attempt_at: null }).execute();
+      expect((await list()).text).toContain(`${state} (${reason})`);
+      const shown = await show(id);
+      expect(shown.text).toContain(text);
+      expect(shown.json).toMatchObject({ state, reason, content: null, subject: null });
+      expect(JSON.stringify(shown)).not.toContain('secret plans');
+      expect((await show(id, BOB, join(home.directory, 'closed'))).code).toBe(EXIT.failed);
+    }
+    await row().set({ state: 'shown', reason: null }).execute();
+    expect((await show(id)).text).toContain('secret plans');
+  });
+
   it('says what can never arrive, and takes nothing in', async () => {
     expect(await send('nobody@home.test', 'x')).toMatchObject({ code: EXIT.failed, json: null });
     expect(await send(BOB, 'x', { type: 'secret-ed25519' })).toMatchObject({ code: EXIT.usage });
@@ -238,6 +258,31 @@ describe('keystore', () => {
     } finally {
       await lost[Symbol.asyncDispose]();
     }
+  });
+
+  it('gives its keys to an account that has none here, if its history is the same', async () => {
+    const mailbox = 'dora@home.test';
+    await createAccountWithKeys(home.bridge, { typed: mailbox, password: 'secret word', name: null });
+    const path = join(home.directory, 'dora.keystore');
+    await home.run((common) =>
+      exportKeystore({ ...common, account: mailbox, file: path, input: typed(PASSPHRASE), cost: COST }),
+    );
+    const accountId = await idOf(mailbox);
+    for (const name of ['mail_user', 'secret', 'own_record', 'pin'] as const) {
+      await home.db.deleteFrom(name).where('account_id', '=', accountId).execute();
+    }
+    const changed = Buffer.alloc(96, 1);
+    const records = home.db.selectFrom('record').select('signed_hash').where('account_id', '=', accountId);
+    const { signed_hash } = await records.executeTakeFirstOrThrow();
+    const serve = (hash: Buffer) =>
+      home.db.updateTable('record').set({ signed_hash: hash }).where('account_id', '=', accountId).execute();
+    await serve(changed);
+    const refused = await restore(home.site.configPath, path, PASSPHRASE, mailbox);
+    expect(refused).toMatchObject({ code: EXIT.failed, error: expect.stringContaining('another history') });
+    await serve(signed_hash);
+    expect(await restore(home.site.configPath, path, PASSPHRASE, mailbox)).toMatchObject({ code: 0 });
+    expect(await send(mailbox, 'welcome back', { type: 'short-message' })).toMatchObject({ code: 0 });
+    expect(await newest('short-message', mailbox)).toMatchObject({ state: 'shown' });
   });
 
   it('tells what is wrong with a file', async () => {

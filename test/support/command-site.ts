@@ -10,6 +10,7 @@ import { layOutSites, type Site } from '../../src/admin/demo/sites.ts';
 import { CommandError, type Output } from '../../src/admin/output.ts';
 import { type Bridge, openBridge } from '../../src/bridge.ts';
 import { loadConfig } from '../../src/config.ts';
+import { type Db, openDatabase } from '../../src/store/database.ts';
 import { newDatabase } from './database.ts';
 
 export type Ran = { code: number; json: unknown; text: string; error: string };
@@ -17,6 +18,8 @@ export type Ran = { code: number; json: unknown; text: string; error: string };
 export interface CommandSite extends AsyncDisposable {
   readonly site: Site;
   readonly bridge: Bridge;
+  /** Its database, for what no command can do. */
+  readonly db: Db;
   readonly directory: string;
   /** Runs one command; `run` gets what every command gets. */
   run(run: (common: { output: Output; configPath: string }) => Promise<void>): Promise<Ran>;
@@ -34,13 +37,17 @@ export async function commandSite(domain: string): Promise<CommandSite> {
   owned.defer(() => rm(directory, { recursive: true, force: true }));
   const [site] = await layOutSites({ directory, domains: [domain], settings: { log: { level: 'error' } } });
   if (site === undefined) throw new Error('no site');
-  await appendFile(site.configPath, stringify({ database: { url: await databaseUrl() } }));
+  const url = await databaseUrl();
+  await appendFile(site.configPath, stringify({ database: { url } }));
+  const onError = (error: Error): void => process.emitWarning(error);
+  const { db } = owned.use(await openDatabase({ connection: { connectionString: url }, poolSize: 2, onError }));
   const config = await loadConfig({ path: site.configPath });
   const bridge = owned.use(await openBridge({ config, roles: ['api', 'worker'] }));
   await bridge.listen();
   return {
     site,
     bridge,
+    db,
     directory,
     run: (run) => runCommand(site.configPath, run),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
