@@ -161,6 +161,26 @@ describe('messages', () => {
     expect((await started.client.read([id])).map(({ opening }) => opening.kind)).toEqual(['opened']);
   });
 
+  it('may be copied and moved: no replays, but a copy that another client made counts as one', async () => {
+    await alice.client.send(toBob('x-custom-copied', Buffer.from('twice')));
+    const { messages } = await bob.client.page({ messageType: 'x-custom-copied' });
+    const id = messages[0]?.message_id as Hex32;
+    const kinds = async (reader: TestClient, ids: Hex32[]) =>
+      (await reader.client.read(ids)).map(({ opening }) => opening.kind);
+    expect(await kinds(bob, [id])).toEqual(['opened']);
+    const another = bob.restart();
+    const copy = await bob.client.copy(id, null);
+    expect(copy.message_id).not.toBe(id);
+    expect(await kinds(bob, [id, copy.message_id])).toEqual(['opened', 'opened']);
+    const moved = await bob.client.move(copy.message_id, null);
+    expect(await kinds(bob.restart(), [id, moved.message_id])).toEqual(['opened', 'opened']);
+    expect(await kinds(another, [id, moved.message_id])).toEqual(['opened', 'replayed']);
+    const [read] = await bob.client.read([id]);
+    if (read === undefined) throw new Error('gone');
+    await bob.client.remove(read.envelope);
+    expect(await kinds(bob, [moved.message_id])).toEqual(['opened']);
+  });
+
   it('are deleted with the secret that opens them', async () => {
     await alice.client.send(toBob('x-custom-gone', Buffer.from('burn after reading')));
     const [read] = (await bob.client.readPage({ messageType: 'x-custom-gone' })).messages;
