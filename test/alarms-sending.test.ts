@@ -125,6 +125,22 @@ describe('somebody who writes to a contact whose identity is in doubt', () => {
     expect(await kinds()).toEqual(['held']);
   });
 
+  it('is told once of somebody who was never seen in order, however long the message is held', async () => {
+    const carol = corp.addUser('carol', clock.seconds());
+    carol.records = [];
+    carol.head = 'cd'.repeat(32) as Hex32;
+    const [id] = (await site.submit(carol.address)) as [number];
+    await run(id);
+    expect(await stages([id])).toEqual(['held identity-invalid']);
+    for (let hours = 0; hours < 60; hours += 6) {
+      clock.advance(6 * 3_600_000);
+      await run(id);
+      await tell();
+    }
+    expect(await kinds()).toEqual(['held']);
+    expect((await site.identity.show({ ...about(), contact: carol.address }))[0]).toMatchObject({ state: null });
+  });
+
   it('is told by the alarm when no message came of it', async () => {
     replace();
     const check = createCheckRecipient({ db: site.opened.db, identity: site.identity });
@@ -338,8 +354,7 @@ describe("one's own server", () => {
     ],
   ])('that shows a %s history is told of, once, until it shows the right one', async (state, lie) => {
     await lie();
-    await check();
-    await check();
+    for (let days = 0; days < 3; days += 0.25) await check();
     expect(await kinds()).toEqual(['own-history']);
     const [notice] = await told();
     expect(notice?.text).toContain(`Alarm: own-history (${state})`);

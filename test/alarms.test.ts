@@ -4,7 +4,7 @@
  */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { keepOwnRecord } from '../src/identity/publish.ts';
-import { GATHER_MS, MAX_ALARM_MAILS } from '../src/mailbox/alarms.ts';
+import { GATHER_MS, MAX_ALARM_MAILS, MAX_AT_ONCE } from '../src/mailbox/alarms.ts';
 import { openPending } from '../src/mailbox/open.ts';
 import { createMeters } from '../src/metrics/meters.ts';
 import { MAX_LISTED } from '../src/mime/alarm.ts';
@@ -316,7 +316,7 @@ describe('telling', () => {
       const about = { accountId: site.bobId, contact: `stranger${people}#evil.test`, kind, cause: '' };
       await site.opened.db
         .transaction()
-        .execute((tx) => raiseAlarm(tx, { ...about, now, tellAt: now, toldAgainBefore: null }));
+        .execute((tx) => raiseAlarm(tx, { ...about, now, tellAt: now, lasts: false, toldAgainBefore: null }));
     }
   };
 
@@ -349,6 +349,29 @@ describe('telling', () => {
     expect((await notices()).at(-1)?.subject).toBe('3 more alarms');
   });
 
+  it('looks at very many a part at a time, and loses none', async () => {
+    const now = site.clock.read();
+    const rows = Array.from({ length: MAX_ALARM_MAILS + MAX_AT_ONCE + 5 }, (_none, n) => ({
+      account_id: site.bobId,
+      contact: `many${n}#evil.test`,
+      kind: 'message-invalid' as const,
+      cause: '',
+      evidence: null,
+      first_at: now,
+      last_at: now,
+      tell_at: now,
+    }));
+    await site.opened.db.insertInto('alarm').values(rows).execute();
+    await site.open();
+    expect(await kinds()).toHaveLength(MAX_ALARM_MAILS);
+    site.clock.advance(GATHER_MS);
+    await site.open();
+    expect((await notices()).at(-1)?.subject).toBe(`${MAX_AT_ONCE} more alarms`);
+    site.clock.advance(DAY_MS);
+    await site.open();
+    expect((await notices()).at(-1)?.subject).toBe('5 more alarms');
+  });
+
   it('is never late about a contact who was checked, or about oneself', async () => {
     const checked = await friend();
     await verify(checked);
@@ -361,7 +384,7 @@ describe('telling', () => {
     const own = { accountId: site.bobId, contact: BOB, kind: 'own-history' as const, cause: 'forked' };
     await site.opened.db
       .transaction()
-      .execute((tx) => raiseAlarm(tx, { ...own, now, tellAt: now, toldAgainBefore: null }));
+      .execute((tx) => raiseAlarm(tx, { ...own, now, tellAt: now, lasts: false, toldAgainBefore: null }));
     await site.open();
     expect((await kinds()).at(-1)).toBe('own-history');
   });

@@ -119,7 +119,7 @@ describe('what waits', () => {
     const about = { accountId: site.bobId, contact: alice.address, kind: 'pin-forked' as const, cause: '' };
     await site.opened.db
       .transaction()
-      .execute((tx) => raiseAlarm(tx, { ...about, now, tellAt: now, toldAgainBefore: null }));
+      .execute((tx) => raiseAlarm(tx, { ...about, now, tellAt: now, lasts: true, toldAgainBefore: null }));
     site.clock.advance(COUNTS_FRESH_MS - 1);
     expect(await value('smimp_mailbox_messages{state="quarantined"}')).toBeNull();
     site.clock.advance(1);

@@ -90,13 +90,13 @@ export interface About {
 /** `toSend`: whoever looks is about to send. True when its owner will be told. */
 export function raise(tx: Tx, about: About, alarm: Alarm, toSend = false): Promise<boolean> {
   const { now } = about;
-  const lasting = (LASTING as readonly AlarmKind[]).includes(alarm.kind);
-  const waits = toSend && (lasting || alarm.kind === 'head-mismatch');
+  const lasts = (LASTING as readonly AlarmKind[]).includes(alarm.kind);
+  const waits = toSend && (lasts || alarm.kind === 'head-mismatch');
   const delayMs = alarm.kind === 'unavailable' ? UNAVAILABLE_LASTS_MS : waits ? SENDING_TELLS_MS : 0;
   const tellAt = new Date(now.getTime() + delayMs);
-  const repeats = lasting || REPEATED.has(alarm.kind);
+  const repeats = lasts || REPEATED.has(alarm.kind);
   const toldAgainBefore = repeats ? new Date(now.getTime() - TOLD_AGAIN_AFTER_MS) : null;
-  return raiseAlarm(tx, { ...about, ...alarm, tellAt, toldAgainBefore });
+  return raiseAlarm(tx, { ...about, ...alarm, tellAt, lasts, toldAgainBefore });
 }
 
 /** Ends what lasted and lets what waited go on. Returns the kinds that ended. */

@@ -28,6 +28,8 @@ export const MAX_ALARM_MAILS = 10;
 const DAY_MS = 86_400_000;
 /** What is beyond is gathered for so long before the one mail about many, which comes once a day at most. */
 export const GATHER_MS = 3_600_000;
+/** Looked at in one transaction. Each is told or put off, so that the next ones come up. */
+export const MAX_AT_ONCE = 1_000;
 /** What could not be told is tried again after this. */
 const AGAIN_AFTER_MS = 600_000;
 
@@ -70,9 +72,10 @@ export async function tellAlarms(
   const { accountId } = account;
   const now = clock();
   try {
-    if (!(await hasDueAlarms(db, accountId, now))) return;
-    const mails = await db.transaction().execute((tx) => tell(tx, account, { now, defaultQuota }));
-    for (const { kind, alarms } of mails) events.alarmsTold({ accountId, kind, alarms });
+    while (await hasDueAlarms(db, accountId, now)) {
+      const mails = await db.transaction().execute((tx) => tell(tx, account, { now, defaultQuota }));
+      for (const { kind, alarms } of mails) events.alarmsTold({ accountId, kind, alarms });
+    }
   } catch (error) {
     const isFull = error instanceof MailboxError && error.code === 'over-quota';
     if (!isFull) events.unexpected('telling alarms', error);
@@ -87,7 +90,7 @@ async function tell(
 ): Promise<Mail[]> {
   const { accountId } = account;
   await lockMailbox(tx, accountId);
-  const due = await lockDueAlarms(tx, accountId, now);
+  const due = await lockDueAlarms(tx, accountId, now, MAX_AT_ONCE);
   const told = await toldSince(tx, accountId, new Date(now.getTime() - DAY_MS));
   const { single, gathered, beyond } = divide(due, account.address, told.mails);
   const lastMs = told.lastSummary?.getTime() ?? null;

@@ -20,13 +20,15 @@ export interface RaisedAlarm {
   now: Date;
   /** Not told before this. */
   tellAt: Date;
-  /** The same case is told again when it was last told before this; null: once for ever. */
+  /** It lasts until it ends: the same case is none anew before that. */
+  lasts: boolean;
+  /** The same case anew is told again when it was last told before this; null: once for ever. */
   toldAgainBefore: Date | null;
 }
 
 /** True when its owner is to be told: it is new, or an old one that came back. */
 export async function raiseAlarm(tx: Tx, alarm: RaisedAlarm): Promise<boolean> {
-  const { accountId, contact, kind, cause, now, tellAt, toldAgainBefore } = alarm;
+  const { accountId, contact, kind, cause, now, tellAt, lasts, toldAgainBefore } = alarm;
   const evidence = alarm.evidence == null ? null : JSON.stringify(alarm.evidence);
   const times = { first_at: now, last_at: now, tell_at: tellAt };
   const row = await tx
@@ -42,6 +44,7 @@ export async function raiseAlarm(tx: Tx, alarm: RaisedAlarm): Promise<boolean> {
         tell_at: sql<Date>`case
           when alarm.summed and alarm.tell_at is not null then alarm.tell_at
           when alarm.tell_at is not null then least(alarm.tell_at, excluded.tell_at)
+          when ${lasts} and alarm.ended_at is null then null
           when alarm.told_at is null or alarm.told_at < ${toldAgainBefore}::timestamptz then excluded.tell_at end`,
       }),
     )
@@ -87,21 +90,23 @@ export async function alarmsTold(
     .execute();
 }
 
-/** `verified`: a person checked the contact's fingerprint. */
-export type DueAlarm = StoredAlarm & { verified: boolean };
+/** Without the evidence, which can be large. `verified`: a person checked the contact's fingerprint. */
+export type DueAlarm = Pick<StoredAlarm, 'id' | 'contact' | 'kind' | 'cause' | 'times' | 'first_at' | 'summed'> & {
+  verified: boolean;
+};
 
-/** What is to be told now, oldest first, locked. The caller holds the mailbox. */
-export async function lockDueAlarms(tx: Tx, accountId: number, now: Date): Promise<DueAlarm[]> {
+/** What is to be told now, oldest first, at most `limit`, locked. The caller holds the mailbox. */
+export async function lockDueAlarms(tx: Tx, accountId: number, now: Date, limit: number): Promise<DueAlarm[]> {
   const rows = await tx
     .selectFrom('alarm')
     .leftJoin('pin', (join) =>
       join.onRef('pin.account_id', '=', 'alarm.account_id').onRef('pin.contact', '=', 'alarm.contact'),
     )
-    .selectAll('alarm')
-    .select('pin.verified_at')
+    .select(['alarm.id', 'alarm.contact', 'kind', 'cause', 'times', 'first_at', 'summed', 'pin.verified_at'])
     .where('alarm.account_id', '=', accountId)
     .where('tell_at', '<=', now)
     .orderBy('alarm.id')
+    .limit(limit)
     .forUpdate('alarm')
     .execute();
   return rows.map(({ verified_at, ...alarm }) => ({ ...alarm, verified: verified_at !== null }));
