@@ -197,6 +197,20 @@ describe('moving and copying', () => {
     expect((await remove('there')).status).toBe(204);
   });
 
+  it('follow a folder to its new name', async () => {
+    await made(wanted('old'));
+    const id = await deliver();
+    await put('move', id, 'old');
+    const cursor = answerOf('get_changes', await site.get('/0.1/changes', home.token)).cursor;
+    await change('old', wanted('old', { display_name: 'Shown otherwise' }));
+    expect(answerOf('get_changes', await site.get(`/0.1/changes?cursor=${cursor}`, home.token)).changes).toEqual([]);
+    await change('old', wanted('new'));
+    const { changes } = answerOf('get_changes', await site.get(`/0.1/changes?cursor=${cursor}`, home.token));
+    expect(changes).toMatchObject([{ op: 'put', message_id: id, summary: { folder_name: 'new' } }]);
+    await put('move', id, null);
+    await remove('new');
+  });
+
   it('count what a copy takes', async () => {
     const size = async (): Promise<number> => {
       const query = site.opened.db.selectFrom('account').select('size_bytes').where('id', '=', bob.accountId);

@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CallName } from '../src/smimp/api.ts';
-import { parseBase64, toHex } from '../src/smimp/encoding.ts';
+import { type Hex32, parseBase64, toHex } from '../src/smimp/encoding.ts';
 import { openStorage, sealStorage } from '../src/smimp/storage.ts';
 import { digestOf } from '../src/smimp/transcript.ts';
 import { type ApiSite, answerOf, codeOf, type Login, startApi } from './support/api-site.ts';
@@ -141,6 +141,34 @@ describe('places', () => {
     const { db } = mail.opened;
     const row = await db.selectFrom('message').selectAll().where('message_id', '=', Buffer.from(id, 'hex')).execute();
     expect(row).toHaveLength(1);
+  });
+
+  it('of a copy that is opened before its original: the original is shown, and a replay is not, copied or not', async () => {
+    const replay = { uid: 'ce'.repeat(32) as Hex32 };
+    const id = toHex(await mail.receive({ from: alice, subject: 'overtaken', ...replay }));
+    await post('message_copy', `message_copy/${id}`, { folder_name: 'there' });
+    // Behind its copy.
+    await post('message_move', `message_move/${id}`, { folder_name: null });
+    await mail.open();
+    const again = toHex(await mail.receive({ from: alice, subject: 'overtaken', ...replay }));
+    await post('message_copy', `message_copy/${again}`, { folder_name: 'there' });
+    await mail.open();
+    for (const name of ['INBOX', 'There']) {
+      await imap.ok(`select ${name}`);
+      expect(await imap.search('subject overtaken'), name).toHaveLength(1);
+    }
+  });
+
+  it('of a short message that a mail program put among the mail are listed', async () => {
+    const body = Buffer.from('{"message":"Hi","attachments":[]}');
+    const id = toHex(await mail.receive({ from: alice, messageType: 'short-message', body }));
+    await mail.open();
+    await imap.ok('select INBOX');
+    await imap.ok('move * Archive');
+    const { messages } = await get('get_folder', 'folder/email/archive');
+    expect(messages).toContainEqual(expect.objectContaining({ message_id: id, message_type: 'short-message' }));
+    const inbox = await get('get_inbox', 'folder/email');
+    expect(inbox.messages.every(({ message_type }) => message_type === 'email')).toBe(true);
   });
 
   it('changed by a mail program are seen by a native client', async () => {

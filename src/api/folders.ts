@@ -6,6 +6,7 @@ import type { z } from 'zod';
 import { type Folder, type folderRequest, MAX_FOLDER_DEPTH } from '../smimp/api.ts';
 import { INBOX_NAME, isDisplayName, levelsBelow, lineage, MAX_FOLDERS } from '../smimp/folders.ts';
 import { notify, type Tx } from '../store/database.ts';
+import { touchMessages } from '../store/envelopes.ts';
 import {
   changeFolder,
   insertFolder,
@@ -109,6 +110,7 @@ async function change(tx: Tx, rows: StoredFolder[], name: string, wanted: Wanted
   const { folder_name, display_name } = wanted;
   const changed = { folder_name, display_name, parent_id: parent?.id ?? null };
   await changeFolder(tx, folder.id, changed);
+  if (folder_name !== folder.folder_name) await touchMessages(tx, folder.account_id, folder.id);
   return answerOf(rows, { ...folder, ...changed });
 }
 

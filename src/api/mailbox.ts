@@ -85,7 +85,10 @@ export function mailboxHandlers(services: ApiServices): Handlers {
     const id = await folderId(db, { accountId: owner.accountId, messageType, name });
     if (id === null) throw new ApiError('unknown_folder');
     const limit = query.limit ?? DEFAULT_FOLDER_PAGE;
-    const rows = await listEnvelopes(db, { folderId: id, messageType, after: query.after ?? 0, limit: limit + 1 });
+    // A mail program may have put a short message among the mail: it is listed where it lies.
+    const only = name === null ? messageType : null;
+    const asked = { folderId: id, messageType: only, after: query.after ?? 0, limit: limit + 1 };
+    const rows = await listEnvelopes(db, asked);
     const messages = rows.slice(0, limit).map(summaryOf);
     return { body: { messages, next: rows.length > limit ? (messages.at(-1)?.seq ?? null) : null } };
   };

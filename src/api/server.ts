@@ -142,7 +142,6 @@ function createApp(options: ApiServices & { tls: { cert: string; key: string } }
   app.addContentTypeParser('application/json', async (request: FastifyRequest, payload: IncomingMessage) => {
     const { bodyLimit = MAX_REQUEST_BYTES } = request.routeOptions;
     request.received = await readBody(request, payload, bodyLimit);
-    // Only a message can be longer than an ordinary request.
     // Only the body of a message is longer than any other request.
     return parseStrictJsonInPlace(request.received, { viewFromBytes: MAX_AVATAR_REQUEST_BYTES });
   });

@@ -4,7 +4,14 @@
  */
 import { RemoteError } from '../remote/errors.ts';
 import { type Address, addressParts } from '../smimp/address.ts';
-import { LOGIN_TOKEN_SECONDS, SENDER_KEY_FRESH_SECONDS, SESSION_IDLE_SECONDS, SESSION_SECONDS } from '../smimp/api.ts';
+import {
+  LOGIN_TOKEN_SECONDS,
+  MAX_LOGIN_TOKENS,
+  MAX_LOGIN_TOKENS_PER_ADDRESS,
+  SENDER_KEY_FRESH_SECONDS,
+  SESSION_IDLE_SECONDS,
+  SESSION_SECONDS,
+} from '../smimp/api.ts';
 import { hash, randomBytes } from '../smimp/crypto.ts';
 import { formatTimestamp, type Hex32, toHex } from '../smimp/encoding.ts';
 import { ProfileError } from '../smimp/errors.ts';
@@ -28,6 +35,7 @@ import { currentIdentity } from './identity.ts';
 import { countingLogins } from './pow-price.ts';
 
 const TOKEN_BYTES = 32;
+const TOKEN_LIMITS = { perAddress: MAX_LOGIN_TOKENS_PER_ADDRESS, overall: MAX_LOGIN_TOKENS };
 /** The use of a session is written down no more often than this. */
 const TOUCH_AFTER_SECONDS = 60;
 
@@ -106,7 +114,7 @@ export function sessionHandlers(services: ApiServices): Handlers {
     get_create_session: async ({ params, now }) => {
       const token = randomBytes(TOKEN_BYTES);
       const expiresAt = secondsLater(now, LOGIN_TOKEN_SECONDS);
-      await insertLoginToken(db, { token, address: params.a, expiresAt });
+      await insertLoginToken(db, { token, address: params.a, expiresAt }, TOKEN_LIMITS);
       return { body: { token: toHex<Hex32>(token), expires: formatTimestamp(seconds(expiresAt)) } };
     },
     post_create_session: async ({ params: { a: address }, request, now }) => {

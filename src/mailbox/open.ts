@@ -145,9 +145,7 @@ function openWith(
   sender: SenderIdentity | null,
 ): Promise<OpenedMessage> {
   const { accountId, keys } = account;
-  // A copy that the owner made came before by its nature (SMIMP 0.1 §4.4).
-  const seen = async (value: SeenValue): Promise<boolean> =>
-    !row.is_copy && (await isSeen(services.db, accountId, value, row.message_id));
+  const seen = (value: SeenValue): Promise<boolean> => isSeen(services.db, accountId, value, receivedId(row));
   return openMessage({
     me: account.address,
     envelope: storedEnvelope(row, account.address),
@@ -162,6 +160,9 @@ function openWith(
     },
   });
 }
+
+/** Copies that the owner made are one message with what they were made from: none is a replay of another (SMIMP 0.1 §4.4). */
+const receivedId = (row: StoredMessage): Buffer => row.copy_of ?? row.message_id;
 
 function seenUid({ keys }: MailAccount, from: Address, uid: Hex32): Buffer {
   return keys.blind('seen-uid', `${from} ${uid}`);
@@ -181,8 +182,7 @@ async function show({ services, account }: Opening, row: StoredMessage, opened: 
   const done = await services.db.transaction().execute(async (tx) => {
     const unopened = await lockUnopened(tx, accountId, messageId);
     if (unopened === undefined) return null;
-    const isNew = await rememberSeen(tx, accountId, messageId, values, now);
-    if (!isNew && !row.is_copy) {
+    if (!(await rememberSeen(tx, accountId, receivedId(row), values, now))) {
       await deleteMessages(tx, accountId, [messageId]);
       return null;
     }

@@ -32,6 +32,12 @@ export const MAX_INITIALIZE_TRIES = 5;
 export const MAX_POW_NONCES = 16;
 
 export const LOGIN_TOKEN_SECONDS = 120;
+/**
+ * Unused login tokens of one address, and of all. Anybody can ask for them, so the oldest go: to take a token from somebody
+ * who is logging in, one has to ask for so many between the two calls of the login.
+ */
+export const MAX_LOGIN_TOKENS_PER_ADDRESS = 1_000;
+export const MAX_LOGIN_TOKENS = 100_000;
 export const SESSION_SECONDS = 24 * 3600;
 export const SESSION_IDLE_SECONDS = 3600;
 /** How long an outstanding ephemeral key is given out again to the same sender. */

@@ -61,16 +61,17 @@ export function findPlace(
     .executeTakeFirst();
 }
 
+/** Of one type, or all that lie in the folder. */
 export function listEnvelopes(
   db: Executor,
-  page: { folderId: number; messageType: string; after: number; limit: number },
+  page: { folderId: number; messageType: string | null; after: number; limit: number },
 ): Promise<SummaryRow[]> {
   return db
     .selectFrom('message')
     .innerJoin('folder', 'folder.id', 'message.folder_id')
     .select(SUMMARY)
     .where('message.folder_id', '=', page.folderId)
-    .where('message.message_type', '=', page.messageType)
+    .$if(page.messageType !== null, (query) => query.where('message.message_type', '=', page.messageType ?? ''))
     .where('message.seq', '>', page.after)
     .orderBy('message.seq')
     .limit(page.limit)
@@ -147,6 +148,12 @@ export async function setExtensions(
     .execute();
   await notify(tx, 'mailbox_changed', accountId);
   return revision;
+}
+
+/** The messages of a folder are told of as changed: its name stands with each. The caller holds the mailbox. */
+export async function touchMessages(tx: Tx, accountId: number, folderId: number): Promise<void> {
+  const { revision } = await advanceMailbox(tx, accountId, { seqs: 0 });
+  await tx.updateTable('message').set({ revision }).where('folder_id', '=', folderId).execute();
 }
 
 export type Change =

@@ -6,15 +6,35 @@ import type { PowNonceTable, SessionTable } from './schema.ts';
 export type StoredSession = Selectable<SessionTable>;
 export type StoredNonce = Selectable<PowNonceTable>;
 
+/** Stores a token; the oldest beyond `most` go, of the address and of all. */
 export async function insertLoginToken(
   db: Executor,
   token: { token: Buffer; address: string; expiresAt: Date },
+  most: { perAddress: number; overall: number },
 ): Promise<void> {
   const { expiresAt, ...row } = token;
-  await db
+  const { position } = await db
     .insertInto('login_token')
     .values({ ...row, expires_at: expiresAt })
-    .execute();
+    .returning('position')
+    .executeTakeFirstOrThrow();
+  // Many ask at once: who finds a row taken leaves it to whoever took it.
+  const beyond = db
+    .selectFrom('login_token')
+    .select('token')
+    .where('address', '=', row.address)
+    .orderBy('position', 'desc')
+    .offset(most.perAddress)
+    .forUpdate()
+    .skipLocked();
+  await db.deleteFrom('login_token').where('token', 'in', beyond).execute();
+  const oldest = db
+    .selectFrom('login_token')
+    .select('token')
+    .where('position', '<=', position - most.overall)
+    .forUpdate()
+    .skipLocked();
+  await db.deleteFrom('login_token').where('token', 'in', oldest).execute();
 }
 
 /** Uses the token up. Undefined when it is unknown or was used. */

@@ -150,7 +150,10 @@ export async function isSeen(db: Executor, accountId: number, seen: SeenValue, m
   return row !== undefined && !row.message_id.equals(messageId);
 }
 
-/** Remembers what was received; false when one of the values was there before. The caller holds the mailbox. */
+/**
+ * Remembers what was received; false when another message showed one of the values before. `messageId`: of a copy, the
+ * message it is a copy of. The caller holds the mailbox.
+ */
 export async function rememberSeen(
   tx: Tx,
   accountId: number,
@@ -158,11 +161,11 @@ export async function rememberSeen(
   values: SeenValue[],
   now: Date,
 ): Promise<boolean> {
-  const inserted = await tx
+  await tx
     .insertInto('seen')
     .values(values.map((seen) => ({ ...seen, account_id: accountId, message_id: messageId, first_seen_at: now })))
     .onConflict((conflict) => conflict.doNothing())
-    .returning('kind')
     .execute();
-  return inserted.length === values.length;
+  for (const seen of values) if (await isSeen(tx, accountId, seen, messageId)) return false;
+  return true;
 }
