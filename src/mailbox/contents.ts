@@ -16,6 +16,7 @@ import { type Hex24, type Hex32, toHex } from '../smimp/encoding.ts';
 import { ProfileError } from '../smimp/errors.ts';
 import { parseHeader } from '../smimp/header.ts';
 import type { Caution } from '../smimp/open.ts';
+import { paddedLength } from '../smimp/payload.ts';
 import { findContents, replaceContent, type StoredContent } from '../store/contents.ts';
 import type { Db } from '../store/database.ts';
 import { findMessage, type StoredMessage } from '../store/messages.ts';
@@ -59,9 +60,15 @@ export function sealedContent(account: MailAccount, messageId: Buffer, content: 
     message_id: messageId,
     account_id: account.accountId,
     renderer_version: RENDERER_VERSION,
-    sealed: account.keys.seal(PURPOSE, messageId, Buffer.from(JSON.stringify(content), 'utf8')),
+    sealed: account.keys.seal(PURPOSE, messageId, paddedJson(content)),
     sealed_for: messageId,
   };
+}
+
+/** Spaces behind it bring it to a size that many have: how long a subject is shows no more than in the ciphertext. */
+function paddedJson(content: Content): Buffer {
+  const json = Buffer.from(JSON.stringify(content), 'utf8');
+  return Buffer.concat([json], paddedLength(json.length)).fill(' ', json.length);
 }
 
 export function createContents(options: { db: Db; gate: ByteGate }): Contents {
