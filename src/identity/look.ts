@@ -14,6 +14,9 @@ const MAX_LOOKS = 4;
 
 export type Look = { readonly contact: Contact; readonly changed: boolean };
 
+/** A pin read no longer ago than this is as good as one read under a lock: nobody waited for anything since. */
+const AT_ONCE_MS = 1_000;
+
 /** `fresh`: not from an answer that was given before. `changed`: the state is another than was kept. */
 export async function lookAt(
   at: { book: PinBook; histories: Histories; clock: () => Date },
@@ -33,7 +36,8 @@ export async function lookAt(
       fresh = true;
       continue;
     }
-    const kept = await keepVerdict(book, { address, before, verdict, now });
+    const atOnce = look.kind === 'answer' && look.cached && clock().getTime() - now.getTime() < AT_ONCE_MS;
+    const kept = await keepVerdict(book, { address, before, verdict, now, atOnce });
     if (kept !== null) return { contact: contactOf(address, kept.verdict, look.baseUrl), changed: kept.changed };
   }
   return { contact: contactOf(address, UNDECIDED, null), changed: false };

@@ -117,12 +117,16 @@ function evidenceOf(reply: { records: unknown[]; head: string }): object {
 
 /**
  * Keeps a verdict that was reached against the pin `before`. Null when somebody else changed the pin meanwhile: then the
- * verdict says nothing, and the caller looks again.
+ * verdict says nothing, and the caller looks again. `atOnce`: `before` was read a moment ago, nobody was asked since; then
+ * what changes nothing needs no lock.
  */
-export function keepVerdict(
+export async function keepVerdict(
   book: PinBook,
-  keep: { address: Address; before: KeptPin | null; verdict: Verdict; now: Date },
+  keep: { address: Address; before: KeptPin | null; verdict: Verdict; now: Date; atOnce: boolean },
 ): Promise<{ verdict: Verdict; changed: boolean } | null> {
+  const { before, now } = keep;
+  if (keep.atOnce && before !== null && nextPin(before, tempered(before, keep.verdict), now) === null)
+    return { verdict: tempered(before, keep.verdict), changed: false };
   return book.change(keep.address, (kept) => {
     if (!samePin(kept, keep.before)) return { result: null };
     const verdict = kept === null ? keep.verdict : tempered(kept, keep.verdict);

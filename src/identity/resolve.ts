@@ -93,11 +93,20 @@ export function createIdentity(options: {
     return look.contact;
   };
 
-  const resolve: Identity['resolve'] = async ({ accountId, contact, fresh = false, toSend = false }) => {
+  /** An account keeps its address for life. */
+  const addresses = new Map<number, Address>();
+  const addressOf = async (accountId: number): Promise<Address> => {
+    const known = addresses.get(accountId);
+    if (known !== undefined) return known;
     const { address } = await keystore.open(accountId);
-    if (contact !== address) return resolveOther({ accountId, contact, fresh, toSend });
+    addresses.set(accountId, address);
+    return address;
+  };
+
+  const resolve: Identity['resolve'] = async ({ accountId, contact, fresh = false, toSend = false }) => {
+    if (contact !== (await addressOf(accountId))) return resolveOther({ accountId, contact, fresh, toSend });
     const elsewhere = (await findMirrorBase(db, accountId)) as BaseUrl | null;
-    return ownContact(address, await ownIdentity(accountId), elsewhere ?? baseUrl);
+    return ownContact(contact, await ownIdentity(accountId), elsewhere ?? baseUrl);
   };
 
   const ownIdentity = async (accountId: number): Promise<ContactHistory> => {
@@ -128,7 +137,7 @@ export function createIdentity(options: {
       return examine(histories, { address: contact, pinned, now: clock() });
     },
     async ownHistory(accountId) {
-      return (await readOwnHistory(db, await keystore.open(accountId))).history;
+      return (await readOwnHistory(db, { accountId, address: await addressOf(accountId) })).history;
     },
     ...createTrust({ db, histories, events, clock }),
   };

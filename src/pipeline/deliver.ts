@@ -27,7 +27,12 @@ export function createDeliver(options: { db: Db; sessions: Sessions; home: HomeC
     const { minted_envelope: minted, session: boundTo } = delivery;
     if (minted === null || boundTo === null) return { kind: 'advance', to: 'mint', change: {} };
     const loginTokenHash = toHex<Hex32>(boundTo);
-    const session = await sessions.find({ accountId, baseUrl: delivery.base_url as BaseUrl, loginTokenHash });
+    const session = await sessions.find({
+      accountId,
+      baseUrl: delivery.base_url as BaseUrl,
+      loginTokenHash,
+      keys: work.keys,
+    });
     if (session === null) return { kind: 'advance', to: 'mint', change: {}, detail: { session: 'ended' } };
     const { message: _none, ...envelope } = sentEnvelope({ ...sealed, ciphertext: NO_BYTES }, readMinted(minted));
     work.kept = null;

@@ -4,7 +4,6 @@
  * anew, because its signature must be by the same key.
  */
 import { workFor } from '../client/working.ts';
-import type { Keystore } from '../keystore/keystore.ts';
 import type { HomeClient } from '../remote/home.ts';
 import type { Sessions } from '../remote/sessions.ts';
 import type { BaseUrl } from '../smimp/discovery.ts';
@@ -19,25 +18,24 @@ const AGAIN_TO_SEAL: StageOutcome = { kind: 'advance', to: 'seal', change: { sea
 
 export function createMint(options: {
   db: Db;
-  keystore: Keystore;
   sessions: Sessions;
   home: HomeClient;
   minter: Minter;
   /** More zero bits than this need the operator's consent. */
   askOperatorAboveBits: number;
 }): Stage {
-  const { db, keystore, sessions } = options;
+  const { db, sessions } = options;
   return async (work) => {
     const { delivery, recipient, signal } = work;
     const accountId = delivery.account_id;
     const sealed = await keptMessage(db, work);
     if (sealed === null) return AGAIN_TO_SEAL;
-    const session = await sessions.get({ accountId, baseUrl: delivery.base_url as BaseUrl });
+    const session = await sessions.get({ accountId, baseUrl: delivery.base_url as BaseUrl, keys: work.keys });
     if (session.publicKey !== sealed.senderPublicKey) return AGAIN_TO_SEAL;
     const worked = await workFor(options, {
       ...{ session, sealed, recipient, signal },
       agreedBits: Math.max(options.askOperatorAboveBits, delivery.approved_bits ?? 0),
-      senderKey: async () => (await keystore.open(accountId)).master(),
+      senderKey: async () => (await work.keys()).master(),
     }).catch((error: unknown) => forgetRefused(sessions, accountId, session, error));
     const { zeroBits: zero_bits } = worked;
     if (worked.kind === 'refused') return { kind: 'fail', reason: 'pow-refused' };

@@ -1,15 +1,17 @@
 /**
  * Runs deliveries through their stages (pipeline.ts has the table): reads the row, does its stage, writes down what came out,
- * goes on while nothing has to wait. Never trusts what it remembers: the row is read again before each stage.
+ * goes on while nothing has to wait. What it knows of the row is good as long as its version is: whoever changes the row
+ * meanwhile makes the next commit fail, and that ends the run.
  */
 import type { Events } from '../events.ts';
+import type { Keystore } from '../keystore/keystore.ts';
 import type { ByteGate } from '../memory/byte-gate.ts';
 import type { Address } from '../smimp/address.ts';
 import type { Db } from '../store/database.ts';
 import { type ActiveStage, advanceDelivery, type Delivery, findDelivery } from '../store/outbound.ts';
 import { outcomeOfError } from './failures.ts';
 import { retryDelayMs } from './retry.ts';
-import { commit, type DeliveryTimes, settle, type Tell } from './settle.ts';
+import { afterCommit, commit, type DeliveryTimes, settle, type Tell } from './settle.ts';
 import type { Stage, StageOutcome, Work } from './stage.ts';
 import { Turns } from './turns.ts';
 
@@ -25,6 +27,7 @@ export interface Runner {
 
 export function createRunner(options: {
   db: Db;
+  keystore: Keystore;
   stages: StageTable;
   tell: Tell;
   times: DeliveryTimes;
@@ -32,7 +35,7 @@ export function createRunner(options: {
   events: Events;
   clock: () => Date;
 }): Runner {
-  const { db, stages, events, clock, gate } = options;
+  const { db, keystore, stages, events, clock, gate } = options;
   const turns = new Turns();
   const running = new Set<number>();
 
@@ -48,8 +51,8 @@ export function createRunner(options: {
     }
   };
 
-  /** One stage and its commit; true while there is more to do at once. */
-  const step = async (work: Work, stage: ActiveStage): Promise<boolean> => {
+  /** One stage and its commit; the row as it is then, while there is more to do at once. */
+  const step = async (work: Work, stage: ActiveStage): Promise<Delivery | null> => {
     const startedMs = performance.now();
     const outcome = await attempt(work, stage);
     const now = clock();
@@ -57,12 +60,21 @@ export function createRunner(options: {
     const durationMs = Math.round(performance.now() - startedMs);
     try {
       const committed = await commit({ ...options, delivery: work.delivery, settled, now, durationMs });
-      return committed && settled.goesOn;
+      return committed && settled.goesOn ? afterCommit(work.delivery, settled) : null;
     } catch (error) {
       events.unexpected('pipeline commit', error);
       await putOff(work.delivery, now);
-      return false;
+      return null;
     }
+  };
+
+  /** Opened when first asked for, and again in the next run. */
+  const keysOfRun = (accountId: number): Work['keys'] => {
+    let opening: ReturnType<Work['keys']> | null = null;
+    return () => {
+      opening ??= keystore.open(accountId);
+      return opening;
+    };
   };
 
   /** What could not be written down, a notice perhaps, is not tried again at once. */
@@ -76,17 +88,19 @@ export function createRunner(options: {
     let kept: Work['kept'] = null;
     let endTurn: (() => void) | null = null;
     try {
+      let delivery = (await findDelivery(db, deliveryId)) ?? null;
+      const keys = delivery === null ? null : keysOfRun(delivery.account_id);
       for (let taken = 0; taken < MAX_STEPS; taken++) {
-        const delivery = await findDelivery(db, deliveryId);
-        if (delivery === undefined || !isDue(delivery, clock()) || signal.aborted) return;
+        if (delivery === null || keys === null || !isDue(delivery, clock()) || signal.aborted) return;
         if (delivery.stage === 'seal') {
           kept = null;
           endTurn ??= await turns.take(`${delivery.account_id} ${delivery.recipient}`);
         }
-        const work = workOn(delivery, signal, kept);
-        if (!(await step(work, delivery.stage))) return;
+        const work: Work = { ...workOn(delivery, signal, kept), keys };
+        const stage = delivery.stage;
+        delivery = await step(work, stage);
         kept = work.kept;
-        if (delivery.stage === 'seal' && !work.singleUse) {
+        if (stage === 'seal' && !work.singleUse) {
           endTurn?.();
           endTurn = null;
         }
@@ -116,7 +130,7 @@ function isDue(delivery: Delivery, now: Date): delivery is Delivery & { stage: A
   return delivery.finished_at === null && delivery.next_attempt_at <= now;
 }
 
-function workOn(delivery: Delivery, signal: AbortSignal, kept: Work['kept']): Work {
+function workOn(delivery: Delivery, signal: AbortSignal, kept: Work['kept']): Omit<Work, 'keys'> {
   const { sender, recipient } = delivery;
   return { delivery, sender: sender as Address, recipient: recipient as Address, signal, kept, singleUse: false };
 }

@@ -5,7 +5,6 @@
  */
 import { sealTo, usableKey } from '../client/sealing.ts';
 import type { Identity } from '../identity/resolve.ts';
-import type { Keystore } from '../keystore/keystore.ts';
 import { freeMemory } from '../memory/free-memory.ts';
 import type { HomeClient, Session } from '../remote/home.ts';
 import type { Sessions } from '../remote/sessions.ts';
@@ -22,12 +21,11 @@ import { openContent } from './submission-content.ts';
 export function createSeal(options: {
   db: Db;
   identity: Identity;
-  keystore: Keystore;
   sessions: Sessions;
   home: HomeClient;
   clock: () => Date;
 }): Stage {
-  const { db, identity, keystore, sessions, home, clock } = options;
+  const { db, identity, sessions, home, clock } = options;
 
   const fetchKey = async (session: Session, work: Work): Promise<MessageKeyAnswer> =>
     home
@@ -37,7 +35,7 @@ export function createSeal(options: {
   return async (work) => {
     const { delivery, recipient } = work;
     const accountId = delivery.account_id;
-    const session = await sessions.get({ accountId, baseUrl: delivery.base_url as BaseUrl });
+    const session = await sessions.get({ accountId, baseUrl: delivery.base_url as BaseUrl, keys: work.keys });
     const answer = await fetchKey(session, work);
     const contact = await identity.confirmHead({ accountId, contact: recipient, head: answer.head });
     if (contact.history === null) return refusedContact(contact);
@@ -45,7 +43,7 @@ export function createSeal(options: {
     const key = usableKey(contact.history, answer.message_key, now);
     const sealed = await submissionContent(db, delivery.submission_id);
     if (sealed === null) return { kind: 'fail', reason: 'content-lost' };
-    const keys = await keystore.open(accountId);
+    const keys = await work.keys();
     const own = await identity.ownHistory(accountId);
     const senderKey = await keys.master();
     const body = openContent(keys, delivery.uid, sealed);

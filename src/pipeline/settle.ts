@@ -4,14 +4,8 @@
  */
 import type { Events } from '../events.ts';
 import { parseHex } from '../smimp/encoding.ts';
-import type { Db, Tx } from '../store/database.ts';
-import {
-  advanceDelivery,
-  type Delivery,
-  type DeliveryChange,
-  eraseFinishedContent,
-  insertDeliveryEvent,
-} from '../store/outbound.ts';
+import type { Db, Executor, Tx } from '../store/database.ts';
+import { advanceDelivery, type Delivery, type DeliveryChange, eraseFinishedContent } from '../store/outbound.ts';
 import { noteWritten } from '../store/pow-facts.ts';
 import type { DeliveryStage } from '../store/schema.ts';
 import type { NoticeKind, Reason } from './reasons.ts';
@@ -128,6 +122,17 @@ function earliest(...times: Date[]): Date {
   return new Date(Math.min(...times.map((time) => time.getTime())));
 }
 
+function changeOf(delivery: Delivery, { change }: Settled): DeliveryChange {
+  const errorStage = change.error_code == null || delivery.stage === 'held' ? {} : { error_stage: delivery.stage };
+  return { ...errorStage, ...change };
+}
+
+/** The row as it is once `settled` was committed. */
+export function afterCommit(delivery: Delivery, settled: Settled): Delivery {
+  const { sealed_envelope: _sealed, ...columns } = changeOf(delivery, settled);
+  return { ...delivery, ...columns, version: delivery.version + 1 };
+}
+
 /** Commits `settled`; false when another worker, or the operator, was faster. */
 export async function commit(options: {
   db: Db;
@@ -140,20 +145,24 @@ export async function commit(options: {
 }): Promise<boolean> {
   const { db, tell, delivery, settled, now, durationMs } = options;
   const { change, notice } = settled;
-  const errorStage = change.error_code == null || delivery.stage === 'held' ? {} : { error_stage: delivery.stage };
   const isOver = change.finished_at != null;
-  const committed = await db.transaction().execute(async (tx) => {
-    if (!(await advanceDelivery(tx, delivery, { ...errorStage, ...change }))) return false;
-    if (!settled.silent) {
-      const detail = { ...settled.detail, duration_ms: durationMs };
-      await insertDeliveryEvent(tx, delivery.id, { at: now, stage: delivery.stage, outcome: settled.outcome, detail });
-    }
-    if (notice !== null) await tell(tx, delivery, notice, now);
-    if (isOver) await eraseFinishedContent(tx, delivery.submission_id);
-    // The other way round: whom the sender of this message wrote to writes to it for less.
-    if (change.stage === 'done') await noteWritten(tx, { sender: delivery.recipient, recipient: delivery.sender, now });
-    return true;
-  });
+  const detail = { ...settled.detail, duration_ms: durationMs };
+  const event = settled.silent ? null : { at: now, stage: delivery.stage, outcome: settled.outcome, detail };
+  const advance = (executor: Executor): Promise<boolean> =>
+    advanceDelivery(executor, delivery, changeOf(delivery, settled), event);
+  const isAll = notice === null && !isOver;
+  const whole = isAll
+    ? advance(db)
+    : db.transaction().execute(async (tx) => {
+        if (!(await advance(tx))) return false;
+        if (notice !== null) await tell(tx, delivery, notice, now);
+        if (isOver) await eraseFinishedContent(tx, delivery.submission_id);
+        // The other way round: whom the sender of this message wrote to writes to it for less.
+        if (change.stage === 'done')
+          await noteWritten(tx, { sender: delivery.recipient, recipient: delivery.sender, now });
+        return true;
+      });
+  const committed = await whole;
   if (committed) report(options.events, delivery, settled, durationMs);
   return committed;
 }

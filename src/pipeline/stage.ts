@@ -1,4 +1,5 @@
 /** What a stage is: one step of a delivery, idempotent, that may be killed at any instruction and run again. */
+import type { AccountKeys } from '../keystore/keystore.ts';
 import type { Address } from '../smimp/address.ts';
 import { type Hex24, type Hex32, parseHex, toHex } from '../smimp/encoding.ts';
 import type { SealedMessage } from '../smimp/envelope.ts';
@@ -30,6 +31,8 @@ export interface Work {
   readonly signal: AbortSignal;
   /** What this run sealed, so that the next stage need not read it again. */
   kept: KeptMessage | null;
+  /** The keys of the sender's account, as they were opened in this run. */
+  readonly keys: () => Promise<AccountKeys>;
   /** A key that only one message may use: others to this contact wait for this one. */
   singleUse: boolean;
 }

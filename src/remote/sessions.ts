@@ -32,11 +32,14 @@ const sealedSchema = z.object({
   scope: z.enum(['home', 'remote']),
 });
 
+/** `keys`: of the account, from whoever has opened them already. */
+type At = { accountId: number; baseUrl: BaseUrl; keys?: () => Promise<AccountKeys> };
+
 export interface Sessions {
   /** A session that is good for some minutes at least; logs in where there is none. Throws RemoteError, KeystoreError. */
-  get(at: { accountId: number; baseUrl: BaseUrl }): Promise<Session>;
+  get(at: At): Promise<Session>;
   /** The session in use if it is still the one with this `loginTokenHash`; never logs in. */
-  find(at: { accountId: number; baseUrl: BaseUrl; loginTokenHash: Hex32 }): Promise<Session | null>;
+  find(at: At & { loginTokenHash: Hex32 }): Promise<Session | null>;
   /** Forgets `session` after the server refused it; one that has already taken its place stays. */
   invalidate(accountId: number, session: Session): Promise<void>;
 }
@@ -45,21 +48,21 @@ export function createSessions(options: { home: HomeClient; db: Db; keystore: Ke
   const { home, db, keystore, clock } = options;
   const underWay = new Map<string, Promise<Session>>();
 
-  const getOrLogIn = async (accountId: number, baseUrl: BaseUrl): Promise<Session> => {
-    const keys = await keystore.open(accountId);
+  const getOrLogIn = async ({ accountId, baseUrl, ...at }: At): Promise<Session> => {
+    const keys = await (at.keys?.() ?? keystore.open(accountId));
     const owner = { address: keys.address, master: await keys.master() };
     return sessionOrLogin(storedSessions(db, keys), { home, baseUrl, owner, clock });
   };
 
   return {
-    get({ accountId, baseUrl }) {
-      const name = `${accountId} ${baseUrl}`;
-      const started = underWay.get(name) ?? getOrLogIn(accountId, baseUrl).finally(() => underWay.delete(name));
+    get(at) {
+      const name = `${at.accountId} ${at.baseUrl}`;
+      const started = underWay.get(name) ?? getOrLogIn(at).finally(() => underWay.delete(name));
       underWay.set(name, started);
       return started;
     },
-    async find({ accountId, baseUrl, loginTokenHash }) {
-      const keys = await keystore.open(accountId);
+    async find({ accountId, baseUrl, loginTokenHash, ...at }) {
+      const keys = await (at.keys?.() ?? keystore.open(accountId));
       const ask = { baseUrl, master: await keys.master(), now: clock() };
       const session = await usableSession(storedSessions(db, keys), ask);
       return session?.loginTokenHash === loginTokenHash ? session : null;

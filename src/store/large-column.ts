@@ -8,13 +8,18 @@ import type { Executor } from './database.ts';
 const SLICE_BYTES = 2 * 1024 * 1024;
 const ID_BYTES = 16;
 
+/** Whether writing it needs a transaction. */
+export function isLarge(bytes: Uint8Array | undefined): boolean {
+  return bytes !== undefined && bytes.byteLength > SLICE_BYTES;
+}
+
 /**
  * What stands for `bytes` in an INSERT or UPDATE of this transaction. Large ones are sent ahead, slice by slice, into a
  * table that only this connection sees and that ends with the transaction; the statement then puts them together.
  */
 export async function writeLarge(db: Executor, bytes: Uint8Array): Promise<RawBuilder<Buffer>> {
   const whole = view(bytes);
-  if (whole.length <= SLICE_BYTES) return sql<Buffer>`${whole}::bytea`;
+  if (!isLarge(whole)) return sql<Buffer>`${whole}::bytea`;
   if (!db.isTransaction) throw new TypeError('a large value is written in a transaction');
   await sql`create temporary table if not exists large_value (id bytea, part int, bytes bytea) on commit drop`.execute(
     db,

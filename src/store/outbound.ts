@@ -6,7 +6,7 @@
  */
 import { type Selectable, sql } from 'kysely';
 import type { Executor, Tx } from './database.ts';
-import { readLarge, writeLarge } from './large-column.ts';
+import { isLarge, readLarge, writeLarge } from './large-column.ts';
 import type { DeliveryEventTable, DeliveryStage, DeliveryTable } from './schema.ts';
 
 /** Stages in which there is something left to do. */
@@ -186,21 +186,51 @@ export type DeliveryChange = Partial<
   sealed_envelope?: { prefix: Buffer; ciphertext: Uint8Array } | null;
 };
 
-/** Changes a delivery that is still at `version`; false when somebody else was there first. */
+/**
+ * Changes a delivery that is still at `version`, and notes it in its timeline, in one statement; false when somebody else was
+ * there first.
+ */
 export async function advanceDelivery(
   db: Executor,
   at: { id: number; version: number },
   change: DeliveryChange,
+  event: NewDeliveryEvent | null = null,
 ): Promise<boolean> {
+  if (!db.isTransaction && isLarge(change.sealed_envelope?.ciphertext))
+    return db.transaction().execute((tx) => advanceDelivery(tx, at, change, event));
   const { sealed_envelope: kept, ...rest } = change;
   const sealed = kept == null ? kept : sql<Buffer>`${kept.prefix}::bytea || ${await writeLarge(db, kept.ciphertext)}`;
-  const { numUpdatedRows } = await db
-    .updateTable('delivery')
-    .set({ ...rest, ...(sealed === undefined ? {} : { sealed_envelope: sealed }), version: at.version + 1 })
-    .where('id', '=', at.id)
-    .where('version', '=', at.version)
+  const row = { ...rest, ...(sealed === undefined ? {} : { sealed_envelope: sealed }), version: at.version + 1 };
+  const changed = await db
+    .with('changed', (cte) =>
+      cte.updateTable('delivery').set(row).where('id', '=', at.id).where('version', '=', at.version).returning('id'),
+    )
+    .with('noted', (cte) =>
+      cte
+        .insertInto('delivery_event')
+        .columns(['delivery_id', 'at', 'stage', 'outcome', 'detail'])
+        .expression((eb) =>
+          eb
+            .selectFrom('changed')
+            .select(eventColumns(event))
+            .where(sql.lit(event !== null)),
+        ),
+    )
+    .selectFrom('changed')
+    .select('id')
     .executeTakeFirst();
-  return numUpdatedRows === 1n;
+  return changed !== undefined;
+}
+
+function eventColumns(event: NewDeliveryEvent | null) {
+  const detail = event?.detail == null ? null : JSON.stringify(event.detail);
+  return [
+    'changed.id' as const,
+    sql<Date>`${event?.at ?? null}::timestamptz`.as('at'),
+    sql<string>`${event?.stage ?? null}::text`.as('stage'),
+    sql<string>`${event?.outcome ?? null}::text`.as('outcome'),
+    sql<string | null>`${detail}::jsonb`.as('detail'),
+  ];
 }
 
 /** Erases the content of a submission when no delivery needs it any more. Call it after the delivery's own change. */
@@ -226,11 +256,14 @@ export async function eraseFinishedContent(tx: Tx, submissionId: number): Promis
 export type DeliveryEvent = Pick<Selectable<DeliveryEventTable>, 'at' | 'stage' | 'outcome' | 'detail'>;
 
 /** Facts only: codes, counts, durations. Never content, keys or tokens. */
-export async function insertDeliveryEvent(
-  db: Executor,
-  deliveryId: number,
-  event: { at: Date; stage: string; outcome: string; detail: Record<string, string | number | boolean> | null },
-): Promise<void> {
+export type NewDeliveryEvent = {
+  at: Date;
+  stage: string;
+  outcome: string;
+  detail: Record<string, string | number | boolean> | null;
+};
+
+export async function insertDeliveryEvent(db: Executor, deliveryId: number, event: NewDeliveryEvent): Promise<void> {
   const detail = event.detail === null ? null : JSON.stringify(event.detail);
   await db
     .insertInto('delivery_event')
