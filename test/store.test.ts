@@ -70,9 +70,10 @@ describe('a mailbox in the database', () => {
   });
 
   it('tells other connections at commit', async () => {
-    const heard = new Promise<string>((resolve) => opened.listener.once('mailbox_changed', resolve));
+    const heard: string[] = [];
+    opened.listener.on('mailbox_changed', (payload) => heard.push(payload));
     await notify(opened.db, 'mailbox_changed', 42);
-    expect(await heard).toBe('42');
+    await expect.poll(() => heard).toContain('42');
   });
 
   it('survives the loss of every connection, in the middle of work and at rest', async () => {
@@ -93,7 +94,9 @@ describe('a mailbox in the database', () => {
     await expect.poll(async () => (await active.execute(opened.db)).rows[0]?.n).toBe(2);
     await cut();
     expect((await ended).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
-    expect((await sql<{ one: number }>`select 1 as one`.execute(broken.db)).rows).toEqual([{ one: 1 }]);
+    // An idle connection may be handed out before its loss is noticed.
+    const one = async () => (await sql<{ one: number }>`select 1 as one`.execute(broken.db)).rows[0]?.one;
+    await expect.poll(() => one().catch(() => null)).toBe(1);
     await queue.add([1]).catch(() => queue.add([1]));
     await heard;
   });

@@ -16,9 +16,8 @@ import {
 import type { Hex32 } from '../smimp/encoding.ts';
 import { MAX_FOLDERS } from '../smimp/folders.ts';
 import { parseRecordData, recordHead } from '../smimp/record.ts';
-import { findAccount } from '../store/accounts.ts';
 import type { Executor } from '../store/database.ts';
-import { identityRecord, lastRecord, listRecords } from '../store/records.ts';
+import { identityRecord, lastRecord, lastRecordOf, listRecords } from '../store/records.ts';
 import type { ApiServices, Handlers } from './call.ts';
 import { ApiError } from './errors.ts';
 
@@ -34,12 +33,11 @@ export interface CurrentIdentity {
 
 /** The present key and head of an account. Throws `unknown_user`, also when it is not initialised. */
 export async function currentIdentity(db: Executor, address: Address): Promise<CurrentIdentity> {
-  const account = await findAccount(db, address);
-  const row = account === undefined ? undefined : await lastRecord(db, account.id);
-  if (account === undefined || row === undefined) throw new ApiError('unknown_user');
+  const row = await lastRecordOf(db, address);
+  if (row === undefined) throw new ApiError('unknown_user');
   const record = identityRecord(row);
   const { public_key } = parseRecordData(record.data);
-  return { accountId: account.id, address, publicKey: public_key, seq: row.seq, head: recordHead(row.seq, record) };
+  return { accountId: row.account_id, address, publicKey: public_key, seq: row.seq, head: recordHead(row.seq, record) };
 }
 
 export function identityHandlers(services: ApiServices): Handlers {

@@ -1,8 +1,8 @@
 /** Accounts and the counters of their mailboxes. Whoever changes a mailbox holds the account's row lock until commit. */
-import type { Selectable } from 'kysely';
+import type { QueryCreator, Selectable } from 'kysely';
 import type { Executor, Tx } from './database.ts';
 import { forgetPowRecipient } from './pow-facts.ts';
-import type { AccountTable } from './schema.ts';
+import type { AccountTable, Database } from './schema.ts';
 
 export type Account = Selectable<AccountTable>;
 
@@ -52,7 +52,17 @@ export async function advanceMailbox(
   accountId: number,
   take: { seqs: number; sizeBytes?: number; revisions?: number },
 ): Promise<{ firstSeq: number; revision: number }> {
-  const row = await tx
+  const row = await advanced(tx, accountId, take).executeTakeFirstOrThrow();
+  return { firstSeq: row.next_seq - take.seqs, revision: row.revision };
+}
+
+/** As part of another statement: the counters after it. */
+export function advanced(
+  creator: Pick<QueryCreator<Database>, 'updateTable'>,
+  accountId: number,
+  take: { seqs: number; sizeBytes?: number; revisions?: number },
+) {
+  return creator
     .updateTable('account')
     .set((eb) => ({
       next_seq: eb('next_seq', '+', take.seqs),
@@ -60,9 +70,7 @@ export async function advanceMailbox(
       size_bytes: eb('size_bytes', '+', take.sizeBytes ?? 0),
     }))
     .where('id', '=', accountId)
-    .returning(['next_seq', 'revision'])
-    .executeTakeFirstOrThrow();
-  return { firstSeq: row.next_seq - take.seqs, revision: row.revision };
+    .returning(['next_seq', 'revision']);
 }
 
 /** Gives an account that has no keys yet another one-time code, with all its tries; false when it has keys. */

@@ -5,7 +5,7 @@
  * rounded number.
  */
 import { EventEmitter } from 'node:events';
-import { Kysely, PostgresDialect, sql, type Transaction } from 'kysely';
+import { Kysely, PostgresDialect, type RawBuilder, sql, type Transaction } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
 import pg from 'pg';
 import { PreparingClient, SteadyClient } from './connections.ts';
@@ -84,7 +84,12 @@ export type Channel = 'mailbox_changed' | 'mail_received' | 'delivery_ready';
 
 /** Tells the other processes; within a transaction it is sent at commit, and equal ones are sent once. */
 export async function notify(db: Executor, channel: Channel, payload: number | null): Promise<void> {
-  await sql`select pg_notify(${channel}, ${payload === null ? '' : String(payload)})`.execute(db);
+  await sql`select ${notifying(channel, payload)}`.execute(db);
+}
+
+/** As part of another statement. */
+export function notifying(channel: Channel, payload: number | null): RawBuilder<unknown> {
+  return sql`pg_notify(${channel}, ${payload === null ? '' : String(payload)})`;
 }
 
 const RECONNECT_MS = 500;

@@ -34,13 +34,25 @@ export async function writeLarge(db: Executor, bytes: Uint8Array): Promise<RawBu
 
 type Slice = (column: string) => [AliasedRawBuilder<Buffer, 'part'>, AliasedRawBuilder<number, 'total'>];
 
+type Part = { part: Buffer; total: number };
+
 /** Null: no such row. Written once and never changed, so the slices belong together. */
-export async function readLarge(
-  read: (slice: Slice) => Promise<{ part: Buffer; total: number } | undefined>,
-): Promise<Buffer | null> {
-  const from = (offset: number) => read((column) => slice(column, offset));
-  const first = await from(0);
-  if (first === undefined || first.part.length === first.total) return first?.part ?? null;
+export async function readLarge(read: (slice: Slice) => Promise<Part | undefined>): Promise<Buffer | null> {
+  return (await readLargeRow(read))?.bytes ?? null;
+}
+
+/** As readLarge, with what else was read of the row. */
+export async function readLargeRow<Row extends Part>(
+  read: (slice: Slice) => Promise<Row | undefined>,
+): Promise<{ row: Row; bytes: Buffer } | null> {
+  const first = await read((column) => slice(column, 0));
+  if (first === undefined) return null;
+  if (first.part.length === first.total) return { row: first, bytes: first.part };
+  const bytes = await readRest(first, (offset) => read((column) => slice(column, offset)));
+  return bytes === null ? null : { row: first, bytes };
+}
+
+async function readRest(first: Part, from: (offset: number) => Promise<Part | undefined>): Promise<Buffer | null> {
   const whole = Buffer.allocUnsafe(first.total);
   let at = first.part.copy(whole);
   while (at < whole.length) {

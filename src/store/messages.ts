@@ -6,9 +6,10 @@
  */
 import type { ExpressionBuilder, Insertable, Selectable } from 'kysely';
 import { sql } from 'kysely';
-import { advanceMailbox } from './accounts.ts';
-import { type Executor, notify, type Tx } from './database.ts';
-import { readLarge, writeLarge } from './large-column.ts';
+
+import { advanced, advanceMailbox } from './accounts.ts';
+import { type Channel, type Executor, notify, notifying, type Tx } from './database.ts';
+import { readLargeRow, writeLarge } from './large-column.ts';
 import type { Database, MessageTable } from './schema.ts';
 
 export type StoredMessage = Selectable<MessageTable>;
@@ -21,13 +22,20 @@ export type NewMessage = Omit<
 export async function insertMessage(tx: Tx, message: NewMessage): Promise<{ seq: number; revision: number }> {
   const sizeBytes = message.ciphertext.length;
   const ciphertext = await writeLarge(tx, message.ciphertext);
-  const { firstSeq, revision } = await advanceMailbox(tx, message.account_id, { seqs: 1, sizeBytes });
-  await tx
+  const channel: Channel = message.state === 'pending' ? 'mail_received' : 'mailbox_changed';
+  const row = { ...message, ciphertext, size_bytes: sizeBytes };
+  const { seq, revision } = await tx
+    .with('place', (cte) => advanced(cte, message.account_id, { seqs: 1, sizeBytes }))
     .insertInto('message')
-    .values({ ...message, ciphertext, seq: firstSeq, revision, size_bytes: sizeBytes })
-    .execute();
-  await notify(tx, message.state === 'pending' ? 'mail_received' : 'mailbox_changed', message.account_id);
-  return { seq: firstSeq, revision };
+    .values({
+      ...row,
+      seq: sql<number>`(select next_seq - 1 from place)`,
+      revision: sql<number>`(select revision from place)`,
+    })
+    .returning(['seq', 'revision'])
+    .returning(notifying(channel, message.account_id).as('told'))
+    .executeTakeFirstOrThrow();
+  return { seq, revision };
 }
 
 /** The inbox of an account. */
@@ -46,17 +54,18 @@ export async function findMessage(
   accountId: number,
   messageId: Buffer,
 ): Promise<StoredMessage | undefined> {
-  const row = await db
-    .selectFrom('message')
-    .select(WITHOUT_CIPHERTEXT)
-    .where('account_id', '=', accountId)
-    .where('message_id', '=', messageId)
-    .executeTakeFirst();
-  if (row === undefined) return undefined;
-  const ciphertext = await readLarge((slice) =>
-    db.selectFrom('message').select(slice('ciphertext')).where('message_id', '=', messageId).executeTakeFirst(),
+  const found = await readLargeRow((slice) =>
+    db
+      .selectFrom('message')
+      .select(WITHOUT_CIPHERTEXT)
+      .select(slice('ciphertext'))
+      .where('account_id', '=', accountId)
+      .where('message_id', '=', messageId)
+      .executeTakeFirst(),
   );
-  return ciphertext === null ? undefined : { ...row, ciphertext };
+  if (found === null) return undefined;
+  const { part: _part, total: _total, ...row } = found.row;
+  return { ...row, ciphertext: found.bytes };
 }
 
 const WITHOUT_CIPHERTEXT = [

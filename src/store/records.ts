@@ -21,6 +21,18 @@ export function listRecords(db: Executor, accountId: number, from = 0): Promise<
     .execute();
 }
 
+/** The present record of the account with this address; undefined when there is none, or it has no keys yet. */
+export function lastRecordOf(db: Executor, address: string): Promise<StoredRecord | undefined> {
+  return db
+    .selectFrom('account')
+    .innerJoin('record', 'record.account_id', 'account.id')
+    .selectAll('record')
+    .where('account.address', '=', address)
+    .orderBy('record.seq', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+}
+
 /** The caller has verified that the record continues the history. A number that is taken throws (23505). */
 export async function appendRecord(
   tx: Tx,

@@ -2,9 +2,9 @@
  * Messages on their way to being shown: found when due, opened, held or set apart. Each step re-checks the row under the
  * mailbox lock, so that two processes at it do it once.
  */
-import { advanceMailbox } from './accounts.ts';
-import { type Executor, notify, type Tx } from './database.ts';
-import { lockMailbox, raiseUidNext } from './folders.ts';
+import { sql } from 'kysely';
+import { type Executor, notify, notifying, type Tx } from './database.ts';
+import { lockMailbox } from './folders.ts';
 import type { StoredMessage } from './messages.ts';
 
 export type DueMessage = { message_id: Buffer; sender_address: string; size_bytes: number };
@@ -90,23 +90,24 @@ export async function showMessage(
   accountId: number,
   message: { messageId: Buffer; seq: number; folderId: number },
 ): Promise<{ seq: number }> {
-  const { messageId, folderId } = message;
-  const { uid_next } = await tx
-    .selectFrom('folder')
-    .select('uid_next')
-    .where('id', '=', folderId)
-    .executeTakeFirstOrThrow();
-  const overtaken = message.seq < uid_next;
-  const { firstSeq, revision } = await advanceMailbox(tx, accountId, { seqs: overtaken ? 1 : 0 });
-  const seq = overtaken ? firstSeq : message.seq;
-  await tx
-    .updateTable('message')
-    .set({ state: 'shown', seq, revision, reason: null, next_attempt_at: null })
-    .where('message_id', '=', messageId)
-    .execute();
-  await raiseUidNext(tx, folderId, seq);
-  await notify(tx, 'mailbox_changed', accountId);
-  return { seq };
+  const { rows } = await sql<{ seq: number }>`
+    with behind as (
+      select (${message.seq}::bigint < uid_next)::int as seqs from folder where id = ${message.folderId}
+    ), place as (
+      update account set next_seq = next_seq + behind.seqs, revision = revision + 1 from behind
+      where account.id = ${accountId}
+      returning account.revision, case when behind.seqs = 1 then next_seq - 1 else ${message.seq}::bigint end as seq
+    ), raised as (
+      update folder set uid_next = greatest(uid_next, place.seq + 1) from place where folder.id = ${message.folderId}
+    )
+    update message
+    set state = 'shown', seq = place.seq, revision = place.revision, reason = null, next_attempt_at = null
+    from place
+    where message.message_id = ${message.messageId}
+    returning message.seq, ${notifying('mailbox_changed', accountId)}`.execute(tx);
+  const [shown] = rows;
+  if (shown === undefined) throw new TypeError('the message is not there');
+  return { seq: shown.seq };
 }
 
 /** Takes a message out of the queue without showing it. The caller holds the mailbox. */
