@@ -19,15 +19,12 @@ export async function readAll(input: Input, maxBytes: number): Promise<Buffer> {
 
 /** A file, up to `maxBytes`. */
 export async function readFileBounded(path: string, maxBytes: number): Promise<Buffer> {
-  const handle = await open(path, 'r').catch((cause: unknown) => {
-    throw new CommandError(`${path} cannot be read`, EXIT.badInput, { cause });
-  });
   try {
-    const { size } = await handle.stat();
-    if (size > maxBytes) throw new CommandError(`${path} has more than ${maxBytes} bytes`, EXIT.badInput);
-    return await handle.readFile();
-  } finally {
-    await handle.close();
+    await using handle = await open(path, 'r');
+    return await readAll(handle.createReadStream({ autoClose: false }), maxBytes);
+  } catch (cause) {
+    if (cause instanceof CommandError) throw cause;
+    throw new CommandError(`${path} cannot be read`, EXIT.badInput, { cause });
   }
 }
 

@@ -60,19 +60,23 @@ export class Memory {
   }
 
   keystore(): KeystoreData {
+    return structuredClone(this.#keystore());
+  }
+
+  #keystore(): KeystoreData {
     const { master, own_history, storage_key } = this.identity;
-    return structuredClone({
+    return {
       ...{ address: this.address, master, own_history, storage_key },
       message_keys: [...this.secrets.values()],
       pins: [...this.#pins.values()],
       archived_pins: this.#archived,
-    });
+    };
   }
 
   state(): ClientState {
     return structuredClone({
       version: 1 as const,
-      keystore: this.keystore(),
+      keystore: this.#keystore(),
       pending_change: this.pendingChange,
       domains: [...this.#domains.values()],
       sessions: [...this.#sessions.values()],

@@ -40,6 +40,8 @@ export type ReadPage = {
 };
 
 const SECRET_BYTES = 32;
+/** Each may have 56 MiB on the way. */
+const FETCHED_AT_ONCE = 4;
 
 export interface Reading {
   folders(messageType?: string): Promise<Folder[]>;
@@ -87,11 +89,14 @@ export function createReading(options: {
     return { envelope, opening };
   };
 
+  const fetchOne = (id: Hex32): Promise<DecodedStoredEnvelope | null> =>
+    sessions.atHome((session) => owner.message(session, id)).catch(goneAsNull);
+
   const read: Reading['read'] = async (messageIds) => {
     const envelopes: DecodedStoredEnvelope[] = [];
-    for (const id of messageIds) {
-      const envelope = await sessions.atHome((session) => owner.message(session, id)).catch(goneAsNull);
-      if (envelope !== null) envelopes.push(envelope);
+    for (let from = 0; from < messageIds.length; from += FETCHED_AT_ONCE) {
+      const fetched = await Promise.all(messageIds.slice(from, from + FETCHED_AT_ONCE).map(fetchOne));
+      envelopes.push(...fetched.filter((envelope) => envelope !== null));
     }
     const contacts = await resolveSenders(memory, people, envelopes);
     const opened: ReadMessage[] = [];
