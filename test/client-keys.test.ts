@@ -98,6 +98,22 @@ describe('the master key', () => {
     expect(await bob.restart().client.keys.finishChange()).toBe('none');
   });
 
+  it('that somebody else added to, or that the server hides, is an alarm', async () => {
+    const thief = bob.restart();
+    expect(await bob.client.checkSelf()).toMatchObject({ state: 'OK' });
+    await bob.client.keys.updateProfile({ name: 'Bobby' });
+    expect(await bob.client.checkSelf()).toMatchObject({ state: 'OK' });
+    expect(await thief.client.checkSelf()).toMatchObject({ state: 'EXTENDED' });
+    const { db } = world.site.opened;
+    const account = await db
+      .selectFrom('account')
+      .select('id')
+      .where('address', '=', bob.client.address)
+      .executeTakeFirstOrThrow();
+    await db.deleteFrom('record').where('account_id', '=', account.id).where('seq', '=', 1).execute();
+    expect(await bob.client.checkSelf()).toMatchObject({ state: 'TRUNCATED' });
+  });
+
   it('seals a message anew that was sealed with the old one', async () => {
     const { address } = alice.client;
     const draft = { to: address, messageType: 'x-custom-a', body: Buffer.from('a') };

@@ -4,13 +4,14 @@ import { type Examined, examine } from '../identity/examine.ts';
 import { checkFingerprint } from '../identity/fingerprint-check.ts';
 import { createHistories } from '../identity/histories.ts';
 import { confirmHead, lookAt } from '../identity/look.ts';
+import { lookAtOwn } from '../identity/own-look.ts';
 import { type KeptPin, keepFork } from '../identity/pins.ts';
 import type { HomeClient } from '../remote/home.ts';
 import type { Discovery, DiscoveryOutcome } from '../remote/look-up.ts';
 import type { Address, Domain } from '../smimp/address.ts';
 import type { BaseUrl } from '../smimp/discovery.ts';
 import type { Hex32 } from '../smimp/encoding.ts';
-import { historyIdentity } from '../smimp/pin.ts';
+import { historyIdentity, type PinState } from '../smimp/pin.ts';
 import { ownHistoryOf } from './keystore-data.ts';
 import type { Memory } from './memory.ts';
 
@@ -35,6 +36,11 @@ export interface People {
   pinned(address: Address): Promise<KeptPin | null>;
   /** Everybody pinned. */
   contacts(): Address[];
+  /**
+   * What one's own server shows of oneself, against one's own copy. OK: the same. UNAVAILABLE: nobody can say. Anything else
+   * is an alarm: the server lies to others, or somebody else has the master key.
+   */
+  checkSelf(): Promise<{ state: PinState; evidence: object | null }>;
   /** A message signed by somebody shows a head that its server hides: FORKED until a fingerprint releases it. */
   reportFork(address: Address, evidence: object): Promise<void>;
 }
@@ -73,6 +79,11 @@ export function createPeople(options: {
     },
     pinned: (address) => memory.pins.find(address),
     contacts: () => memory.contacts(),
+    async checkSelf() {
+      const { history } = ownHistoryOf({ address: memory.address, own_history: memory.identity.own_history });
+      const { state, evidence } = await lookAtOwn(histories, history, clock().getTime() / 1000);
+      return { state, evidence };
+    },
     async reportFork(address, evidence) {
       await keepFork(memory.pins, { address, evidence, now: clock() });
     },

@@ -5,15 +5,14 @@
  */
 import type { Events } from '../events.ts';
 import type { Keystore } from '../keystore/keystore.ts';
-import type { Address } from '../smimp/address.ts';
-import { comparePin, type Pin, type PinState } from '../smimp/pin.ts';
+import type { PinState } from '../smimp/pin.ts';
 import { endAlarms } from '../store/alarms.ts';
 import type { Db } from '../store/database.ts';
 import { claimOwnChecks } from '../store/users.ts';
 import { raise, reportAlarms } from './alarms.ts';
 import type { Histories } from './histories.ts';
 import { readOwnHistory } from './own-history.ts';
-import { lookAgainstPin } from './pins.ts';
+import { lookAtOwn } from './own-look.ts';
 
 interface Services {
   db: Db;
@@ -29,24 +28,13 @@ export const OWN_CHECK_EVERY_MS = 6 * 3_600_000;
 const AT_ONCE = 10;
 const MAX_IN_ROUND = 50;
 
-/** The own copy as a pin: every record of it is known. */
-async function ownPin({ db, keystore, clock }: Services, accountId: number): Promise<{ address: Address; pin: Pin }> {
-  const keys = await keystore.open(accountId);
-  const { history } = await readOwnHistory(db, keys);
-  const { address, records, head } = history;
-  const { pin } = comparePin({ address, answer: { records, head }, pin: null, now: clock().getTime() / 1000 });
-  if (pin === null) throw new TypeError('a verified history gives no pin');
-  return { address, pin };
-}
-
 /** One look. A record that was published while we looked is no contradiction: then nothing is said. */
-async function look(services: Services, accountId: number) {
-  const own = await ownPin(services, accountId);
-  const now = services.clock().getTime() / 1000;
-  const { verdict } = await lookAgainstPin(services.histories, { ...own, fresh: true, now });
-  const after = await ownPin(services, accountId);
-  const moved = after.pin.signed_hashes.length !== own.pin.signed_hashes.length;
-  const state: PinState = moved ? 'UNAVAILABLE' : verdict.state;
+async function look({ db, keystore, histories, clock }: Services, accountId: number) {
+  const keys = await keystore.open(accountId);
+  const { history: own } = await readOwnHistory(db, keys);
+  const verdict = await lookAtOwn(histories, own, clock().getTime() / 1000);
+  const { history: after } = await readOwnHistory(db, keys);
+  const state: PinState = after.seq === own.seq ? verdict.state : 'UNAVAILABLE';
   return { address: own.address, state, evidence: verdict.evidence };
 }
 
