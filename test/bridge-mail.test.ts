@@ -158,7 +158,7 @@ describe('a message that would like to be of the bridge', () => {
     'smimp-\r\n bridge@corp.test',
     'Notices: SMIMP bridge <smimp-bridge@corp.test>;',
     LONG,
-  ])('appended by the owner’s mail program from %.60s is from the owner', async (from) => {
+  ])('appended by the owner’s mail program as if from the bridge is from the owner (%#)', async (from) => {
     using client = await site.client();
     const raw = plainMail({ From: from, Sender: from, 'Reply-To': from, 'X-SMIMP-Notice': 'pin-replaced' }, 'text');
     await client.ok('append inbox ', raw);

@@ -7,7 +7,7 @@ import { parseDomain } from '../src/smimp/address.ts';
 import { type EmailBody, parseBody, serializeBody } from '../src/smimp/email.ts';
 import { formatTimestamp } from '../src/smimp/encoding.ts';
 import { encodeLegacy } from '../src/smimp/gateway.ts';
-import { ALICE, BOB, NOW, OTHER_UID, renderEmail, toEmail, UID } from './support/mail.ts';
+import { ALICE, BOB, NOW, OTHER_UID, plainMail, renderEmail, toEmail, UID } from './support/mail.ts';
 
 const input: NoticeInput = {
   sender: ALICE,
@@ -141,6 +141,17 @@ describe('a report that is not the bridge’s', () => {
     const text = renderEmail(again).toString('latin1');
     expect(text).not.toMatch(/smimp-bridge@|^X-SMIMP/im);
   });
+});
+
+test('mail that was submitted has none of the marks, whatever fields it came with', async () => {
+  const fields = ['X-SMIMP-Notice: pin-replaced', 'x-smimp-other: 1', 'Sender: SMIMP bridge <smimp-bridge@acme.test>'];
+  const raw = plainMail('text\n', fields)
+    .replace('From: alice@', 'From: SMIMP bridge <alice@')
+    .replace('test\r', 'test>\r');
+  const text = renderEmail(await toEmail(raw)).toString('latin1');
+  expect(raw).toContain('From: SMIMP bridge <alice@acme.test>\r\n');
+  expect(text).toContain('From: alice@acme.test\r\n');
+  expect(text).not.toMatch(/^x-smimp|^sender|bridge/im);
 });
 
 describe('the name of the bridge', () => {

@@ -3,7 +3,7 @@
  * transaction under the mailbox lock: whoever is killed, and however many processes tell, it is told once.
  *
  * Strangers can cause alarms, so there are at most so many mails in a day; what is beyond goes into one mail about many.
- * Oneself and contacts whose fingerprint was checked are always told of by themselves: nobody else can make those many.
+ * They cannot use up what is kept for oneself and for each contact whose fingerprint was checked.
  */
 import type { Events } from '../events.ts';
 import { type About, type Alarm, raise } from '../identity/alarms.ts';
@@ -25,6 +25,8 @@ import { newUid } from './notices.ts';
 
 /** Alarms with a mail of their own in a day: more than any honest day has. */
 export const MAX_ALARM_MAILS = 10;
+/** Of oneself or of one contact whose fingerprint was checked, so many in a day even when those above are used up. */
+export const MAX_TRUSTED_MAILS = 3;
 const DAY_MS = 86_400_000;
 /** What is beyond is gathered for so long before the one mail about many, which comes once a day at most. */
 export const GATHER_MS = 3_600_000;
@@ -118,14 +120,22 @@ async function tell(
   return mails;
 }
 
-/** `gathered` waited for the mail about many already. */
-function divide(due: readonly DueAlarm[], owner: Address, toldToday: number) {
-  const gathered = due.filter(({ summed }) => summed);
-  const others = due.filter(({ summed }) => !summed);
-  const urgent = others.filter(({ contact, verified }) => verified || contact === owner);
-  const usual = others.filter((alarm) => !urgent.includes(alarm));
-  const free = Math.max(0, MAX_ALARM_MAILS - toldToday);
-  return { single: [...urgent, ...usual.slice(0, free)], gathered, beyond: usual.slice(free) };
+/** `gathered` waited for the mail about many already. `told`: mails of the last day, by contact. */
+function divide(due: readonly DueAlarm[], owner: Address, told: ReadonlyMap<string, number>) {
+  const divided = { single: [] as DueAlarm[], gathered: [] as DueAlarm[], beyond: [] as DueAlarm[] };
+  const mails = new Map(told);
+  let free = MAX_ALARM_MAILS - [...told.values()].reduce((sum, count) => sum + count, 0);
+  for (const alarm of due) {
+    const before = mails.get(alarm.contact) ?? 0;
+    const trusted = alarm.verified || alarm.contact === owner;
+    const own = !alarm.summed && (free > 0 || (trusted && before < MAX_TRUSTED_MAILS));
+    if (own) {
+      mails.set(alarm.contact, before + 1);
+      free -= 1;
+    }
+    divided[alarm.summed ? 'gathered' : own ? 'single' : 'beyond'].push(alarm);
+  }
+  return divided;
 }
 
 const idsOf = (alarms: readonly DueAlarm[]): number[] => alarms.map(({ id }) => id);

@@ -149,22 +149,28 @@ export async function putOffDue(
     .execute();
 }
 
-/** What an account was told since then: alarms that had a mail of their own, and the last mail about many. */
+/** What an account was told since then: alarms with a mail of their own, by contact, and the last mail about many. */
 export async function toldSince(
   tx: Tx,
   accountId: number,
   since: Date,
-): Promise<{ mails: number; lastSummary: Date | null }> {
-  const row = await tx
+): Promise<{ mails: Map<string, number>; lastSummary: Date | null }> {
+  const rows = await tx
     .selectFrom('alarm')
     .select((eb) => [
+      'contact',
       eb.fn.countAll<number>().filterWhere('told_by', '=', 'mail').as('mails'),
-      eb.fn.max<Date | null>('told_at').filterWhere('told_by', '=', 'summary').as('lastSummary'),
+      eb.fn.max<Date | null>('told_at').filterWhere('told_by', '=', 'summary').as('summary'),
     ])
     .where('account_id', '=', accountId)
     .where('told_at', '>', since)
-    .executeTakeFirstOrThrow();
-  return row;
+    .groupBy('contact')
+    .execute();
+  const summaries = rows.flatMap(({ summary }) => (summary === null ? [] : [summary.getTime()]));
+  return {
+    mails: new Map(rows.map(({ contact, mails }) => [contact, mails])),
+    lastSummary: summaries.length === 0 ? null : new Date(Math.max(...summaries)),
+  };
 }
 
 export async function hasDueAlarms(db: Executor, accountId: number, now: Date): Promise<boolean> {
