@@ -119,6 +119,12 @@ describe('a login', () => {
     site.remoteKeys.set(ALICE, toHex(masterKeyPair().publicKey));
     expect(codeOf(await post(ALICE, body))).toBe('unauthorized');
   });
+
+  it('pins nothing about users of other servers: whoever has another key there today comes in with it', async () => {
+    await site.logIn(stranger(site, ALICE));
+    expect((await site.logIn(stranger(site, ALICE))).scope).toBe('remote');
+    expect(await site.opened.db.selectFrom('pin').selectAll().execute()).toEqual([]);
+  });
 });
 
 describe('a session', () => {

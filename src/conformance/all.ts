@@ -1,11 +1,14 @@
 /** Every check of the kit, in the order in which they run: what changes keys or uses something up stands late. */
 import type { Check } from './check.ts';
 import { accountChecks } from './checks/account.ts';
+import { avatarChecks } from './checks/avatar.ts';
 import { doorChecks } from './checks/door.ts';
 import { everyChecks } from './checks/every.ts';
+import { folderAndPlaceChecks } from './checks/folders.ts';
 import { historyChecks, profileChecks } from './checks/identity.ts';
 import { issueChecks, issueLimitChecks } from './checks/issue.ts';
 import { jsonChecks } from './checks/json.ts';
+import { listChecks } from './checks/lists.ts';
 import { loginChecks } from './checks/login.ts';
 import { mailboxChecks } from './checks/mailbox.ts';
 import { remoteChecks } from './checks/remote.ts';
@@ -20,12 +23,15 @@ export const CHECKS: readonly Check[] = [
   ...accountChecks,
   ...loginChecks,
   ...mailboxChecks,
+  ...folderAndPlaceChecks,
   ...issueChecks,
   ...workChecks,
   ...sendingChecks,
+  ...listChecks,
   ...remoteChecks,
   ...issueLimitChecks,
   ...profileChecks,
+  ...avatarChecks,
   ...historyChecks,
   ...everyChecks,
 ];

@@ -69,7 +69,12 @@ export function createProbe(options: { https: Https; baseUrl: BaseUrl; maxReques
     if (requests > maxRequests) throw new CheckError('out-of-budget', `more than ${maxRequests} requests`);
     const { method = 'GET', path, body, headers = {} } = ask;
     const request = { method, url: new URL(origin + path), headers, maxBytes: MAX_ANSWER_BYTES, timeoutMs: TIMEOUT_MS };
-    const got = await https.request(body === undefined ? request : { ...request, body }).catch(noAnswer);
+    const whole = body === undefined ? request : { ...request, body };
+    // A server may end an idle connection just when it is used again; what only asks is asked again.
+    const got = await https.request(whole).catch((error) => {
+      if (method !== 'GET' || !(error instanceof RemoteError) || error.code !== 'connect') return noAnswer(error);
+      return https.request(whole).catch(noAnswer);
+    });
     const answer = readAnswer(got);
     observer.see(answer, name);
     return answer;

@@ -1,8 +1,9 @@
 /**
- * Runs the checks one after the other, within a bound of requests and time, and says of each how it ended. An error that no
- * check foresaw ends the run: the kit must not report what it did not understand.
+ * Runs the checks one after the other, within a bound of requests and time, and says of each how it ended. An answer that lacks
+ * what a check reads from it fails the check; any other error that no check foresaw ends the run.
  */
 
+import { ProfileError } from '../smimp/errors.ts';
 import type { Check } from './check.ts';
 import { CheckError } from './errors.ts';
 import { lacking, type World } from './world.ts';
@@ -47,6 +48,8 @@ async function outcomeOf(world: World, check: Check, deadline: () => boolean): P
     await check.run(world);
     return { outcome: 'passed', said: null };
   } catch (error) {
+    if (error instanceof ProfileError || error instanceof TypeError)
+      return { outcome: 'failed', said: `an answer could not be read: ${error.message}` };
     if (!(error instanceof CheckError)) throw error;
     return { outcome: error.code === 'unmet' ? 'failed' : 'skipped', said: error.message };
   }

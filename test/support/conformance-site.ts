@@ -18,6 +18,7 @@ const COUNTERPART = 'kit.test' as Domain;
 
 export interface ConformanceSite extends AsyncDisposable {
   readonly api: ApiSite;
+  readonly counterpartPort: number;
   /** Runs the kit. `port`: of something in front of the server. */
   run(options: { accounts: number; counterpart?: boolean; only?: string[]; port?: number }): Promise<Report>;
 }
@@ -46,6 +47,7 @@ export async function startConformanceSite(): Promise<ConformanceSite> {
   let made = 0;
   return {
     api,
+    counterpartPort: counterpart.port,
     async run(options) {
       const target = `127.0.0.1:${options.port ?? api.port}`;
       const names = Array.from({ length: options.accounts }, () => parseAddress(`kit${made++}#${DOMAIN}`));

@@ -13,16 +13,17 @@ const WRONG_CODE = 'not the code that was issued';
 
 /** Three tries of five, so that the code is still good for the account itself. */
 const initializeChecks: readonly Check[] = [
-  owner({
+  {
     id: 'initialize.unknown-account',
     title: 'An address without account is refused like a wrong code',
     rules: ['R-5.7-2'],
+    level: 'anonymous',
     async run(world) {
       const member = newMember(await world.nobody(), world.now());
       const request = initializeRequest(member, WRONG_CODE, []);
       refused(await world.probe.call('initialize_account', { request }), 'unauthorized');
     },
-  }),
+  },
   owner({
     id: 'initialize.wrong-code',
     title: 'A wrong one-time code makes no account',
@@ -144,7 +145,7 @@ const keyChecks: readonly Check[] = [
     title: 'The pool is not changed without If-Match',
     rules: ['R-5.7-6'],
     async run(world) {
-      const request = { keys: [], mode: 'replace' };
+      const request = { keys: [], mode: 'append' };
       refused(await postPool(world, request, {}), 'precondition_required');
     },
   }),

@@ -41,3 +41,10 @@ export async function recordWith(world: World, change: (data: string) => string)
   const record = { ...request.record, data: change(request.record.data) };
   return world.probe.call('initialize_account', { request: { ...request, record } });
 }
+
+/** A record whose name is these bytes, in place of text. */
+export async function recordNamed(world: World, name: Buffer): Promise<Answer> {
+  const [before = '', after = ''] = JSON.stringify(await claim(world)).split('\\"name\\":null');
+  const request = Buffer.concat([Buffer.from(`${before}\\"name\\":\\"`), name, Buffer.from(`\\"${after}`)]);
+  return world.probe.call('initialize_account', { request });
+}

@@ -144,6 +144,6 @@ async function matchesAnswer(probe: Probe, name: CallName, isNamed: boolean): Pr
 }
 
 function isThere({ status, code }: Answer): boolean {
-  if (status === 405) return false;
-  return status !== 404 || (code !== null && code !== 'not_found');
+  if (code !== null) return code !== 'method_not_allowed' && code !== 'not_found';
+  return status !== 405 && status !== 404;
 }

@@ -216,7 +216,7 @@ function rotation(member: Resident, now: number) {
 }
 
 /** Gives the owner a new master key, and a session of it. */
-async function rotate(world: World, member: Resident) {
+export async function rotate(world: World, member: Resident) {
   const { next, request } = rotation(member, world.now());
   accepted('update_profile', await update(world, request));
   member.master = next.master;

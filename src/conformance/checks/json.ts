@@ -1,6 +1,6 @@
 /** Strict JSON (SMIMP 0.1 §1.1): each defect once in a request, and once in `data` of a record, which is JSON in a string. */
 import { type Check, refused } from '../check.ts';
-import { claim, HEX32, LOGIN, loginWith, recordWith } from './asking.ts';
+import { claim, HEX32, LOGIN, loginWith, recordNamed, recordWith } from './asking.ts';
 
 const anonymous = (check: Omit<Check, 'level'>): Check => ({ ...check, level: 'anonymous' });
 
@@ -14,6 +14,8 @@ type Defect = {
   bodies?: readonly (string | Buffer)[];
   /** What puts the defect into `data`. */
   changes?: readonly Change[];
+  /** Bytes that stand as name in `data`. */
+  names?: readonly Buffer[];
 };
 
 const before = (text: string): string => LOGIN.replace('{', `{${text},`);
@@ -27,18 +29,16 @@ const additional = (value: string): Change => replacing('"additional_data":null'
 /** `levels` of arrays in an object in `data`, which is one itself. */
 const nested = (levels: number): Change => additional(`{"a":${'['.repeat(levels)}${']'.repeat(levels)}}`);
 const BOM = Buffer.from([0xef, 0xbb, 0xbf]);
-const NOT_UTF8 = Buffer.concat([
-  Buffer.from('{"kit":"'),
-  Buffer.from([0xc0, 0x80]),
-  Buffer.from(`",${LOGIN.slice(1)}`),
-]);
+/** NUL in two bytes, half a character, half a surrogate pair. */
+const NOT_UTF8 = [[0xc0, 0x80], [0xc3], [0xed, 0xa0, 0x80]].map((bytes) => Buffer.from(bytes));
 
 const DEFECTS: readonly Defect[] = [
   {
     what: 'encoding',
     title: 'JSON is UTF-8 without byte order mark',
     rule: 'R-1.1-1',
-    bodies: [Buffer.concat([BOM, Buffer.from(LOGIN)]), NOT_UTF8],
+    bodies: [Buffer.concat([BOM, Buffer.from(LOGIN)])],
+    names: NOT_UTF8,
   },
   {
     what: 'syntax',
@@ -94,7 +94,7 @@ export const jsonChecks: readonly Check[] = [
       for (const change of changes) refused(await recordWith(world, change), 'unauthorized');
     },
   }),
-  ...DEFECTS.map(({ what, title, rule, bodies = [], changes = [] }) =>
+  ...DEFECTS.map(({ what, title, rule, bodies = [], changes = [], names = [] }) =>
     anonymous({
       id: `json.${what}`,
       title,
@@ -102,6 +102,7 @@ export const jsonChecks: readonly Check[] = [
       async run(world) {
         for (const body of bodies) refused(await loginWith(world, Buffer.from(body)), 'bad_request');
         for (const change of changes) refused(await recordWith(world, change), 'bad_record');
+        for (const name of names) refused(await recordNamed(world, name), 'bad_request');
       },
     }),
   ),

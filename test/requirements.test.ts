@@ -1,0 +1,102 @@
+/**
+ * fixtures/spec/requirements.tsv: every rule of docs/protocol.md with the source that keeps it and the test that shows it. A
+ * test is cited by its file and title, a vector by its file and case, a check of the conformance kit by its id.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { CHECKS } from '../src/conformance/all.ts';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const HEADER = ['rule', 'section', 'clause', 'source', 'test', 'title', 'status'];
+/** `partly`: what the test shows is less than the rule. `not-built`: there is nothing yet that could keep it. */
+const STATUSES = ['tested', 'partly', 'untested', 'not-built'];
+const NONE = '-';
+
+const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
+const protocol = read('docs/protocol.md');
+const [header = [], ...lines] = read('fixtures/spec/requirements.tsv')
+  .trimEnd()
+  .split('\n')
+  .map((line) => line.split('\t'));
+const rows = lines.map(([rule = '', section = '', clause = '', source = '', test = '', title = '', status = '']) => ({
+  ...{ rule, section, clause, source, test, title, status },
+}));
+/** Rules where they are written: at the beginning of an item. */
+const written = [...protocol.matchAll(/^- `(R-[\d.]+-\d+)`/gm)].map(([, rule = '']) => rule);
+
+/** Whether a test has this title, in any quotes. Quotes within it may be escaped in the source. */
+function hasTitle(file: string, title: string): boolean {
+  const text = read(file).replaceAll("\\'", "'");
+  return ["'", '"', '`'].some(
+    (quote) => text.includes(`(${quote}${title}`) || text.includes(`(\n    ${quote}${title}`),
+  );
+}
+
+function isThere({ test, title }: { test: string; title: string }): boolean {
+  if (test === 'src/conformance/all.ts') return CHECKS.some(({ id }) => id === title);
+  if (!existsSync(join(ROOT, test))) return false;
+  if (!test.startsWith('fixtures/vectors/')) return hasTitle(test, title);
+  const { cases } = JSON.parse(read(test)) as { cases: { id: string }[] };
+  return cases.some(({ id }) => id === title);
+}
+
+describe('the requirements', () => {
+  it('have seven columns and known statuses', () => {
+    expect(header).toEqual(HEADER);
+    expect(lines.filter((line) => line.length !== HEADER.length || line.includes(''))).toEqual([]);
+    expect(rows.filter(({ status }) => !STATUSES.includes(status))).toEqual([]);
+  });
+
+  it('are the rules of the protocol, each once, in their order', () => {
+    expect(rows.map(({ rule }) => rule)).toEqual(written);
+    expect(new Set(written).size).toBe(written.length);
+  });
+
+  it('name the section in which the rule stands', () => {
+    const sections = [...protocol.matchAll(/^#{2,3} (\d(?:\.\d)?)|^- `(R-[\d.]+-\d+)`/gm)];
+    let section = '';
+    const standing = sections.flatMap(([, heading, rule]) => {
+      if (heading !== undefined) section = heading;
+      return rule === undefined ? [] : [{ rule, section: `§${section}` }];
+    });
+    expect(rows.map(({ rule, section: where }) => ({ rule, section: where }))).toEqual(standing);
+    expect(rows.filter(({ rule, section: where }) => !rule.startsWith(`R-${where.slice(1)}-`))).toEqual([]);
+  });
+
+  it('cite sources and tests that are there', () => {
+    const isMissing = ({ source }: { source: string }): boolean => source !== NONE && !existsSync(join(ROOT, source));
+    expect(rows.filter(isMissing).map(({ rule, source }) => `${rule}: ${source}`)).toEqual([]);
+    const cited = rows.filter(({ test }) => test !== NONE);
+    expect(cited.filter((row) => !isThere(row)).map(({ rule, test, title }) => `${rule}: ${test} ${title}`)).toEqual(
+      [],
+    );
+  });
+
+  it('have a test where they say so, and a source unless nothing is built', () => {
+    const wrong = rows.filter(({ test, source, status }) => {
+      if (status === 'tested' || status === 'partly') return test === NONE || source === NONE;
+      return status === 'not-built' ? source !== NONE : test !== NONE;
+    });
+    expect(wrong).toEqual([]);
+    expect(rows.filter(({ status }) => status === 'untested').map(({ rule }) => rule)).toEqual([]);
+  });
+});
+
+it('every check of the conformance kit names rules of the protocol', () => {
+  const known = new Set(written);
+  const strange = CHECKS.flatMap(({ id, rules }) =>
+    rules.filter((rule) => !known.has(rule)).map((rule) => `${id}: ${rule}`),
+  );
+  expect(strange).toEqual([]);
+});
+
+it('every section with rules that a server can be seen to keep has a check', () => {
+  const checked = new Set(CHECKS.flatMap(({ rules }) => rules));
+  const ofServers = written.filter((rule) => /^R-5\.[1-79]-/.test(rule) && !checked.has(rule));
+  expect(ofServers).toEqual(NOT_SEEN);
+});
+
+/** Rules of the API that nobody sees from outside within a run: time-outs, what is stored, a day's count, what is kept for years. */
+const NOT_SEEN = ['R-5.1-9', 'R-5.4-11', 'R-5.6-12'];
