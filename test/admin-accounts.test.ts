@@ -12,7 +12,7 @@ let site: ApiSite;
 let cli: CommandLine;
 beforeAll(async () => {
   site = await startApi();
-  cli = await commandLine(site.opened.connection, ['limits: { quota: 5MiB }']);
+  cli = await commandLine(site.opened.connection, { settings: ['limits: { quota: 5MiB }'] });
 });
 afterAll(async () => {
   await cli[Symbol.asyncDispose]();

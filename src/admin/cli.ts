@@ -13,6 +13,7 @@ import { addConformanceCommand } from './conformance.ts';
 import { addConnectCommand } from './connect.ts';
 import { addInviteCommand } from './invites.ts';
 import { addKeyCommands } from './keys.ts';
+import { addListCommands } from './lists.ts';
 import { CommandError, createOutput, EXIT } from './output.ts';
 import { addProofOfWorkCommands } from './pow.ts';
 import { addQueueCommands } from './queue.ts';
@@ -38,12 +39,13 @@ export async function runCommandLine(args: readonly string[], surroundings: Surr
   }
 }
 
-/** What an operator can do about the server key. */
+/** What an operator can do about keys. */
 const KEY_PROBLEMS: Partial<Record<KeystoreError['code'], string>> = {
   'server-key-missing':
     'the server key is not there, but this database was made with one: put it back (see server_key)',
   'server-key-mode': 'the file of the server key can be read by others: chmod 600 it',
   'server-key-form': 'the server key is not 64 lower-case hex digits',
+  'unknown-account': 'the keys of this account are not kept here: its owner reads with another client',
   'wrong-server-key': 'this is not the server key that this database was made with (see server_key)',
 };
 
@@ -84,6 +86,7 @@ function createProgram(surroundings: Surroundings): Command {
   const account = addAccountCommands(program, add);
   addInviteCommand(account, add);
   addQuotaCommand(account, add);
+  addListCommands(program, add);
   addConnectCommand(account, add);
   addTrustCommands(program, add);
   addQueueCommands(program, add);

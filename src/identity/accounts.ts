@@ -18,9 +18,12 @@ import type { Db } from '../store/database.ts';
 import { type DefaultQuota, mailboxUsage, setQuota, type Usage } from '../store/quota.ts';
 import { IdentityError } from './contact.ts';
 import { readOwnHistory } from './own-history.ts';
+import { createOwnerLists, type OwnerLists } from './owner-lists.ts';
 import { POOL_SIZE, provisionAccount } from './publish.ts';
 
 export interface Accounts {
+  /** White and black lists. */
+  readonly lists: OwnerLists;
   /** Makes an account with identity and keys. Throws on an address that exists; KeystoreError `password-length`. */
   add(account: { address: Address; password: string; name: string | null }): Promise<{ id: number }>;
   /** Makes an account without keys for whoever knows `code`; one that has none yet gets the new code. False: it has keys. */
@@ -39,6 +42,7 @@ export interface Accounts {
 export function createAccounts(options: { db: Db; keystore: Keystore; events: Events; clock: () => Date }): Accounts {
   const { db, keystore, events, clock } = options;
   return {
+    lists: createOwnerLists({ db, keystore, clock }),
     async add({ address, password, name }) {
       const passwordHash = await hashPassword(password);
       const account = { keystore, address, passwordHash, profile: { ...EMPTY_PROFILE, name }, now: clock() };

@@ -19,12 +19,17 @@ function databaseUrl({ host, port, user, password, database }: pg.PoolConfig): s
   return `postgres://${login}@localhost:${port}/${database}?host=${encodeURIComponent(host ?? 'localhost')}`;
 }
 
-/** `settings`: lines of the configuration besides domain, database and directory. */
-export async function commandLine(connection: pg.PoolConfig, settings: string[] = []): Promise<CommandLine> {
+/** `settings`: lines of the configuration besides domain, database and directory. `serverKey`: 32 bytes. */
+export async function commandLine(
+  connection: pg.PoolConfig,
+  { settings = [], serverKey = null }: { settings?: string[]; serverKey?: Buffer | null } = {},
+): Promise<CommandLine> {
   const directory = await mkdtemp(join(tmpdir(), 'smimp-bridge-'));
   const config = join(directory, 'config.yaml');
   const lines = ['domains: [corp.test]', 'base_url: https://smimp.corp.test', `data_directory: ${directory}`];
   await writeFile(config, [...lines, `database: { url: '${databaseUrl(connection)}' }`, ...settings].join('\n'));
+  if (serverKey !== null)
+    await writeFile(join(directory, 'server.key'), `${serverKey.toString('hex')}\n`, { mode: 0o600 });
   const run = async (...args: string[]): Promise<Ended> => {
     const [stdout, stderr] = [caught(process.stdout), caught(process.stderr)];
     try {
