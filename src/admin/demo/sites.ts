@@ -40,6 +40,8 @@ export async function layOutSites(options: {
   directory: string;
   domains: readonly string[];
   settings?: Record<string, unknown>;
+  /** Those of `domains` that are no homes but proxies: the domain is only a name for its directory then. */
+  proxies?: readonly string[];
 }): Promise<Site[]> {
   const authority = await createAuthority();
   const caPath = join(options.directory, 'ca.pem');
@@ -70,7 +72,9 @@ export async function layOutSites(options: {
       await mkdir(directory, { recursive: true });
       await writeFile(join(directory, 'tls.pem'), issued.certificate);
       await writeFile(join(directory, 'tls.key'), issued.key, { mode: 0o600 });
-      await writeFile(site.configPath, stringify({ ...siteConfig(site, hosts, caPath), ...options.settings }));
+      const deployment = options.proxies?.includes(domain) ? 'proxy' : 'home';
+      const config = { ...siteConfig(site, hosts, caPath), deployment, ...options.settings };
+      await writeFile(site.configPath, stringify(config));
       return site;
     }),
   );
