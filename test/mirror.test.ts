@@ -1,6 +1,8 @@
 /** A mailbox at another server, mirrored (docs/proxy.md): both sides change, together and apart, and agree again. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Hex32 } from '../src/smimp/encoding.ts';
+import { advanceMailbox } from '../src/store/accounts.ts';
+import type { StoredMessage } from '../src/store/messages.ts';
 import { plainMail } from './support/mail-site.ts';
 import type { Bob } from './support/mirror-site.ts';
 import { type MirrorSite, mirrorSite } from './support/mirror-site.ts';
@@ -189,4 +191,124 @@ describe('what was done on both sides meanwhile', () => {
     await bob.sync();
     expect(await agreed()).toEqual({ Another: [], 'Another/Theirs': ['inside'] });
   });
+
+  it('loses nothing that another client does between two requests', async () => {
+    const ids = await Promise.all(['a', 'b', 'c'].map((subject) => bob.other.put(subject)));
+    await bob.other.makeFolder('There');
+    await bob.sync();
+    await flag('INBOX', 'a', 'add', '\\Seen');
+    await move('INBOX', 'b', 'There');
+    await flag('INBOX', 'c', 'add', 'here');
+    // Just before \Seen, the move and the flags are pushed, the other client flags the same messages.
+    const done = new Set<string>();
+    site.onRequest = async (request) => {
+      const n = ids.findIndex((id) => /^POST .*message_(read|move|extensions)/.test(request) && request.includes(id));
+      if (n < 0 || done.has(ids[n] as Hex32)) return;
+      done.add(ids[n] as Hex32);
+      await bob.other.flag(ids[n] as Hex32, 'add', 'there');
+    };
+    await bob.sync();
+    expect(done.size).toBe(3);
+    await bob.sync();
+    expect(await agreed()).toEqual({ INBOX: ['a \\Seen there', 'c here there'], There: ['b there'] });
+  });
 });
+
+describe('a home that lies, or refuses', () => {
+  const told = (code: string): boolean => site.log.some((line) => line.includes(code));
+
+  it('cannot bring old flags back', async () => {
+    const id = await bob.other.put('a');
+    await bob.sync();
+    await flag('INBOX', 'a', 'add', 'first');
+    await bob.sync();
+    const old = await atHome(id);
+    await flag('INBOX', 'a', 'add', 'second');
+    await bob.sync();
+    await changeAtHome(id, { extensions_data: old.extensions_data });
+    await bob.sync();
+    expect(await agreed()).toEqual({ INBOX: ['a first second'] });
+    await changeAtHome(id, {
+      extensions_data: Buffer.from('not a blob of ours, and longer than any frame of it'.repeat(3)),
+    });
+    await bob.sync();
+    expect((await bob.shownHere()).INBOX).toEqual(['a']);
+  });
+
+  it('cannot put another message in the place of one that is here', async () => {
+    const [a, b] = [await bob.other.put('a'), await bob.other.put('b')];
+    await bob.sync();
+    const { message_hash, ciphertext, nonce } = await atHome(b);
+    await changeAtHome(a, { message_hash, ciphertext, nonce });
+    await bob.sync();
+    expect(await bob.shownHere()).toEqual({ INBOX: ['a', 'b'] });
+    expect(told('envelope_changed')).toBe(true);
+  });
+
+  it('cannot make a message older than it is here', async () => {
+    const id = await bob.other.put('a');
+    await changeAtHome(id, { time_received: new Date('2020-01-01T00:00:00Z') });
+    await bob.sync();
+    const row = await site.opened.db.selectFrom('message').selectAll().executeTakeFirstOrThrow();
+    expect(row).toMatchObject({ time_received: new Date('2020-01-01T00:00:00Z'), first_seen_at: site.api.now });
+  });
+
+  it('that has no folder of that kind keeps the message where it was, and so does the mirror', async () => {
+    const id = await bob.other.put('a');
+    await bob.sync();
+    await changeAtHome(id, { message_type: 'short-message' });
+    await move('INBOX', 'a', 'Archive');
+    await bob.sync();
+    expect(await bob.shownHere()).toEqual({ INBOX: ['a'] });
+    expect(told('wrong_type')).toBe(true);
+  });
+
+  it('that takes no more mail leaves it here, to be tried again', async () => {
+    await bob.sync();
+    await append('Drafts', 'mine');
+    site.onRequest = async (request) => {
+      if (request === 'POST /0.1/import_message') site.online = false;
+    };
+    await expect(bob.sync()).rejects.toMatchObject({ code: 'unresolvable' });
+    site.onRequest = async () => undefined;
+    site.online = true;
+    expect(await bob.shownHere()).toEqual({ Drafts: ['mine'] });
+    await bob.sync();
+    expect(await agreed()).toEqual({ Drafts: ['mine'] });
+  });
+});
+
+async function atHome(id: Hex32) {
+  const { db } = site.api.opened;
+  return db
+    .selectFrom('message')
+    .selectAll()
+    .where('message_id', '=', Buffer.from(id, 'hex'))
+    .executeTakeFirstOrThrow();
+}
+
+/** As no honest server does. */
+async function changeAtHome(id: Hex32, change: Parameters<typeof changeRow>[1]): Promise<void> {
+  await changeRow(Buffer.from(id, 'hex'), change);
+}
+
+async function changeRow(
+  messageId: Buffer,
+  change: Partial<
+    Pick<StoredMessage, 'extensions_data' | 'message_hash' | 'ciphertext' | 'nonce' | 'time_received' | 'message_type'>
+  >,
+): Promise<void> {
+  await site.api.opened.db.transaction().execute(async (tx) => {
+    const row = await tx
+      .selectFrom('message')
+      .select('account_id')
+      .where('message_id', '=', messageId)
+      .executeTakeFirstOrThrow();
+    const { revision } = await advanceMailbox(tx, row.account_id, { seqs: 0 });
+    await tx
+      .updateTable('message')
+      .set({ ...change, revision })
+      .where('message_id', '=', messageId)
+      .execute();
+  });
+}

@@ -16,6 +16,7 @@ import {
   type MirrorMessage,
   type MirrorState,
   mirroredTwins,
+  receivedAs,
   unmirroredTwins,
   writeLocal,
 } from '../store/mirror-messages.ts';
@@ -107,9 +108,9 @@ async function takeNew(taken: Taken, remoteId: Buffer): Promise<void> {
   const publicKey = Buffer.from(envelope.message_public_key, 'hex');
   const elsewhere = await mirroredTwins(tx, mirror.accountId, messageHash);
   const twins = await unmirroredTwins(tx, mirror.accountId, { messageHash, publicKey });
-  const isCopy = elsewhere.length > 0;
-  const own = isCopy ? twins.find(({ folder_id }) => folder_id === remote.folder_id) : twins[0];
-  const messageId = own?.message_id ?? (await insertPending(taken, { isCopy, messageHash, publicKey }));
+  const [copied] = elsewhere;
+  const own = copied === undefined ? twins[0] : twins.find(({ folder_id }) => folder_id === remote.folder_id);
+  const messageId = own?.message_id ?? (await insertPending(taken, { copied, messageHash, publicKey }));
   await insertMirrored(tx, {
     ...remote,
     account_id: mirror.accountId,
@@ -125,7 +126,7 @@ async function takeNew(taken: Taken, remoteId: Buffer): Promise<void> {
 /** As it came. A copy that the owner made at the home is no replay: its twin is, or was, there beside it. */
 async function insertPending(
   { tx, mirror, envelope, remote }: Taken,
-  about: { isCopy: boolean; messageHash: Buffer; publicKey: Buffer },
+  about: { copied: MirrorMessage | undefined; messageHash: Buffer; publicKey: Buffer },
 ): Promise<Buffer> {
   const messageId = randomBytes(ID_BYTES);
   const work = envelope.proof_of_work_parameters;
@@ -147,7 +148,8 @@ async function insertPending(
     pow_nonce: work === null ? null : Buffer.from(work.nonce, 'hex'),
     login_token_hash: Buffer.from(envelope.login_token_hash, 'hex'),
     received_via: envelope.received_via,
-    is_copy: about.isCopy,
+    is_copy: about.copied !== undefined,
+    copy_of: about.copied === undefined ? null : await receivedAs(tx, mirror.accountId, about.copied),
     state: 'pending',
     first_seen_at: mirror.services.clock(),
   });

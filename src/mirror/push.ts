@@ -9,6 +9,7 @@
 
 import type { ApiErrorCode } from '../smimp/api.ts';
 import { type Hex32, toBase64, toHex } from '../smimp/encoding.ts';
+import { lockMailbox } from '../store/folders.ts';
 import {
   changedHere,
   type Difference,
@@ -19,10 +20,12 @@ import {
 } from '../store/mirror-differences.ts';
 import {
   changeMirrored,
+  findLocal,
   forgetMirrored,
   insertMirrored,
   type MirrorMessage,
   mirroredTwins,
+  writeLocal,
 } from '../store/mirror-messages.ts';
 import { type FolderBook, homeName, readFolderBook } from './folder-book.ts';
 import { importOwnMail } from './import-own.ts';
@@ -213,7 +216,11 @@ async function pushPlace(state: Push, book: FolderBook, base: MirrorMessage, fol
   }
   if (placed.refused !== 'wrong_type') return lookAgain(state, base, placed.refused);
   services.events.mirrorRefused({ accountId, what: 'move', code: placed.refused });
-  await agree(state, base, { folder_id: folderId });
+  await services.db.transaction().execute(async (tx) => {
+    await lockMailbox(tx, accountId);
+    const local = await findLocal(tx, accountId, base.message_id);
+    if (local !== undefined) await writeLocal(tx, accountId, local, { ...local, folder_id: base.folder_id });
+  });
 }
 
 async function pushDeleted({ mirror }: Push): Promise<void> {

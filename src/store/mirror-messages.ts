@@ -177,3 +177,24 @@ export function mirroredTwins(db: Executor, accountId: number, messageHash: Buff
     .orderBy(sql`exists (select from message m where m.message_id = mirror_message.message_id)`, 'desc')
     .execute();
 }
+
+const SIGNATURE_BYTES = 64;
+
+/** Which message here a copy of `twin` is one with: the one it was opened as, or will be. Null: it is here no more. */
+export async function receivedAs(tx: Executor, accountId: number, twin: MirrorMessage): Promise<Buffer | null> {
+  const seen = await tx
+    .selectFrom('seen')
+    .select('message_id')
+    .where('account_id', '=', accountId)
+    .where('kind', '=', 'digest')
+    .where('value', '=', twin.message_hash.subarray(SIGNATURE_BYTES))
+    .executeTakeFirst();
+  if (seen !== undefined) return seen.message_id;
+  const row = await tx
+    .selectFrom('message')
+    .select(['message_id', 'copy_of'])
+    .where('account_id', '=', accountId)
+    .where('message_id', '=', twin.message_id)
+    .executeTakeFirst();
+  return row === undefined ? null : (row.copy_of ?? row.message_id);
+}

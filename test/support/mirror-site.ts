@@ -53,6 +53,8 @@ export interface MirrorSite extends AsyncDisposable {
   killAfter: number;
   /** Steps so far. */
   steps: number;
+  /** Called before each request of the proxy, with its method and path. */
+  onRequest: (request: string) => Promise<void>;
   /** Bob's account at the home, not initialised. */
   invite(): Promise<number>;
   /** Bob's account, connected. */
@@ -67,6 +69,8 @@ export interface Bob {
   mirror(): Promise<Mirror>;
   /** One round, and what came is opened. */
   sync(): Promise<void>;
+  /** Opens what came. */
+  open(): Promise<void>;
   shownHere(): Promise<Shown>;
   shownAtHome(): Promise<Shown>;
 }
@@ -89,8 +93,9 @@ export async function mirrorSite(): Promise<MirrorSite> {
   const breakable: Https = {
     async request(request) {
       step();
-      const port = site.online ? request.url : new URL('https://dead.test/');
-      const answer = await https.request({ ...request, url: port });
+      await site.onRequest(`${request.method} ${request.url.pathname}`);
+      const url = site.online ? request.url : new URL('https://no-such-host.invalid/');
+      const answer = await https.request({ ...request, url });
       step();
       return answer;
     },
@@ -120,6 +125,7 @@ export async function mirrorSite(): Promise<MirrorSite> {
     online: true,
     killAfter: Number.POSITIVE_INFINITY,
     steps: 0,
+    onRequest: async () => undefined,
     async invite() {
       const initializeHash = initializeDigest(BOB, CODE);
       const account = { address: BOB, initializeHash, now: api.now };
@@ -162,6 +168,9 @@ async function bobOf(
     },
     async sync() {
       await syncMirror(await bob.mirror());
+      await bob.open();
+    },
+    async open() {
       await openPending(parts.opening, accountId);
     },
     shownHere: () => shownHere(bob),

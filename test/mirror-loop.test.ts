@@ -1,0 +1,89 @@
+/** The loop that keeps a mirror (docs/proxy.md): woken from both sides, patient with a home that is away, one at a time. */
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { type MirrorTimes, startMirrors } from '../src/mirror/mirrors.ts';
+import { findMirror } from '../src/store/mirrors.ts';
+import { plainMail } from './support/mail-site.ts';
+import { type Bob, type MirrorSite, mirrorSite } from './support/mirror-site.ts';
+
+const TIMES: MirrorTimes = { firstRetryMs: 5, longestRetryMs: 20, lookEveryMs: 20 };
+const FOLLOWED = { timeout: 20_000, interval: 20 };
+
+let site: MirrorSite;
+let bob: Bob;
+let loops: AsyncDisposable[] = [];
+
+beforeEach(async () => {
+  site = await mirrorSite();
+  bob = await site.connected();
+});
+afterEach(async () => {
+  for (const loop of loops) await loop[Symbol.asyncDispose]();
+  loops = [];
+  await site[Symbol.asyncDispose]();
+});
+
+function run(): AsyncDisposable {
+  const loop = startMirrors({ ...site.services, listener: site.opened.listener }, TIMES);
+  loops.push(loop);
+  return loop;
+}
+
+const append = async (path: string, subject: string): Promise<void> => {
+  const folder = await bob.mail.folders.find(path);
+  const raw = plainMail({ Subject: subject }, 'Text\r\n');
+  await bob.mail.append({ folder, raw, flags: [], internalDate: null });
+};
+/** The opener is another loop; here it looks when it is asked. */
+const follows = (shown: object): Promise<void> =>
+  vi.waitFor(async () => {
+    await bob.open();
+    expect(await bob.shownHere()).toEqual(shown);
+    expect(await bob.shownAtHome()).toEqual(shown);
+  }, FOLLOWED);
+const told = (): number => site.log.filter((line) => line.includes('"mirror_state"')).length;
+
+describe('a mirror that is kept', () => {
+  it('follows both sides without being asked', async () => {
+    run();
+    const id = await bob.other.put('there');
+    await follows({ INBOX: ['there'] });
+    await append('Drafts', 'here');
+    await follows({ Drafts: ['here'], INBOX: ['there'] });
+    await bob.other.flag(id, 'add', '\\Flagged');
+    await bob.mail.folders.create('Made here', null);
+    await follows({ Drafts: ['here'], INBOX: ['there \\Flagged'], 'Made here': [] });
+    expect(told()).toBe(0);
+  });
+
+  it('waits for a home that is away, tells so once, and brings both sides together when it is back', async () => {
+    const id = await bob.other.put('one');
+    await bob.sync();
+    site.online = false;
+    run();
+    await append('Drafts', 'written offline');
+    await bob.other.flag(id, 'add', '\\Flagged');
+    await vi.waitFor(async () => {
+      const stored = await findMirror(site.opened.db, bob.accountId);
+      expect(stored?.error_code).toBe('unresolvable');
+    }, FOLLOWED);
+    expect(await bob.shownHere()).toEqual({ Drafts: ['written offline'], INBOX: ['one'] });
+    site.online = true;
+    await follows({ Drafts: ['written offline'], INBOX: ['one \\Flagged'] });
+    await vi.waitFor(() => expect(told()).toBe(2), FOLLOWED);
+    expect((await findMirror(site.opened.db, bob.accountId))?.error_code).toBeNull();
+  });
+
+  it('is kept by one process at a time, and by another when that one ends', async () => {
+    const first = run();
+    await vi.waitFor(async () => expect((await findMirror(site.opened.db, bob.accountId))?.synced_at).not.toBeNull(), {
+      ...FOLLOWED,
+    });
+    run();
+    await bob.other.put('one');
+    await follows({ INBOX: ['one'] });
+    await first[Symbol.asyncDispose]();
+    loops.shift();
+    await bob.other.put('two');
+    await follows({ INBOX: ['one', 'two'] });
+  });
+});
