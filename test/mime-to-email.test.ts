@@ -285,10 +285,24 @@ describe('ugly mail', () => {
     ['under names that look like others', '<img)>x'],
     ['opened in paragraphs that are closed', '<p><b a=N></p>'],
     ['opened beside ends of what was never begun', '<b a=N></i>'],
+    ['whose ends stand in attributes', '<b a=N x="</b>">'],
+    ['whose ends stand in comments', '<b a=N><!--</b>-->'],
+    ['whose ends stand in scripts', '<b a=N><script></b></script>'],
+    ['whose ends stand in pictures', '<b a=N><svg><style><i x="</style></b></b></b>"></svg>'],
   ])('HTML elements %s are not followed without end', async (_what, piece) => {
     const html = Array.from({ length: 3_000 }, (_, i) => piece.replace('N', `${i}`)).join('');
     const body = await toEmail(`Content-Type: text/html\r\n\r\n${html}the end`);
     expect(body.body).toContain('the end');
+  });
+
+  test.each([
+    ['quotes', '<blockquote>'],
+    ['lists', '<ul><li>'],
+  ])('many lines within many %s are not written again for each of them', async (_what, opening) => {
+    const html = `${opening.repeat(90)}${'x<p>y'.repeat(6_000)}the end`;
+    const body = await toEmail(`Content-Type: text/html\r\n\r\n${html}`);
+    expect(body.body).toContain('the end');
+    expect(body.body.length).toBeLessThan(40 * html.length);
   });
 
   test('one endless line, in the header and in the body', async () => {

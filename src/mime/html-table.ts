@@ -4,6 +4,7 @@
 export interface HtmlElement {
   nodeName: string;
   textContent: string | null;
+  parentNode: HtmlElement | null;
   getAttribute(name: string): string | null;
   closest(selector: string): HtmlElement | null | undefined;
   querySelectorAll(selector: string): ArrayLike<HtmlElement>;

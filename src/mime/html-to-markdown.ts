@@ -4,10 +4,11 @@
  * the text escaped. What is not safe to take apart (too large, too deep) becomes its text.
  */
 import TurndownService from 'turndown';
+import { balancedHtml } from './html-balance.ts';
 import { cellToMarkdown, dataTables, type HtmlElement, tableToMarkdown } from './html-table.ts';
 import { htmlToBareText, isModestHtml } from './html-text.ts';
 import { escapeInline, escapeLine } from './markdown-escape.ts';
-import { textToMarkdown } from './text-to-markdown.ts';
+import { MAX_QUOTE_DEPTH, textToMarkdown } from './text-to-markdown.ts';
 
 /** Called for a picture held in the HTML itself; answers with the content id it gets as an attachment. */
 export type OnDataImage = (picture: { contentType: string; base64: string }) => string;
@@ -25,7 +26,7 @@ const BREAK = '\ufdd0';
 /** Markdown of cleaned HTML (text.ts). Without `onDataImage`, pictures within the HTML leave their text. */
 export function htmlToMarkdown(html: string, onDataImage?: OnDataImage): string {
   if (!isModestHtml(html)) return textToMarkdown(htmlToBareText(html));
-  return placeBreaks(createService(onDataImage).turndown(html)).trim();
+  return placeBreaks(createService(onDataImage).turndown(balancedHtml(html))).trim();
 }
 
 /** A break before text is a hard one; before a blank line or the end it is nothing. Lines of no-break spaces are layout. */
@@ -61,6 +62,7 @@ function createService(onDataImage: OnDataImage | undefined): TurndownService {
   addRule(service, 'link', ['a'], linkMarkdown);
   addRule(service, 'image', ['img'], (_content, node) => imageMarkdown(node, onDataImage));
   addRule(service, 'preformatted', ['pre'], (_content, node) => preformatted(node));
+  addFlattening(service);
   addRule(service, 'heading', ['h1', 'h2', 'h3', 'h4', 'h5', 'h6'], heading);
   addTableRules(service);
   return service;
@@ -79,6 +81,25 @@ function addRule(
       return isUnseen(element) ? '' : replacement(content, element);
     },
   });
+}
+
+/**
+ * Quotes and lists beyond the depth that readers of Markdown follow become plain blocks: each level would be written again
+ * before every line of what is inside.
+ */
+function addFlattening(service: TurndownService): void {
+  service.addRule('flattened', {
+    filter: (node) => isTooDeep(node as unknown as HtmlElement),
+    replacement: (content) => `\n\n${content}\n\n`,
+  });
+}
+
+function isTooDeep(node: HtmlElement): boolean {
+  if (node.nodeName !== 'BLOCKQUOTE' && node.nodeName !== 'LI') return false;
+  let levels = 0;
+  for (let above = node.parentNode; above !== null; above = above.parentNode)
+    if (above.nodeName === 'BLOCKQUOTE' || above.nodeName === 'LI') levels += 1;
+  return levels >= MAX_QUOTE_DEPTH;
 }
 
 /** A text node may stand at the start of a line or within one. White space around it is layout. */
