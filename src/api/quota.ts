@@ -1,10 +1,10 @@
-/** `quota` (SMIMP 0.1 §5): what a mailbox may hold, and refusing what does not fit any more. */
+/** `quota` (SMIMP 0.1 §5): what a mailbox holds and may hold, and refusing what does not fit any more. */
 import type { Tx } from '../store/database.ts';
 import { hasRoom, mailboxUsage } from '../store/quota.ts';
 import { type ApiServices, type Handlers, ownerOf } from './call.ts';
 import { ApiError } from './errors.ts';
 
-/** Sizes of the answer: no limit. */
+/** As `space_available`: no limit. */
 const NO_LIMIT = -1;
 
 /** Throws `insufficient_storage` when `addBytes` more do not fit. The caller holds the mailbox. */
@@ -21,8 +21,8 @@ export function quotaHandlers({ db, quotaBytes: defaultQuota = null }: ApiServic
   return {
     get_quota: async (call) => {
       const { usedBytes, quotaBytes } = await mailboxUsage(db, ownerOf(call).accountId, defaultQuota);
-      if (quotaBytes === null) return { body: { total_size: NO_LIMIT, space_available: NO_LIMIT } };
-      return { body: { total_size: quotaBytes, space_available: Math.max(0, quotaBytes - usedBytes) } };
+      const space_available = quotaBytes === null ? NO_LIMIT : Math.max(0, quotaBytes - usedBytes);
+      return { body: { total_size: usedBytes, space_available } };
     },
   };
 }

@@ -161,7 +161,8 @@ export const headAnswer = z.object({ head: hex32 });
 
 export const listAnswer = z.object({ entries: z.array(z.object({ hash: hex32, data: base64 })) });
 export const listEntryRequest = z.strictObject({ hash: hex32, data: base64 });
-export const quotaAnswer = z.object({ total_size: sizeOrUnlimited, space_available: sizeOrUnlimited });
+/** `total_size`: of all messages; `space_available`: for more of them. */
+export const quotaAnswer = z.object({ total_size: count, space_available: sizeOrUnlimited });
 export const changesAnswer = z.object({
   cursor: z.string(),
   reset: z.boolean(),

@@ -219,22 +219,6 @@ const keyChecks: readonly Check[] = [
       refused(await postPool(world, { keys: more, mode: 'append' }, { 'if-match': etag }), 'bad_request');
     },
   }),
-  owner({
-    id: 'quota.told',
-    title: 'quota tells two sizes, −1 for no limit',
-    rules: ['R-5.7-12'],
-    needs: ['get_quota'],
-    async run({ probe, owner: home }) {
-      const { token } = (await home()).session;
-      const { total_size, space_available } = accepted('get_quota', await probe.call('get_quota', { token }));
-      const sizes = [total_size, space_available];
-      demand(
-        sizes.every((size) => Number.isSafeInteger(size) && size >= -1),
-        'two sizes',
-        sizes.join(', '),
-      );
-    },
-  }),
 ];
 
 export const accountChecks: readonly Check[] = [...initializeChecks, ...keyChecks];

@@ -159,6 +159,23 @@ const messageChecks: readonly Check[] = [
   }),
 ];
 
+const quotaCheck = owner({
+  id: 'quota.told',
+  title: 'quota tells the size of all messages, and the space for more',
+  rules: ['R-5.7-12'],
+  needs: ['import_message', 'get_quota'],
+  async run(world) {
+    const before = accepted('get_quota', await withSession(world, 'get_quota'));
+    await imported(world);
+    const after = accepted('get_quota', await withSession(world, 'get_quota'));
+    const grown = after.total_size - before.total_size;
+    demand(grown > 0, 'a greater size after one more message', String(grown));
+    const left = before.space_available - after.space_available;
+    const isRight = before.space_available === -1 ? after.space_available === -1 : left === grown;
+    demand(isRight, 'as much less space, or no limit before and after', String(left));
+  },
+});
+
 const changeChecks: readonly Check[] = [
   owner({
     id: 'changes.put',
@@ -222,6 +239,7 @@ const changeChecks: readonly Check[] = [
 
 export const mailboxChecks: readonly Check[] = [
   ...importChecks.map((check) => ({ ...check, needs: ['import_message'] as const })),
+  quotaCheck,
   ...[...messageChecks, ...changeChecks].map((check) => ({ ...check, needs: ['import_message'] as const })),
 ];
 
