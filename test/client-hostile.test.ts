@@ -271,6 +271,7 @@ describe('a message', () => {
   it('signed with a key retired long ago is shown with a caution, whatever the server says of its date', async () => {
     await resolve();
     const late = await writeToBob('before');
+    world.site.later(60);
     mallory.change({ now: settings.now(), rotate: true });
     await resolve();
     world.site.later(2 * DAY_SECONDS);
