@@ -341,3 +341,9 @@ describe('ugly mail', () => {
     expect(body.date_sent).toBe(new Date(NOW * 1000).toISOString().slice(0, 19).replace('T', ' '));
   });
 });
+
+test('a text of very many lines is taken as it is', async () => {
+  const lines = 200_000;
+  const { body } = await toEmail(`Subject: long\r\n\r\n${'line\r\n'.repeat(lines)}`);
+  expect(body.split('\n')).toHaveLength(lines);
+});

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Hex32 } from '../src/smimp/encoding.ts';
 import { advanceMailbox } from '../src/store/accounts.ts';
 import type { StoredMessage } from '../src/store/messages.ts';
+import { changeMirror } from '../src/store/mirrors.ts';
 import { plainMail } from './support/mail-site.ts';
 import type { Bob } from './support/mirror-site.ts';
 import { type MirrorSite, mirrorSite } from './support/mirror-site.ts';
@@ -263,7 +264,45 @@ describe('a home that lies, or refuses', () => {
     expect(told('wrong_type')).toBe(true);
   });
 
-  it('that takes no more mail leaves it here, to be tried again', async () => {
+  it('that is full gets everything else, and the mail when there is room', async () => {
+    const id = await bob.other.put('a');
+    await bob.sync();
+    await append('Drafts', 'mine');
+    await flag('INBOX', 'a', 'add', '\\Flagged');
+    const { db } = site.api.opened;
+    await db.updateTable('account').set({ quota_bytes: 1 }).execute();
+    await bob.sync();
+    expect((await bob.shownAtHome()).INBOX).toEqual(['a \\Flagged']);
+    expect(await bob.shownHere()).toEqual({ Drafts: ['mine'], INBOX: ['a \\Flagged'] });
+    await db.updateTable('account').set({ quota_bytes: null }).execute();
+    await bob.sync();
+    expect(await agreed()).toEqual({ Drafts: ['mine'], INBOX: ['a \\Flagged'] });
+    await bob.other.delete(id);
+    await bob.sync();
+    expect(await agreed()).toEqual({ Drafts: ['mine'] });
+  });
+
+  it('gets and gives messages of many megabytes', async () => {
+    const text = `${'A line of a long letter.\r\n'.repeat(50_000)}`;
+    const folder = await bob.mail.folders.find('Drafts');
+    const raw = plainMail({ Subject: 'large' }, text.repeat(3));
+    await bob.mail.append({ folder, raw, flags: ['\\Flagged'], internalDate: null });
+    const size = async () =>
+      (await (await open('Drafts')).raw((await pick('Drafts', 'large')).messages[0] as never))?.length;
+    const before = await size();
+    await bob.sync();
+    expect(await agreed()).toEqual({ Drafts: ['large \\Flagged'] });
+    expect(await size()).toBe(before);
+    await site.opened.db.deleteFrom('mirror_message').execute();
+    await site.opened.db.deleteFrom('seen').execute();
+    await site.opened.db.deleteFrom('message').execute();
+    await changeMirror(site.opened.db, bob.accountId, { cursor: null });
+    await bob.sync();
+    expect(await agreed()).toEqual({ Drafts: ['large \\Flagged'] });
+    expect(await size()).toBe(before);
+  });
+
+  it('that breaks off leaves everything here, to be tried again', async () => {
     await bob.sync();
     await append('Drafts', 'mine');
     site.onRequest = async (request) => {

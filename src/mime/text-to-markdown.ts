@@ -23,8 +23,10 @@ function convertLines(lines: readonly string[], depth: number): string[] {
   for (let at = 0; at < lines.length; ) {
     const end = runEnd(lines, at, depth);
     const run = lines.slice(at, end);
-    if (isQuoted(run[0] ?? '', depth)) out.push(...convertQuote(run, depth, (lines[end] ?? '') !== ''));
-    else out.push(...convertParagraph(run));
+    const quoted = isQuoted(run[0] ?? '', depth);
+    // One by one: a letter may have more lines than a call takes arguments.
+    for (const line of quoted ? convertQuote(run, depth, (lines[end] ?? '') !== '') : convertParagraph(run))
+      out.push(line);
     at = end;
   }
   return out;

@@ -96,6 +96,7 @@ async function keepMirror(keeping: Keeping): Promise<void> {
         await maintainMirror(mirror);
         keysAtMs = services.clock().getTime();
       }
+      wake.forget();
       await syncMirror(mirror);
       if (failures > 0 || stored.error_code !== null)
         services.events.mirrorState({ accountId: stored.account_id, code: null });
@@ -138,13 +139,17 @@ function retryMs(times: MirrorTimes, failures: number, error: unknown): number {
   return Math.min(times.longestRetryMs, Math.max(grown, asked));
 }
 
-/** Returns when something changed there, or here in a way that the home does not know of. */
+/**
+ * Returns when something changed there, or here in a way that the home does not know of. What was left over, because the
+ * home will not take it now, is tried again when the wait is over, and does not end it.
+ */
 async function waitForChange(mirror: Mirror, wake: Wake): Promise<void> {
   const { cursor } = await storedMirror(mirror);
-  do {
+  for (;;) {
+    if (wake.signal.aborted && (await differs(mirror))) return;
     wake.forget();
-    if (await differs(mirror)) return;
-  } while (!(await poll(mirror, cursor, wake.signal)));
+    if (await poll(mirror, cursor, wake.signal)) return;
+  }
 }
 
 async function differs({ services, accountId }: Mirror): Promise<boolean> {

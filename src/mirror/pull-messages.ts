@@ -25,8 +25,8 @@ import { type Mirror, orCode } from './mirror.ts';
 import { folderFor } from './pull-folders.ts';
 
 /** Envelopes asked for at once, and how many bytes they may have together; a larger one comes alone. */
-const FETCH_AT_ONCE = 8;
-const FETCH_BYTES = 4 * 1024 * 1024;
+export const FETCH_AT_ONCE = 8;
+export const FETCH_BYTES = 4 * 1024 * 1024;
 const ID_BYTES = 32;
 const SIGNATURE_BYTES = 64;
 
@@ -46,8 +46,9 @@ export async function fetchMessages(mirror: Mirror, summaries: readonly Summary[
   }
 }
 
-function batches(summaries: readonly Summary[]): Summary[][] {
-  const all: Summary[][] = [];
+/** In their order. */
+export function batches<Sized extends Pick<Summary, 'size'>>(summaries: readonly Sized[]): Sized[][] {
+  const all: Sized[][] = [];
   let bytes = Number.POSITIVE_INFINITY;
   for (const summary of summaries) {
     const batch = all.at(-1);

@@ -7,6 +7,7 @@
  * message, because they alone name the state they are based on.
  */
 
+import { RemoteError } from '../remote/errors.ts';
 import type { ApiErrorCode } from '../smimp/api.ts';
 import { type Hex32, toBase64, toHex } from '../smimp/encoding.ts';
 import { lockMailbox } from '../store/folders.ts';
@@ -127,11 +128,12 @@ async function stayHere({ services, accountId }: Mirror, messageId: Buffer, reas
   services.events.mirrorRefused({ accountId, what: 'message', code: reason });
 }
 
-/** What the home will never take stays here only. */
+/** What the home will never take stays here only; what it has no room for waits, and holds up nothing else. */
 async function orRefused({ mirror }: Push, messageId: Buffer, work: () => Promise<void>): Promise<void> {
   try {
     await work();
   } catch (error) {
+    if (error instanceof RemoteError && error.apiCode === 'insufficient_storage') return;
     if (!isRefusal(error)) throw error;
     await stayHere(mirror, messageId, error.apiCode ?? 'api');
   }
