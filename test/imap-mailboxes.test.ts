@@ -128,7 +128,7 @@ describe('a session', () => {
     expect(await client.ok('namespace')).toEqual(['NAMESPACE (("" "/")) NIL NIL']);
     expect((await client.ok('id ("name" "test" "version" NIL)'))[0]).toContain('"smimp-bridge"');
     await client.ok('id nil');
-    expect(await client.ok('enable condstore')).toEqual(['ENABLED']);
+    expect(await client.ok('enable x-nothing')).toEqual(['ENABLED']);
     await client.bad(`login ${MAILBOX} "${PASSWORD}"`);
     expect((await client.ok('capability'))[0]?.split(' ')).toEqual(
       expect.arrayContaining([
@@ -143,6 +143,7 @@ describe('a session', () => {
         'ENABLE',
         'ID',
         'NAMESPACE',
+        'CONDSTORE',
       ]),
     );
   });
@@ -305,6 +306,7 @@ describe('mailboxes', () => {
       expect.stringMatching(/^OK \[PERMANENTFLAGS \(\\Answered \\Flagged \\Deleted \\Seen \\Draft \\\*\)\]/),
       expect.stringMatching(/^OK \[UIDVALIDITY \d+\]/),
       expect.stringMatching(/^OK \[UIDNEXT \d+\]/),
+      expect.stringMatching(/^OK \[HIGHESTMODSEQ [1-9]\d*\]/),
     ]);
     const examined = await client.command('examine inbox');
     expect(examined.text).toContain('[READ-ONLY]');

@@ -29,6 +29,7 @@ export class Connection implements Session {
   readonly enter: Session['enter'];
   login: Login | null = null;
   selected: Selected | null = null;
+  readonly enabled: Session['enabled'] = new Set();
   loginFailures = 0;
   readonly #transport: Transport;
   readonly #secureContext: () => SecureContext;

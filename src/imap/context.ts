@@ -3,11 +3,13 @@ import type { Events } from '../events.ts';
 import type { Keystore } from '../keystore/keystore.ts';
 import type { Folder } from '../mailbox/folder-tree.ts';
 import type { AccountMailbox, OpenMailbox } from '../mailbox/types.ts';
+import type { Enabled } from './enabled.ts';
 import type { ImapLimits } from './limits.ts';
 import { Refusal } from './replies.ts';
 import type { Selected } from './selected.ts';
 import type { Command } from './wire/commands.ts';
 import type { ResponseCode } from './wire/response-code.ts';
+import { untaggedLine } from './wire/responses.ts';
 
 export interface ImapServices {
   keystore: Pick<Keystore, 'verifyPassword'>;
@@ -30,6 +32,7 @@ export interface Session {
   readonly remoteAddress: string;
   login: Login | null;
   selected: Selected | null;
+  readonly enabled: Set<Enabled>;
   loginFailures: number;
   /** Sends lines before the tagged answer; resolves when the client can take more. */
   send(...lines: Buffer[]): Promise<void>;
@@ -66,7 +69,25 @@ export const done = (text: string, code?: ResponseCode): Done => ({
   ...(code === undefined ? {} : { code }),
 });
 /** For commands that use message numbers (RFC 3501 §7.4.1). */
-export const doneKeepingNumbers = (text: string): Done => ({ text, mayExpunge: false });
+export const doneKeepingNumbers = (text: string, code?: ResponseCode): Done => ({
+  ...done(text, code),
+  mayExpunge: false,
+});
+
+/** HIGHESTMODSEQ of a folder; never zero (RFC 7162 §7: mod-sequence-value). */
+export const highestModseq = (revision: number): ResponseCode & object => ({
+  name: 'HIGHESTMODSEQ',
+  value: Math.max(1, revision),
+});
+
+/** The client showed that it knows mod-sequences: from now on they are told (RFC 7162 §3.1). */
+export async function enableCondstore(session: Session): Promise<void> {
+  if (session.enabled.has('CONDSTORE')) return;
+  session.enabled.add('CONDSTORE');
+  const { selected } = session;
+  if (selected === null) return;
+  await session.send(untaggedLine('OK', 'Highest', highestModseq(selected.view.highestRevision)));
+}
 
 export function mailboxOf(session: Session): AccountMailbox {
   if (session.login === null) throw new Refusal('BAD', 'Log in first');

@@ -3,20 +3,23 @@
  * (RFC 3501 §7.4.1: no EXPUNGE while a command that uses numbers is answered).
  */
 import type { FolderView, ShownMessage } from '../mailbox/types.ts';
-import { fetchLine } from './wire/fetch-response.ts';
+import type { Enabled } from './enabled.ts';
+import { type FetchValue, fetchLine } from './wire/fetch-response.ts';
 import { countLine } from './wire/responses.ts';
 import { type IndexRange, indexesOf, resolveSequence, resolveUids, type SequenceSet } from './wire/sets.ts';
 
 export class Selected {
   readonly view: FolderView;
   readonly readOnly: boolean;
+  readonly #enabled: ReadonlySet<Enabled>;
   #messages: ShownMessage[];
   /** UIDs that are gone but still have a number. */
   readonly #gone = new Set<number>();
 
-  constructor(view: FolderView, readOnly: boolean) {
+  constructor(view: FolderView, options: { readOnly: boolean; enabled: ReadonlySet<Enabled> }) {
     this.view = view;
-    this.readOnly = readOnly;
+    this.readOnly = options.readOnly;
+    this.#enabled = options.enabled;
     this.#messages = [...view.opened];
   }
 
@@ -78,11 +81,20 @@ export class Selected {
   #update(position: number, message: ShownMessage): Buffer[] {
     const before = this.at(position);
     this.#messages[position] = message;
-    const same =
+    const sameFlags =
       before.flags.length === message.flags.length && message.flags.every((flag) => before.flags.includes(flag));
-    if (same) return [];
-    const flags = { type: 'flags' as const, flags: message.flags };
-    return fetchLine(position + 1, [{ type: 'uid', uid: message.uid }, flags]);
+    if (sameFlags && (!this.tellsModseq || before.revision === message.revision)) return [];
+    return fetchLine(position + 1, [{ type: 'uid', uid: message.uid }, ...this.flagValues(message)]);
+  }
+
+  /** Flags of a message as they are told without being asked for. */
+  flagValues({ flags, revision }: ShownMessage): FetchValue[] {
+    const value: FetchValue = { type: 'flags', flags };
+    return this.tellsModseq ? [value, { type: 'modseq', modseq: revision }] : [value];
+  }
+
+  get tellsModseq(): boolean {
+    return this.#enabled.has('CONDSTORE');
   }
 
   /** From the end, so that the numbers said are still true. */

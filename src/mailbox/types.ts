@@ -9,6 +9,8 @@ import type { InternalDate } from './rendering.ts';
 export interface ShownMessage {
   readonly uid: number;
   readonly messageId: Buffer;
+  /** Rises with every change of the message, and is greater than that of every earlier change in the mailbox. */
+  readonly revision: number;
   readonly flags: readonly string[];
 }
 
@@ -25,6 +27,14 @@ export interface FolderChanges {
   readonly changed: readonly ShownMessage[];
 }
 
+/** What became of a change that was to be made to unchanged messages only. */
+export interface ConditionalChange {
+  /** As `changeFlags` gives them. */
+  readonly after: readonly ShownMessage[];
+  /** UIDs of messages that are there and were changed later, by whomever; nothing was done to them. */
+  readonly refused: readonly number[];
+}
+
 /** Where messages went: UIDs in the old and the new folder, in corresponding order. */
 export interface Transferred {
   readonly uidValidity: number;
@@ -37,6 +47,11 @@ export interface FolderView {
   readonly folder: Folder;
   /** All messages at the time of opening, ascending by UID. */
   readonly opened: readonly ShownMessage[];
+  /**
+   * The last revision at which anything changed here, as far as `opened` and `refresh` told of it: everything up to it was
+   * told, and it is at least the revision of all that was there.
+   */
+  readonly highestRevision: number;
   /** What changed since the last call, or since the opening. */
   refresh(): Promise<FolderChanges>;
   /** In the order asked; null where a message is gone. */
@@ -45,6 +60,12 @@ export interface FolderView {
   raw(message: ShownMessage): Promise<Buffer | null>;
   /** The messages as they are now, those that are still there. */
   changeFlags(messages: readonly ShownMessage[], change: FlagChange): Promise<ShownMessage[]>;
+  /** The same, but passes over what changed after `revision`. */
+  changeFlagsUnlessChanged(
+    messages: readonly ShownMessage[],
+    change: FlagChange,
+    revision: number,
+  ): Promise<ConditionalChange>;
   copy(messages: readonly ShownMessage[], to: Folder): Promise<Transferred>;
   move(messages: readonly ShownMessage[], to: Folder): Promise<Transferred>;
   /** Deletes for good. */
@@ -54,7 +75,7 @@ export interface FolderView {
 /** The mailbox of one account. Throws MailboxError. */
 export interface AccountMailbox {
   readonly folders: Folders;
-  counts(folder: Folder): Promise<{ messages: number; unseen: number }>;
+  counts(folder: Folder): Promise<{ messages: number; unseen: number; highestRevision: number }>;
   view(folder: Folder): Promise<FolderView>;
   append(message: {
     folder: Folder;

@@ -6,6 +6,7 @@ import { lockMailbox } from '../store/folders.ts';
 import {
   expungedSince,
   type FlagWrite,
+  lastExpunged,
   mailboxRevision,
   type ShownRow,
   shownAmong,
@@ -20,7 +21,7 @@ import { MailboxError } from './errors.ts';
 import { changeFlags, type FlagChange, readFlags, withFlags } from './flags.ts';
 import type { Folder } from './folder-tree.ts';
 import type { MailAccount } from './mail-account.ts';
-import type { FolderView, ShownMessage, Transferred } from './types.ts';
+import type { ConditionalChange, FolderView, ShownMessage, Transferred } from './types.ts';
 
 const ID_BYTES = 32;
 
@@ -35,6 +36,7 @@ export async function openView(options: {
   const { accountId } = account;
   let revision = await mailboxRevision(db, accountId);
   const opened = (await shownSince(db, options.folder.id, -1)).map((row) => shownMessage(account, row));
+  let highestRevision = highest(revision, [...opened, { revision: await lastExpunged(db, options.folder.id) }]);
   const uidNext = Math.max(options.folder.uidNext, (opened.at(-1)?.uid ?? 0) + 1);
   const folder = { ...options.folder, uidNext };
   const idsOf = (messages: readonly ShownMessage[]): Buffer[] => messages.map(({ messageId }) => messageId);
@@ -42,17 +44,25 @@ export async function openView(options: {
   return {
     folder,
     opened,
+    get highestRevision() {
+      return highestRevision;
+    },
     async refresh() {
       const now = await mailboxRevision(db, accountId);
       if (now === revision) return { removed: [], changed: [] };
       const changed = (await shownSince(db, folder.id, revision)).map((row) => shownMessage(account, row));
       const removed = await expungedSince(db, folder.id, revision);
       revision = now;
-      return { removed, changed };
+      highestRevision = Math.max(highestRevision, highest(now, [...changed, ...removed]));
+      return { removed: removed.map(({ seq }) => seq), changed };
     },
     list: (messages) => contents.list(account, idsOf(messages)),
     raw: ({ messageId }) => contents.raw(account, messageId),
-    changeFlags: (messages, change) => store(db, account, folder, idsOf(messages), change),
+    changeFlags: async (messages, change) => [
+      ...(await store(db, { account, folder }, idsOf(messages), { ...change, unlessAfter: null })).after,
+    ],
+    changeFlagsUnlessChanged: (messages, change, unlessAfter) =>
+      store(db, { account, folder }, idsOf(messages), { ...change, unlessAfter }),
     copy: (messages, to) => copy(db, { account, folder, defaultQuota }, idsOf(messages), to),
     async move(messages, to) {
       const move = { chosen: { fromFolder: folder.id, messageIds: idsOf(messages) }, toFolder: to.id };
@@ -64,9 +74,17 @@ export async function openView(options: {
   };
 }
 
+/**
+ * The last revision in `rows`, which were read after the mailbox was at `now`. Of what is later than `now` some rows may be
+ * missing: it does not count yet.
+ */
+function highest(now: number, rows: readonly { revision: number }[]): number {
+  return rows.reduce((last, { revision }) => Math.max(last, Math.min(revision, now)), 0);
+}
+
 function shownMessage(account: MailAccount, row: ShownRow): ShownMessage {
-  const { message_id: messageId, seq: uid, read, extensions_data: extensionsData, digest } = row;
-  return { uid, messageId, flags: readFlags(account, { read, extensionsData, digest }) };
+  const { message_id: messageId, seq: uid, revision, read, extensions_data: extensionsData, digest } = row;
+  return { uid, messageId, revision, flags: readFlags(account, { read, extensionsData, digest }) };
 }
 
 function transferred(to: Folder, moved: readonly Transfer[]): Transferred {
@@ -80,30 +98,38 @@ function transferred(to: Folder, moved: readonly Transfer[]): Transferred {
 /** One change for all messages, under the mailbox lock, so that changes of two sessions add up. */
 function store(
   db: Db,
-  account: MailAccount,
-  folder: Folder,
+  { account, folder }: { account: MailAccount; folder: Folder },
   messageIds: Buffer[],
-  change: FlagChange,
-): Promise<ShownMessage[]> {
+  change: FlagChange & { unlessAfter: number | null },
+): Promise<ConditionalChange> {
   const { accountId } = account;
+  const isChanged = (row: ShownRow): boolean => change.unlessAfter !== null && row.revision > change.unlessAfter;
   return db.transaction().execute(async (tx) => {
     await lockMailbox(tx, accountId);
     const rows = await shownAmong(tx, folder.id, messageIds);
-    const writes: FlagWrite[] = [];
-    const after = rows.map((row) => {
-      const before = shownMessage(account, row);
-      const flags = changeFlags(before.flags, change);
-      const stored = { read: row.read, extensionsData: row.extensions_data, digest: row.digest };
-      const write = withFlags(account, stored, flags);
-      if (write !== null) writes.push({ messageId: row.message_id, ...write });
-      return write === null ? before : { ...before, flags };
-    });
-    if (writes.length > 0) {
-      const { revision } = await advanceMailbox(tx, accountId, { seqs: 0 });
-      await writeFlags(tx, accountId, revision, writes);
-    }
-    return after;
+    const refused = rows.filter(isChanged).map(({ seq }) => seq);
+    const asked = rows.filter((row) => !isChanged(row)).map((row) => changed(account, row, change));
+    const writes = asked.flatMap(({ write }) => (write === null ? [] : [write]));
+    if (writes.length === 0) return { after: asked.map(({ message }) => message), refused };
+    const { revision } = await advanceMailbox(tx, accountId, { seqs: 0 });
+    await writeFlags(tx, accountId, revision, writes);
+    const after = asked.map(({ message, write }) => (write === null ? message : { ...message, revision }));
+    return { after, refused };
   });
+}
+
+/** A message after a change, and what to write for it; nothing when it was so before. */
+function changed(
+  account: MailAccount,
+  row: ShownRow,
+  change: FlagChange,
+): { message: ShownMessage; write: FlagWrite | null } {
+  const before = shownMessage(account, row);
+  const flags = changeFlags(before.flags, change);
+  const stored = { read: row.read, extensionsData: row.extensions_data, digest: row.digest };
+  const write = withFlags(account, stored, flags);
+  if (write === null) return { message: before, write };
+  return { message: { ...before, flags }, write: { messageId: row.message_id, ...write } };
 }
 
 function copy(

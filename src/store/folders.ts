@@ -85,17 +85,25 @@ export async function raiseUidNext(tx: Tx, folderId: number, seq: number): Promi
     .execute();
 }
 
-export type FolderCounts = { messages: number; unseen: number };
+/** `highestRevision`: of the last change in this folder, 0 when there was none; changes of other folders do not raise it. */
+export type FolderCounts = { messages: number; unseen: number; highestRevision: number };
 
 /** What people see of the folder, counted. */
 export async function countShown(db: Executor, folderId: number): Promise<FolderCounts> {
-  return db
+  const { changed, expunged, ...counts } = await db
     .selectFrom('message')
     .select((eb) => [
       eb.fn.countAll<number>().as('messages'),
       eb.fn.countAll<number>().filterWhere('read', '=', false).as('unseen'),
+      eb.fn.max('revision').as('changed'),
+      eb
+        .selectFrom('expunged')
+        .select(({ fn }) => fn.max('expunged.revision').as('last'))
+        .where('expunged.folder_id', '=', folderId)
+        .as('expunged'),
     ])
     .where('folder_id', '=', folderId)
     .where('state', '=', 'shown')
     .executeTakeFirstOrThrow();
+  return { ...counts, highestRevision: Math.max(changed ?? 0, expunged ?? 0) };
 }

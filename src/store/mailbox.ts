@@ -54,15 +54,28 @@ export async function sealedNotes(db: Executor, accountId: number): Promise<Seal
   return rows as SealedNotes[];
 }
 
-/** Seqs that left the folder after `afterRevision`. */
-export async function expungedSince(db: Executor, folderId: number, afterRevision: number): Promise<number[]> {
-  const rows = await db
+/** What left the folder after `afterRevision`. */
+export function expungedSince(
+  db: Executor,
+  folderId: number,
+  afterRevision: number,
+): Promise<{ seq: number; revision: number }[]> {
+  return db
     .selectFrom('expunged')
-    .select('seq')
+    .select(['seq', 'revision'])
     .where('folder_id', '=', folderId)
     .where('revision', '>', afterRevision)
     .execute();
-  return rows.map(({ seq }) => seq);
+}
+
+/** The revision at which something left the folder last; 0 when nothing did. */
+export async function lastExpunged(db: Executor, folderId: number): Promise<number> {
+  const row = await db
+    .selectFrom('expunged')
+    .select((eb) => eb.fn.max('revision').as('last'))
+    .where('folder_id', '=', folderId)
+    .executeTakeFirstOrThrow();
+  return row.last ?? 0;
 }
 
 /** Those of `messageIds` that are shown in the folder now, ascending by seq. The caller holds the mailbox. */

@@ -4,16 +4,19 @@
  */
 import type { ListedMessage, ShownMessage } from '../../mailbox/types.ts';
 import { applyPartial, extractFromIndex, extractSection, isHeaderSection } from '../../mime/structure/section.ts';
-import { done, doneKeepingNumbers, type Handler, selectedOf } from '../context.ts';
+import { done, doneKeepingNumbers, enableCondstore, type Handler, selectedOf } from '../context.ts';
 import { LIST_BATCH } from '../limits.ts';
 import type { Selected } from '../selected.ts';
 import type { FetchItem, FetchSection } from '../wire/commands.ts';
 import { type FetchValue, fetchLine } from '../wire/fetch-response.ts';
 import { messagesOf } from './messages.ts';
 
-export const fetch: Handler<'FETCH'> = async (session, { uid, set, items }) => {
+export const fetch: Handler<'FETCH'> = async (session, { uid, set, items, changedSince }) => {
   const selected = selectedOf(session);
-  const positions = messagesOf(selected, set, uid);
+  if (items.some(({ type }) => type === 'modseq')) await enableCondstore(session);
+  const positions = messagesOf(selected, set, uid).filter(
+    (position) => changedSince === null || selected.at(position).revision > changedSince,
+  );
   const setsSeen = !selected.readOnly && items.some((item) => item.type === 'section' && !item.peek);
   for (let from = 0; from < positions.length && !session.closed; from += LIST_BATCH) {
     const batch = positions.slice(from, from + LIST_BATCH);
@@ -22,8 +25,7 @@ export const fetch: Handler<'FETCH'> = async (session, { uid, set, items }) => {
     const lines: Buffer[] = [];
     for (const [n, position] of batch.entries()) {
       const message = selected.at(position);
-      const wanted =
-        seenNow.has(message.uid) && !items.some(({ type }) => type === 'flags') ? [...items, FLAGS] : items;
+      const wanted = seenNow.has(message.uid) ? withFlags(items, selected) : items;
       const values = await valuesOf(selected, message, wanted, listed?.[n] ?? null);
       if (values.length > 0) lines.push(...fetchLine(position + 1, values));
       if (sizeOf(lines) > FLUSH_BYTES) await session.send(...lines.splice(0));
@@ -35,14 +37,20 @@ export const fetch: Handler<'FETCH'> = async (session, { uid, set, items }) => {
   return uid ? done(text) : doneKeepingNumbers(text);
 };
 
-const FLAGS = { type: 'flags' } as const;
+/** What \Seen changed is told, too. */
+function withFlags(items: readonly FetchItem[], { tellsModseq }: Selected): FetchItem[] {
+  const told = tellsModseq ? (['flags', 'modseq'] as const) : (['flags'] as const);
+  const missing = told.filter((name) => !items.some(({ type }) => type === name));
+  return [...items, ...missing.map((type) => ({ type }))];
+}
+
 /** Enough for one write to be worth it, little enough to be held. */
 const FLUSH_BYTES = 128 * 1024;
 
 const sizeOf = (lines: readonly Buffer[]): number => lines.reduce((sum, { length }) => sum + length, 0);
 
 const needsIndex = (items: readonly FetchItem[]): boolean =>
-  items.some(({ type }) => type !== 'flags' && type !== 'uid');
+  items.some(({ type }) => type !== 'flags' && type !== 'uid' && type !== 'modseq');
 
 /** Sets \Seen where it is not yet; the UIDs that are answered with their new flags. */
 async function markSeen(selected: Selected, positions: readonly number[]): Promise<Set<number>> {
@@ -88,11 +96,12 @@ function sectionOf(index: ListedMessage['index'], item: FetchSection, raw: Buffe
 
 function listedValue(
   { type }: Exclude<FetchItem, FetchSection>,
-  { uid, flags }: ShownMessage,
+  { uid, flags, revision }: ShownMessage,
   listed: ListedMessage | null,
 ): FetchValue {
   if (type === 'flags') return { type, flags };
   if (type === 'uid') return { type, uid };
+  if (type === 'modseq') return { type, modseq: revision };
   const { index, internalDate } = listed as ListedMessage;
   switch (type) {
     case 'internaldate':

@@ -1,6 +1,15 @@
 /** Commands about mailboxes (RFC 3501 §6.3; RFC 3348 CHILDREN, RFC 6154 SPECIAL-USE, RFC 5258 as far as that needs). */
 import type { Folder } from '../../mailbox/folder-tree.ts';
-import { type Done, done, type Handler, mailboxOf, type Session, targetFolder } from '../context.ts';
+import {
+  type Done,
+  done,
+  enableCondstore,
+  type Handler,
+  highestModseq,
+  mailboxOf,
+  type Session,
+  targetFolder,
+} from '../context.ts';
 import { LIST_BATCH } from '../limits.ts';
 import { listPattern } from '../list-pattern.ts';
 import { Refusal } from '../replies.ts';
@@ -11,12 +20,13 @@ import { countLine, flagsLine, type ListEntry, listLine, statusLine, untaggedLin
 
 const DELIMITER = '/';
 
-export const select: Handler<'SELECT' | 'EXAMINE'> = async (session, { name, mailbox: path }) => {
+export const select: Handler<'SELECT' | 'EXAMINE'> = async (session, { name, mailbox: path, condstore }) => {
   const mailbox = mailboxOf(session);
   session.selected = null;
+  if (condstore) await enableCondstore(session);
   const folder = await mailbox.folders.find(path);
   const view = await mailbox.view(folder);
-  const selected = new Selected(view, name === 'EXAMINE');
+  const selected = new Selected(view, { readOnly: name === 'EXAMINE', enabled: session.enabled });
   const { messages } = selected;
   const keywords = [...new Set(messages.flatMap(({ flags }) => flags))].filter((flag) => !flag.startsWith('\\'));
   const flags = [...SYSTEM_FLAGS, ...keywords];
@@ -31,6 +41,7 @@ export const select: Handler<'SELECT' | 'EXAMINE'> = async (session, { name, mai
     untaggedLine('OK', 'Flags that are kept', { name: 'PERMANENTFLAGS', flags: permanent }),
     untaggedLine('OK', 'UIDs are valid', { name: 'UIDVALIDITY', value: uidValidity }),
     untaggedLine('OK', 'Next UID', { name: 'UIDNEXT', value: uidNext }),
+    untaggedLine('OK', 'Highest', highestModseq(view.highestRevision)),
   );
   session.selected = selected;
   return done(`${name} completed`, selected.readOnly ? 'READ-ONLY' : 'READ-WRITE');
@@ -109,6 +120,7 @@ export const lsub: Handler<'LSUB'> = async (session, { reference, pattern }) => 
 export const status: Handler<'STATUS'> = async (session, { mailbox: path, items }) => {
   const mailbox = mailboxOf(session);
   const folder = await mailbox.folders.find(path);
+  if (items.includes('HIGHESTMODSEQ')) await enableCondstore(session);
   const counts = await mailbox.counts(folder);
   const values: Record<StatusItem, number> = {
     MESSAGES: counts.messages,
@@ -116,6 +128,7 @@ export const status: Handler<'STATUS'> = async (session, { mailbox: path, items 
     UIDNEXT: folder.uidNext,
     UIDVALIDITY: folder.uidValidity,
     UNSEEN: counts.unseen,
+    HIGHESTMODSEQ: Math.max(1, counts.highestRevision),
   };
   await session.send(
     statusLine(

@@ -4,6 +4,7 @@ import {
   type Done,
   done,
   doneKeepingNumbers,
+  enableCondstore,
   type Handler,
   type Session,
   selectedOf,
@@ -12,7 +13,7 @@ import {
 } from '../context.ts';
 import { Refusal } from '../replies.ts';
 import type { Selected } from '../selected.ts';
-import { fetchLine } from '../wire/fetch-response.ts';
+import { type FetchValue, fetchLine } from '../wire/fetch-response.ts';
 import { untaggedLine } from '../wire/responses.ts';
 import type { SequenceSet } from '../wire/sets.ts';
 import { removeDeleted } from './mailboxes.ts';
@@ -23,22 +24,39 @@ export function messagesOf(selected: Selected, set: SequenceSet, byUid: boolean)
   return selected.positions(set, byUid);
 }
 
-export const store: Handler<'STORE'> = async (session, { uid, set, mode, silent, flags }) => {
+export const store: Handler<'STORE'> = async (session, { uid, set, mode, silent, flags, unchangedSince }) => {
   const selected = writableOf(session);
+  if (unchangedSince !== null) await enableCondstore(session);
   const positions = messagesOf(selected, set, uid);
   const before = positions.map((position) => selected.at(position)).filter((message) => !selected.isGone(message));
-  const after = await selected.view.changeFlags(before, { mode, flags });
+  const { view } = selected;
+  const { after, refused } =
+    unchangedSince === null
+      ? { after: await view.changeFlags(before, { mode, flags }), refused: [] }
+      : await view.changeFlagsUnlessChanged(before, { mode, flags }, unchangedSince);
   selected.know(after);
-  if (!silent) {
-    const numbers = new Map(positions.map((position) => [selected.at(position).uid, position + 1]));
-    await session.send(...after.flatMap((message) => flagsAnswer(numbers.get(message.uid) ?? 0, message, uid)));
-  }
-  const text = `${uid ? 'UID ' : ''}STORE completed`;
-  return uid ? done(text) : doneKeepingNumbers(text);
+  const numbers = new Map(positions.map((position) => [selected.at(position).uid, position + 1]));
+  const numberOf = (own: number): number => numbers.get(own) ?? 0;
+  const answers = after.map((message) => ({ message, values: storeValues(selected, message, { uid, silent }) }));
+  const told = answers.filter(({ values }) => values.length > 0);
+  await session.send(...told.flatMap(({ message, values }) => fetchLine(numberOf(message.uid), values)));
+  return endStore(uid, uid ? refused : refused.map(numberOf));
 };
 
-function flagsAnswer(number: number, { uid, flags }: ShownMessage, withUid: boolean): Buffer[] {
-  return fetchLine(number, [...(withUid ? [{ type: 'uid' as const, uid }] : []), { type: 'flags', flags }]);
+/** SILENT leaves the flags out, not the mod-sequence (RFC 7162 §3.1.3). */
+function storeValues(
+  selected: Selected,
+  message: ShownMessage,
+  { uid, silent }: { uid: boolean; silent: boolean },
+): FetchValue[] {
+  const values = selected.flagValues(message).filter(({ type }) => type !== 'flags' || !silent);
+  return uid && values.length > 0 ? [{ type: 'uid', uid: message.uid }, ...values] : values;
+}
+
+function endStore(uid: boolean, modified: readonly number[]): Done {
+  const text = `${uid ? 'UID ' : ''}STORE ${modified.length === 0 ? 'completed' : 'done for the messages not changed since'}`;
+  const code = modified.length === 0 ? undefined : { name: 'MODIFIED' as const, numbers: modified };
+  return uid ? done(text, code) : doneKeepingNumbers(text, code);
 }
 
 export const copy: Handler<'COPY' | 'MOVE'> = async (session, { name, uid, set, mailbox: path }) => {

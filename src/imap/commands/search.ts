@@ -5,7 +5,7 @@
 import type { ListedMessage, ShownMessage } from '../../mailbox/types.ts';
 import { compareDay, dayOfDateHeader, dayOfInstant } from '../../mime/structure/calendar-day.ts';
 import { bodyContains, headerContains, textContains } from '../../mime/text-search.ts';
-import { done, doneKeepingNumbers, type Handler, selectedOf } from '../context.ts';
+import { done, doneKeepingNumbers, enableCondstore, type Handler, selectedOf } from '../context.ts';
 import { LIST_BATCH } from '../limits.ts';
 import type { Selected } from '../selected.ts';
 import type { SearchKey } from '../wire/commands.ts';
@@ -15,7 +15,10 @@ import { setContains } from '../wire/sets.ts';
 
 export const search: Handler<'SEARCH'> = async (session, { uid, key }) => {
   const selected = selectedOf(session);
+  const byModseq = needs(key, MODSEQ);
+  if (byModseq) await enableCondstore(session);
   const found: number[] = [];
+  let highest: number | null = null;
   const { messages } = selected;
   const listing = needs(key, LISTED);
   for (let from = 0; from < messages.length && !session.closed; from += LIST_BATCH) {
@@ -30,10 +33,12 @@ export const search: Handler<'SEARCH'> = async (session, { uid, key }) => {
         raw: undefined,
       };
       if (listing && candidate.listed === null) continue;
-      if (await holds(key, candidate)) found.push(uid ? message.uid : candidate.number);
+      if (!(await holds(key, candidate))) continue;
+      found.push(uid ? message.uid : candidate.number);
+      if (byModseq) highest = Math.max(highest ?? 0, message.revision);
     }
   }
-  await session.send(searchLine(found));
+  await session.send(searchLine(found, highest));
   const text = `${uid ? 'UID ' : ''}SEARCH completed`;
   return uid ? done(text) : doneKeepingNumbers(text);
 };
@@ -49,6 +54,7 @@ interface Candidate {
 }
 
 const OPENED: ReadonlySet<SearchKey['type']> = new Set(['body', 'text']);
+const MODSEQ: ReadonlySet<SearchKey['type']> = new Set(['modseq']);
 const LISTED: ReadonlySet<SearchKey['type']> = new Set([
   ...OPENED,
   'header',
@@ -122,6 +128,8 @@ function isKnown(key: KnownKey, { message, number, listed, selected }: Candidate
       return hasFlag(message, key.flag) === key.present;
     case 'sequence':
       return setContains(key.set, number, selected.messages.length);
+    case 'modseq':
+      return message.revision >= key.least;
     case 'uid':
       return setContains(key.set, message.uid, selected.messages.at(-1)?.uid ?? 0);
     default:
@@ -134,7 +142,7 @@ function hasFlag({ flags }: ShownMessage, flag: string): boolean {
   return flag !== RECENT && flags.some((present) => present.toLowerCase() === wanted);
 }
 
-type ListedKey = Exclude<KnownKey, { type: 'all' | 'flag' | 'sequence' | 'uid' }>;
+type ListedKey = Exclude<KnownKey, { type: 'all' | 'flag' | 'sequence' | 'uid' | 'modseq' }>;
 
 function isListed(key: ListedKey, { index, internalDate }: ListedMessage): boolean {
   switch (key.type) {

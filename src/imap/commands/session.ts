@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Address, fromMailbox, normalizeAddress } from '../../smimp/address.ts';
 import { ProfileError } from '../../smimp/errors.ts';
-import { type Done, done, type Handler, mailboxOf, type Session } from '../context.ts';
+import { type Done, done, enableCondstore, type Handler, mailboxOf, type Session } from '../context.ts';
 import { MAX_LOGIN_FAILURES } from '../limits.ts';
 import { Refusal } from '../replies.ts';
 import {
@@ -16,7 +16,10 @@ import {
 import { parseSaslLine } from '../wire/sasl-line.ts';
 
 const ALWAYS = ['IMAP4rev1', 'SASL-IR', 'ID', 'ENABLE', 'NAMESPACE'];
-const LOGGED_IN = ['LITERAL+', 'IDLE', 'UIDPLUS', 'MOVE', 'UNSELECT', 'CHILDREN', 'SPECIAL-USE', 'CREATE-SPECIAL-USE'];
+const LOGGED_IN = [
+  ...['LITERAL+', 'IDLE', 'UIDPLUS', 'MOVE', 'UNSELECT', 'CHILDREN', 'SPECIAL-USE', 'CREATE-SPECIAL-USE'],
+  ...['CONDSTORE'],
+];
 
 /** What this connection can do now. Non-synchronising literals of any size only from people who are known (RFC 7888). */
 export function capabilitiesOf(session: Pick<Session, 'secure' | 'login'>): string[] {
@@ -44,10 +47,12 @@ export const id: Handler<'ID'> = async (session) => {
   return done('ID completed');
 };
 
-/** Nothing that is offered here has to be enabled (RFC 5161 §3.1: what is not known is ignored). */
-export const enable: Handler<'ENABLE'> = async (session) => {
+/** What is not known is ignored, what is on already is not named again (RFC 5161 §3.1, §3.2). */
+export const enable: Handler<'ENABLE'> = async (session, { capabilities }) => {
   mailboxOf(session);
-  await session.send(enabledLine([]));
+  const before = new Set(session.enabled);
+  if (capabilities.includes('CONDSTORE')) await enableCondstore(session);
+  await session.send(enabledLine([...session.enabled].filter((name) => !before.has(name))));
   return done('ENABLE completed');
 };
 

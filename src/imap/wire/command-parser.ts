@@ -3,6 +3,7 @@ import { parseAppend } from './append-parser.ts';
 import type { CommandFrame } from './command-reader.ts';
 import { CommandReader } from './command-reader.ts';
 import type { Command, CommandBody, MailboxCommandName, SimpleCommandName, StatusItem } from './commands.ts';
+import { parseSelect, parseUnchangedSince } from './condstore-parser.ts';
 import { parseFetch } from './fetch-parser.ts';
 import { settableFlags } from './flags.ts';
 import type { DecoderLimits } from './limits.ts';
@@ -19,13 +20,16 @@ const STATUS_ITEMS: ReadonlySet<string> = new Set<StatusItem>([
   'UIDNEXT',
   'UIDVALIDITY',
   'UNSEEN',
+  'HIGHESTMODSEQ',
 ]);
 const SASL_RESPONSE = /[A-Za-z0-9+/=]+/y;
 const STORE_ITEM = /[+-]?flags(?:\.silent)?/iy;
 
 const COMMANDS: ReadonlyMap<string, BodyParser> = new Map<string, BodyParser>([
   ...simple('CAPABILITY', 'NOOP', 'LOGOUT', 'STARTTLS', 'CHECK', 'CLOSE', 'UNSELECT', 'NAMESPACE', 'IDLE'),
-  ...withMailbox('SELECT', 'EXAMINE', 'DELETE', 'SUBSCRIBE', 'UNSUBSCRIBE'),
+  ['SELECT', (reader) => parseSelect(reader, 'SELECT')],
+  ['EXAMINE', (reader) => parseSelect(reader, 'EXAMINE')],
+  ...withMailbox('DELETE', 'SUBSCRIBE', 'UNSUBSCRIBE'),
   ['AUTHENTICATE', parseAuthenticate],
   ['LOGIN', parseLogin],
   ['CREATE', parseCreate],
@@ -162,11 +166,12 @@ function parseStore(reader: CommandReader, uid: boolean): CommandBody {
   reader.space();
   const set = reader.sequenceSet();
   reader.space();
+  const unchangedSince = reader.peek() === '(' ? parseUnchangedSince(reader) : null;
   const item = reader.pattern(STORE_ITEM, 'FLAGS').toUpperCase();
   reader.space();
   const flags = settableFlags(reader.peek() === '(' ? reader.list(() => reader.flag()) : bareFlags(reader));
   const mode = item.startsWith('+') ? 'add' : item.startsWith('-') ? 'remove' : 'replace';
-  return { name: 'STORE', uid, set, mode, silent: item.endsWith('.SILENT'), flags };
+  return { name: 'STORE', uid, set, mode, silent: item.endsWith('.SILENT'), flags, unchangedSince };
 }
 
 function bareFlags(reader: CommandReader): string[] {

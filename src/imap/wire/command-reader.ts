@@ -114,6 +114,13 @@ export class CommandReader {
     return value;
   }
 
+  /** An unsigned 63-bit number (RFC 7162 §7: mod-sequence-valzer). What no counter of ours reaches is kept as the greatest. */
+  modSequence(): number {
+    const value = BigInt(this.#token(DIGITS, 'a mod-sequence'));
+    if (value >= 1n << 63n) throw this.syntax('Mod-sequence out of range');
+    return value > Number.MAX_SAFE_INTEGER ? Number.MAX_SAFE_INTEGER : Number(value);
+  }
+
   sequenceSet(): SequenceSet {
     return parseSequenceSet(this.#token(SET, 'a sequence set'));
   }

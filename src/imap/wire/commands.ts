@@ -1,7 +1,7 @@
 /**
  * Every command of IMAP4rev1 (RFC 3501 §6) and of the extensions LITERAL+ (7888), SASL-IR (4959), UIDPLUS (4315),
- * MOVE (6851), IDLE (2177), ID (2971), NAMESPACE (2342), ENABLE (5161), UNSELECT (3691), SPECIAL-USE (6154) and the
- * part of LIST-EXTENDED (5258) that SPECIAL-USE needs, as checked values.
+ * MOVE (6851), IDLE (2177), ID (2971), NAMESPACE (2342), ENABLE (5161), UNSELECT (3691), CONDSTORE (7162),
+ * SPECIAL-USE (6154) and the part of LIST-EXTENDED (5258) that SPECIAL-USE needs, as checked values.
  */
 import type { DayComparison, EpochDay } from '../../mime/structure/calendar-day.ts';
 import type { Section } from '../../mime/structure/section.ts';
@@ -20,9 +20,9 @@ export type SimpleCommandName =
   | 'NAMESPACE'
   | 'IDLE';
 
-export type MailboxCommandName = 'SELECT' | 'EXAMINE' | 'DELETE' | 'SUBSCRIBE' | 'UNSUBSCRIBE';
+export type MailboxCommandName = 'DELETE' | 'SUBSCRIBE' | 'UNSUBSCRIBE';
 
-export type StatusItem = 'MESSAGES' | 'RECENT' | 'UIDNEXT' | 'UIDVALIDITY' | 'UNSEEN';
+export type StatusItem = 'MESSAGES' | 'RECENT' | 'UIDNEXT' | 'UIDVALIDITY' | 'UNSEEN' | 'HIGHESTMODSEQ';
 
 /** Selection options of LIST (RFC 5258 §3.1, RFC 6154 §5.2). */
 export type ListSelection = 'SUBSCRIBED' | 'REMOTE' | 'RECURSIVEMATCH' | 'SPECIAL-USE';
@@ -38,6 +38,13 @@ export interface ListCommand {
   returns: ListReturn[];
   /** True when any option was given: then the answer follows RFC 5258 rather than RFC 3501. */
   extended: boolean;
+}
+
+export interface SelectCommand {
+  name: 'SELECT' | 'EXAMINE';
+  mailbox: MailboxName;
+  /** RFC 7162 §3.1.8. */
+  condstore: boolean;
 }
 
 export interface AppendCommand {
@@ -65,6 +72,8 @@ export interface FetchCommand {
   set: SequenceSet;
   /** Macros are expanded. UID is in the list when `uid` is true. */
   items: FetchItem[];
+  /** Only messages with a greater mod-sequence (RFC 7162 §3.1.4.1). MODSEQ is in the list then. */
+  changedSince: number | null;
 }
 
 export interface StoreCommand {
@@ -74,11 +83,14 @@ export interface StoreCommand {
   mode: 'replace' | 'add' | 'remove';
   silent: boolean;
   flags: string[];
+  /** Only messages whose mod-sequence is not greater (RFC 7162 §3.1.3). */
+  unchangedSince: number | null;
 }
 
 export type CommandBody =
   | { name: SimpleCommandName }
   | { name: MailboxCommandName; mailbox: MailboxName }
+  | SelectCommand
   /** `initialResponse` is decoded from base64; empty when the client sent `=` (RFC 4959 §3). */
   | { name: 'AUTHENTICATE'; mechanism: string; initialResponse: Buffer | null }
   | { name: 'LOGIN'; user: string; password: string }
@@ -115,6 +127,8 @@ export type SearchKey =
   | { type: 'sentdate'; comparison: DayComparison; day: EpochDay }
   | { type: 'larger' | 'smaller'; sizeBytes: number }
   | { type: 'sequence' | 'uid'; set: SequenceSet }
+  /** At least this mod-sequence (RFC 7162 §3.1.5). */
+  | { type: 'modseq'; least: number }
   | { type: 'not'; key: SearchKey }
   | { type: 'or'; left: SearchKey; right: SearchKey }
   | { type: 'and'; keys: SearchKey[] };
@@ -130,5 +144,5 @@ export interface FetchSection {
 }
 
 export type FetchItem =
-  | { type: 'flags' | 'uid' | 'internaldate' | 'rfc822.size' | 'envelope' | 'body' | 'bodystructure' }
+  | { type: 'flags' | 'uid' | 'modseq' | 'internaldate' | 'rfc822.size' | 'envelope' | 'body' | 'bodystructure' }
   | FetchSection;

@@ -2,6 +2,7 @@
 import { type Section, WHOLE_MESSAGE } from '../../mime/structure/section.ts';
 import type { CommandReader } from './command-reader.ts';
 import type { FetchCommand, FetchItem, FetchSection } from './commands.ts';
+import { parseChangedSince } from './condstore-parser.ts';
 
 type PlainItem = Exclude<FetchItem, FetchSection>;
 
@@ -11,6 +12,7 @@ const SECTION_NAME = /[A-Za-z.]+/y;
 const PLAIN_ITEMS: ReadonlyMap<string, PlainItem['type']> = new Map([
   ['FLAGS', 'flags'],
   ['UID', 'uid'],
+  ['MODSEQ', 'modseq'],
   ['INTERNALDATE', 'internaldate'],
   ['RFC822.SIZE', 'rfc822.size'],
   ['ENVELOPE', 'envelope'],
@@ -45,8 +47,11 @@ export function parseFetch(reader: CommandReader, uid: boolean): FetchCommand {
   reader.space();
   const items = reader.peek() === '(' ? reader.list(() => parseItem(reader)) : macroOrItem(reader);
   if (items.length === 0) throw reader.syntax('Expected a FETCH item');
-  if (uid && !items.some((item) => item.type === 'uid')) items.unshift({ type: 'uid' });
-  return { name: 'FETCH', uid, set, items };
+  const changedSince = parseChangedSince(reader);
+  const has = (type: FetchItem['type']): boolean => items.some((item) => item.type === type);
+  if (uid && !has('uid')) items.unshift({ type: 'uid' });
+  if (changedSince !== null && !has('modseq')) items.push({ type: 'modseq' });
+  return { name: 'FETCH', uid, set, items, changedSince };
 }
 
 function macroOrItem(reader: CommandReader): FetchItem[] {

@@ -9,6 +9,7 @@ import { writeEnvelope, writeStructure } from './structure-encoder.ts';
 export type FetchValue =
   | { type: 'flags'; flags: readonly string[] }
   | { type: 'uid'; uid: number }
+  | { type: 'modseq'; modseq: number }
   | { type: 'internaldate'; date: ImapDateTime }
   | { type: 'rfc822.size'; sizeBytes: number }
   | { type: 'envelope'; envelope: Envelope }
@@ -38,6 +39,9 @@ function writeValue(line: ResponseLine, value: FetchValue): void {
       return;
     case 'uid':
       line.raw(`UID ${value.uid}`);
+      return;
+    case 'modseq':
+      line.raw(`MODSEQ (${value.modseq})`);
       return;
     case 'internaldate':
       line.raw(`INTERNALDATE "${formatDateTime(value.date)}"`);

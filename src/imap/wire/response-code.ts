@@ -1,4 +1,7 @@
-/** Response codes: RFC 3501 §7.1, RFC 4315 §3 (UIDPLUS), RFC 5530, RFC 6154 §3 (USEATTR), RFC 7889 §4 (TOOBIG). */
+/**
+ * Response codes: RFC 3501 §7.1, RFC 4315 §3 (UIDPLUS), RFC 5530, RFC 6154 §3 (USEATTR), RFC 7162 §7 (CONDSTORE),
+ * RFC 7889 §4 (TOOBIG).
+ */
 import { formatSequenceSet } from './sets.ts';
 
 export type PlainResponseCode =
@@ -35,7 +38,9 @@ export type ResponseCode =
   | { name: 'CAPABILITY'; capabilities: readonly string[] }
   /** `\*` says that new keywords may be created. */
   | { name: 'PERMANENTFLAGS'; flags: readonly string[] }
-  | { name: 'UIDNEXT' | 'UIDVALIDITY' | 'UNSEEN'; value: number }
+  | { name: 'UIDNEXT' | 'UIDVALIDITY' | 'UNSEEN' | 'HIGHESTMODSEQ'; value: number }
+  /** Numbers or UIDs that STORE left alone, at least one. */
+  | { name: 'MODIFIED'; numbers: readonly number[] }
   | { name: 'APPENDUID'; uidValidity: number; uid: number }
   /** Equally many of each, in corresponding order. */
   | { name: 'COPYUID'; uidValidity: number; source: readonly number[]; target: readonly number[] };
@@ -53,6 +58,8 @@ function codeText(code: Exclude<ResponseCode, string>): string {
       return `CAPABILITY ${code.capabilities.join(' ')}`;
     case 'PERMANENTFLAGS':
       return `PERMANENTFLAGS (${code.flags.join(' ')})`;
+    case 'MODIFIED':
+      return `MODIFIED ${formatSequenceSet(code.numbers)}`;
     case 'APPENDUID':
       return `APPENDUID ${code.uidValidity} ${code.uid}`;
     case 'COPYUID':

@@ -47,9 +47,10 @@ export function flagsLine(flags: readonly string[]): Buffer {
   return new ResponseLine().raw(`* FLAGS (${flags.join(' ')})`).toBuffer();
 }
 
-/** Numbers or UIDs, none of them for an empty result. */
-export function searchLine(numbers: readonly number[]): Buffer {
-  return new ResponseLine().raw(['* SEARCH', ...numbers].join(' ')).toBuffer();
+/** Numbers or UIDs, none of them for an empty result; `modseq`: the highest of the messages found, when it was searched for. */
+export function searchLine(numbers: readonly number[], modseq: number | null = null): Buffer {
+  const end = modseq === null ? [] : [`(MODSEQ ${modseq})`];
+  return new ResponseLine().raw(['* SEARCH', ...numbers, ...end].join(' ')).toBuffer();
 }
 
 export interface ListEntry {

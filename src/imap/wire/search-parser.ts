@@ -5,6 +5,7 @@
 import type { DayComparison, EpochDay } from '../../mime/structure/calendar-day.ts';
 import type { CommandReader } from './command-reader.ts';
 import type { SearchCommand, SearchKey } from './commands.ts';
+import { parseModSequenceKey } from './condstore-parser.ts';
 import { parseDay } from './date-time.ts';
 import { canonicalFlag } from './flags.ts';
 import { decodeSearchString, isSearchCharset } from './search-charset.ts';
@@ -51,6 +52,7 @@ const KEYS: ReadonlyMap<string, KeyParser> = new Map<string, KeyParser>([
   ['LARGER', ({ reader }) => ({ type: 'larger', sizeBytes: argument(reader, () => reader.number()) })],
   ['SMALLER', ({ reader }) => ({ type: 'smaller', sizeBytes: argument(reader, () => reader.number()) })],
   ['UID', ({ reader }) => ({ type: 'uid', set: argument(reader, () => reader.sequenceSet()) })],
+  ['MODSEQ', ({ reader }) => parseModSequenceKey(reader)],
   ['NOT', (context) => ({ type: 'not', key: nestedKey(context) })],
   ['OR', (context) => ({ type: 'or', left: nestedKey(context), right: nestedKey(context) })],
 ]);
