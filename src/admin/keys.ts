@@ -154,6 +154,11 @@ const SITE_HELP = `
 Prints the signed answer that the web site asks for. The signature holds for exactly this origin: compare it with the
 address bar of your browser, because a site that passes on another site's token would log in there as you.`;
 
+const ACCEPT_HELP = `
+Works only for a message of a secret-… type from this account to itself, signed with the master key in use. A message key
+then opens mail that was sent to it. A storage key takes the place of the one in use: let mail programs connect again
+afterwards, because flags they set before they do are sealed with the old one.`;
+
 export function addKeyCommands(program: Command, add: Add): void {
   add<[string]>(program, 'rotate-key <account>', 'Give an account a new master key.', (output, options, account) =>
     rotateKey({ output, ...where(options), account, confirmed: options.yes === true }),
@@ -185,5 +190,7 @@ export function addKeyCommands(program: Command, add: Add): void {
     'Take in a secret that you sent to yourself from another client.',
     (output, options, account, messageId) =>
       acceptSecret({ output, ...where(options), account, messageId, confirmed: options.yes === true }),
-  ).option('--yes', 'yes, take it in');
+  )
+    .option('--yes', 'yes, take it in')
+    .addHelpText('after', ACCEPT_HELP);
 }
