@@ -10,7 +10,7 @@ import { digestOf } from '../src/smimp/transcript.ts';
 import { type ApiSite, answerOf, codeOf, type Login, startApi } from './support/api-site.ts';
 import type { ServedUser } from './support/hostile-server.ts';
 import type { ImapClient } from './support/imap-client.ts';
-import { BOB, type MailSite, mailSite } from './support/mail-site.ts';
+import { BOB, type MailSite, mailSite, plainMail } from './support/mail-site.ts';
 
 let mail: MailSite;
 let api: ApiSite;
@@ -93,6 +93,42 @@ describe('folders', () => {
     const before = await status('Before');
     await post('change_folder', 'folders/before', folder('after', 'After', 'native'));
     expect(await status('Native/After')).toBe(before?.replace('Before', 'Native/After'));
+  });
+});
+
+describe('the selected folder', () => {
+  it('renamed by a native client stays selected, and tells of what arrives in it', async () => {
+    await post('create_folder', 'folders', folder('chosen', 'Chosen'));
+    const id = await arrive('follows');
+    await imap.ok('select Chosen');
+    await post('change_folder', 'folders/chosen', folder('picked', 'Picked'));
+    const { seq } = await post('message_move', `message_move/${id}`, { folder_name: 'picked' });
+    expect(await imap.ok('noop')).toContain('1 EXISTS');
+    expect((await imap.ok('fetch 1 (uid envelope)')).join()).toContain(`UID ${seq} ENVELOPE`);
+    await imap.no('status Chosen (messages)');
+    await imap.ok('status Picked (messages)');
+  });
+
+  it('deleted by a native client is seen to become empty, and is gone', async () => {
+    await post('create_folder', 'folders', folder('doomed', 'Doomed'));
+    const id = await arrive('goes');
+    await post('message_move', `message_move/${id}`, { folder_name: 'doomed' });
+    await imap.ok('select Doomed');
+    imap.send('d1 idle\r\n');
+    expect(await imap.line()).toMatch(/^\+ /);
+    const remove = (path: string) => api.send({ method: 'DELETE', path: `/0.1/${path}`, token: native.token });
+    expect(codeOf(await remove('folders/email/doomed'))).toBe('folder_not_empty');
+    expect((await remove(`message/${id}`)).status).toBe(204);
+    expect(await imap.line()).toBe('* 1 EXPUNGE');
+    expect((await remove('folders/email/doomed')).status).toBe(204);
+    imap.send('done\r\n');
+    expect((await imap.finish('d1')).status).toBe('OK');
+    expect(await imap.ok('noop')).toEqual([]);
+    expect(await imap.search('all')).toEqual([]);
+    await imap.bad('fetch 1 flags');
+    expect(await imap.no('append Doomed {5+}\r\nA: b\n')).toContain('[TRYCREATE]');
+    expect(await imap.no('select Doomed')).toContain('[NONEXISTENT]');
+    await imap.ok('select INBOX');
   });
 });
 
@@ -221,5 +257,22 @@ describe('flags', () => {
     expect(again.value).toEqual({ flags: ['\\Answered', 'later', '\\Flagged'], colour: 'red' });
     const stale = await api.post(`/0.1/message_extensions/${id}`, { extensions_data: null }, native.token, match);
     expect(codeOf(stale)).toBe('precondition_failed');
+  });
+});
+
+describe('a folder removed by a native client', () => {
+  it('between being found and being used, takes nothing in', async () => {
+    await post('create_folder', 'folders', folder('brief', 'Brief'));
+    await arrive('stays');
+    const mailbox = await mail.mailbox.open(mail.bobId);
+    const [inbox, brief] = [await mailbox.folders.find('INBOX'), await mailbox.folders.find('Brief')];
+    const view = await mailbox.view(inbox);
+    await api.send({ method: 'DELETE', path: '/0.1/folders/email/brief', token: native.token });
+    const refused = { code: 'no-folder' };
+    await expect(view.copy(view.opened, brief)).rejects.toMatchObject(refused);
+    await expect(view.move(view.opened, brief)).rejects.toMatchObject(refused);
+    const raw = plainMail({}, 'text');
+    await expect(mailbox.append({ folder: brief, raw, flags: [], internalDate: null })).rejects.toMatchObject(refused);
+    expect((await view.refresh()).removed).toEqual([]);
   });
 });

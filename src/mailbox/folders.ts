@@ -5,6 +5,7 @@
 import type { Db, Tx } from '../store/database.ts';
 import {
   changeFolder,
+  findFolder,
   folderMessageIds,
   insertFolder,
   listMailFolders,
@@ -86,6 +87,12 @@ export function createFolders(options: { db: Db; accountId: number }): Folders {
     setSubscribed: (path, subscribed) =>
       locked((tx, rows) => changeFolder(tx, required(rows, path).id, { subscribed })),
   };
+}
+
+/** Holds the mailbox with the folder in it: a native client may have removed it since it was found. Throws `no-folder`. */
+export async function holdFolder(tx: Tx, accountId: number, folder: Pick<Folder, 'id'>): Promise<void> {
+  await lockMailbox(tx, accountId);
+  if ((await findFolder(tx, accountId, folder.id)) === undefined) throw new MailboxError('no-folder');
 }
 
 function hasPath(levels: readonly string[]): (folder: Folder) => boolean {

@@ -10,12 +10,12 @@ import type { EmailBody } from '../smimp/email.ts';
 import { type Hex32, toHex } from '../smimp/encoding.ts';
 import { findReference } from '../store/contents.ts';
 import type { Listener, Tx } from '../store/database.ts';
-import { countShown, lockMailbox } from '../store/folders.ts';
+import { countShown } from '../store/folders.ts';
 import { inboxId } from '../store/messages.ts';
 import { createSecretInbox, type SecretInbox } from './accept-secret.ts';
 import { type Contents, createContents } from './contents.ts';
 import { MailboxError } from './errors.ts';
-import { createFolders } from './folders.ts';
+import { createFolders, holdFolder } from './folders.ts';
 import { importOwn } from './import.ts';
 import { createInspection, type Inspection } from './inspect.ts';
 import { type MailAccount, openMailAccount } from './mail-account.ts';
@@ -85,7 +85,7 @@ function accountMailbox(options: MailboxOptions, account: MailAccount, contents:
       const uid = newUid();
       const body = await bodyOf(options, account, raw, uid);
       const imported = await db.transaction().execute(async (tx) => {
-        await lockMailbox(tx, accountId);
+        await holdFolder(tx, accountId, folder);
         return importOwn(tx, {
           account,
           folderId: folder.id,

@@ -20,6 +20,7 @@ import type { Contents } from './contents.ts';
 import { MailboxError } from './errors.ts';
 import { changeFlags, type FlagChange, readFlags, withFlags } from './flags.ts';
 import type { Folder } from './folder-tree.ts';
+import { holdFolder } from './folders.ts';
 import type { MailAccount } from './mail-account.ts';
 import type { ConditionalChange, FolderView, ShownMessage, Transferred } from './types.ts';
 
@@ -66,7 +67,10 @@ export async function openView(options: {
     copy: (messages, to) => copy(db, { account, folder, defaultQuota }, idsOf(messages), to),
     async move(messages, to) {
       const move = { chosen: { fromFolder: folder.id, messageIds: idsOf(messages) }, toFolder: to.id };
-      return transferred(to, await db.transaction().execute((tx) => moveMessages(tx, accountId, move)));
+      return db.transaction().execute(async (tx) => {
+        await holdFolder(tx, accountId, to);
+        return transferred(to, await moveMessages(tx, accountId, move));
+      });
     },
     async remove(messages) {
       await db.transaction().execute((tx) => deleteMessages(tx, accountId, idsOf(messages)));
@@ -146,6 +150,7 @@ function copy(
   const copyIds = messageIds.map(() => randomBytes(ID_BYTES));
   const request = { chosen: { fromFolder: folder.id, messageIds }, toFolder: to.id, copyIds };
   return db.transaction().execute(async (tx) => {
+    await holdFolder(tx, accountId, to);
     const copies = await copyMessages(tx, accountId, request);
     // They are counted by now; what does not fit is undone.
     if (!(await hasRoom(tx, accountId, { addBytes: 0, defaultQuota }))) throw new MailboxError('over-quota');
