@@ -6,10 +6,13 @@ import type { Breakage } from './support/breakages/breakage.ts';
 import { ownerBreakages } from './support/breakages/owner.ts';
 import { remoteBreakages, sendingBreakages } from './support/breakages/sending.ts';
 import { type ConformanceSite, startConformanceSite } from './support/conformance-site.ts';
-import { startSpoilingProxy } from './support/spoiling-proxy.ts';
+import { type Answered, type Asked, startSpoilingProxy, yes } from './support/spoiling-proxy.ts';
 
 /** Hundreds of keys, folders or messages each; run only where a breakage is about them. */
-const LONG = new Set(['issue.sender-limit', 'issue.replaced-key', 'pool.limit', 'folders.cycle', 'requests.oversize']);
+const LONG = new Set([
+  ...['issue.sender-limit', 'issue.replaced-key', 'remote.domain-limit'],
+  ...['pool.limit', 'folders.cycle', 'requests.oversize'],
+]);
 const TIMEOUT_MS = 120_000;
 const areaOf = (id: string): string => id.split('.')[0] ?? '';
 
@@ -40,6 +43,30 @@ it('finds nothing wrong with a proxy that changes nothing', { timeout: TIMEOUT_M
   await using proxy = await startSpoilingProxy(site.api, {});
   const { results } = await site.run({ accounts: 3, counterpart: true, port: proxy.port });
   expect(results.filter(({ outcome }) => outcome === 'failed')).toEqual([]);
+});
+
+describe('a server that is none', () => {
+  const nonsense: [string, () => Answered][] = [
+    [
+      'answers everything with a page',
+      () => ({ status: 200, headers: { 'content-type': 'text/html' }, body: Buffer.from('<p>') }),
+    ],
+    ['answers everything with an empty object', () => yes({})],
+    ['answers everything with an error', () => ({ status: 500, headers: {}, body: Buffer.alloc(0) })],
+  ];
+  it.each(nonsense)(
+    '%s: it is found out, and the run comes to its end',
+    { timeout: TIMEOUT_MS },
+    async (_what, answer) => {
+      const isDiscovery = ({ path }: Asked): boolean => path === '/.well-known/smimp.txt';
+      const spoiler = { request: (asked: Asked) => (isDiscovery(asked) ? undefined : answer()) };
+      await using proxy = await startSpoilingProxy(site.api, spoiler);
+      const { results } = await site.run({ accounts: 2, counterpart: true, port: proxy.port });
+      expect(results).toHaveLength(CHECKS.length);
+      const passed = results.filter(({ id, outcome }) => outcome === 'passed' && areaOf(id) !== 'every');
+      expect(passed.map(({ id }) => id)).toEqual(['discovery.file', 'tls.only', 'tls.no-compression']);
+    },
+  );
 });
 
 describe.each([

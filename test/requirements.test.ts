@@ -84,6 +84,18 @@ describe('the requirements', () => {
   });
 });
 
+it('the example of the protocol is that of the vectors', () => {
+  const example = /^```\nPAE {4}([\s\S]*?)^```/m.exec(protocol)?.[1] ?? '';
+  const hex = example.replace(/"[^"]*"|five parts|D\(login\)|SIGN/g, '').replace(/\s+/g, '');
+  const { cases } = JSON.parse(read('fixtures/vectors/transcripts.json')) as {
+    cases: { id: string; outputs: Record<string, string> }[];
+  };
+  const outputs = (id: string) => cases.find((one) => one.id === id)?.outputs ?? {};
+  expect(hex).toBe(
+    `${outputs('login-digest').pae}${outputs('login-digest').digest}${outputs('login-sign').signed_hash}`,
+  );
+});
+
 it('every check of the conformance kit names rules of the protocol', () => {
   const known = new Set(written);
   const strange = CHECKS.flatMap(({ id, rules }) =>

@@ -2,12 +2,12 @@
 import type { Address } from '../smimp/address.ts';
 import type { InitializeRequest } from '../smimp/api.ts';
 import { type MasterKeyPair, masterKeyPair } from '../smimp/crypto.ts';
-import { type Hex32, type SignedHash, toHex } from '../smimp/encoding.ts';
+import { type Hex32, isHex, type SignedHash, toHex } from '../smimp/encoding.ts';
 import { createMessageKey, type MessageKey } from '../smimp/message-key.ts';
 import { createRecord, type IdentityRecord, type Profile, rotateRecord } from '../smimp/record.ts';
 import { initializeDigest, loginDigest, loginTokenDigest, signDigest } from '../smimp/transcript.ts';
 import { type Answer, accepted, named } from './answer.ts';
-import { unmet } from './errors.ts';
+import { demand, unmet } from './errors.ts';
 import type { Probe } from './probe.ts';
 
 export type Member = {
@@ -24,6 +24,7 @@ export type KitSession = { readonly token: Hex32; readonly loginTokenHash: Hex32
 
 /** Long enough for a run, within the bounds of both kinds. */
 const KEY_DAYS = 30;
+const TOKEN_BYTES = 32;
 
 export function newMember(address: Address, now: number): Member {
   const master = masterKeyPair();
@@ -88,7 +89,9 @@ export function signLogin(
 }
 
 export async function askToken(probe: Probe, address: Address): Promise<Hex32> {
-  return accepted('get_create_session', await probe.call('get_create_session', { params: { a: address } })).token;
+  const { token } = accepted('get_create_session', await probe.call('get_create_session', { params: { a: address } }));
+  demand(typeof token === 'string' && isHex(token, TOKEN_BYTES), 'a token of 32 bytes', 'another thing');
+  return token;
 }
 
 export function postLogin(probe: Probe, address: Address, request: LoginBody): Promise<Answer> {

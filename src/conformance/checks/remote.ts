@@ -1,12 +1,13 @@
 /** Users of another server, whose keys the tested one must fetch (SMIMP 0.1 §5.4): the kit is that other server. */
-import { SENDER_KEY_FRESH_SECONDS } from '../../smimp/api.ts';
+import type { Address } from '../../smimp/address.ts';
+import { MAX_KEYS_PER_SENDER_DAY, MAX_POOL_SHARE_PER_DOMAIN_DAY, SENDER_KEY_FRESH_SECONDS } from '../../smimp/api.ts';
 import { masterKeyPair } from '../../smimp/crypto.ts';
 import type { Answer } from '../answer.ts';
 import { accepted, type Check, demand, notRun, refused } from '../check.ts';
 import type { Counterpart } from '../counterpart.ts';
 import { askKey, post, prepare, proofFor, signFor } from '../letters.ts';
 import { askToken, logIn, type Member, nextRecord, postLogin, signLogin } from '../member.ts';
-import type { World } from '../world.ts';
+import { POOL_SIZE, type World } from '../world.ts';
 
 const counterpart = (check: Omit<Check, 'level'>): Check => ({ ...check, level: 'counterpart' });
 /** Long enough for several requests to meet, short enough for every time limit. */
@@ -149,6 +150,19 @@ export const remoteChecks: readonly Check[] = [
     },
   }),
   counterpart({
+    id: 'remote.domain-limit',
+    title: 'The users of one domain get at most a quarter of the pool a day, then the non-ephemeral key',
+    rules: ['R-5.5-3', 'R-5.5-4'],
+    async run(world) {
+      const { address: recipient } = await world.owner();
+      const given = [await takeKeys(world, recipient), await takeKeys(world, recipient)];
+      const [first = 0, second = 0] = given;
+      demand(first <= MAX_KEYS_PER_SENDER_DAY, 'at most 20 keys to the first user', `${first}`);
+      const share = POOL_SIZE * MAX_POOL_SHARE_PER_DOMAIN_DAY;
+      demand(first + second <= share, `at most ${share} keys to both`, `${first + second}`);
+    },
+  }),
+  counterpart({
     id: 'remote.rotated-key',
     title: 'A session under a key that its user has replaced ends at the next message',
     rules: ['R-5.5-11'],
@@ -180,6 +194,16 @@ async function visitor(world: World) {
 async function login(world: World, user: Pick<Member, 'address' | 'master'>): Promise<Answer> {
   const token = await askToken(world.probe, user.address);
   return postLogin(world.probe, user.address, signLogin(user, { token, baseUrl: world.baseUrl }));
+}
+
+/** A new user sends until no ephemeral key is given any more; how many were. */
+async function takeKeys(world: World, recipient: Address): Promise<number> {
+  const from = await visitor(world);
+  for (let sent = 0; ; sent++) {
+    const { key, envelope } = await prepare(world.probe, from, recipient);
+    if (key.kind === 'non-ephemeral' || sent > MAX_KEYS_PER_SENDER_DAY) return sent;
+    accepted('send_message', await post(world.probe, from, recipient, envelope));
+  }
 }
 
 /** The tokens first, so that the logins arrive together. */
