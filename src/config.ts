@@ -6,7 +6,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { type Document, LineCounter, type Node, parseDocument } from 'yaml';
+import { type Document, isNode, isScalar, LineCounter, type Node, parseDocument, visit } from 'yaml';
 import { z } from 'zod';
 import { powPolicySchema } from './policy/pow-policy-schema.ts';
 import { parseQuantity, SIZE_UNITS, TIME_UNITS, type Units } from './policy/quantity.ts';
@@ -189,11 +189,18 @@ export function parseConfig(text: string, name: string): z.infer<typeof configSc
   throw new ConfigError(parsed.error.issues.flatMap((issue) => describe(issue, place)));
 }
 
-/** Without YAML's own: an alias of nothing, aliases or nesting without end are mistakes like others. */
+/** Without YAML's own: an alias of nothing, aliases or nesting without end, and lists as names are mistakes like others. */
 function readYaml(text: string, name: string, lines: LineCounter): { document: Document.Parsed; value: unknown } {
   try {
     const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
     const mistakes = document.errors.map(({ message }) => `${name}: ${message.split('\n')[0]}`);
+    visit(document, {
+      Pair(_, { key }) {
+        if (!isNode(key) || isScalar(key)) return undefined;
+        mistakes.push(`${name}: a name of a setting is a word`);
+        return visit.BREAK;
+      },
+    });
     if (mistakes.length > 0) throw new ConfigError(mistakes);
     return { document, value: document.toJS() };
   } catch (error) {

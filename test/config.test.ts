@@ -52,6 +52,7 @@ describe('the configuration', () => {
     const bomb = `a: &a [${'x,'.repeat(50)}]\n${[...'bcdef'].map((name, i) => `${name}: &${name} [${`*${'abcde'[i]},`.repeat(50)}]\n`).join('')}`;
     expect(mistakesOf('  e:'.repeat(20_000)).length).toBeGreaterThan(0);
     expect(mistakesOf(bomb)).toEqual([expect.stringContaining('alias')]);
+    expect(mistakesOf(`${'? '.repeat(300)}1`)).toEqual(['bridge.yaml: a name of a setting is a word']);
   });
 
   it('lets the environment win and checks it', async () => {
