@@ -20,5 +20,7 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // A poll ends as soon as it holds; on a busy machine a second is not enough.
+    expect: { poll: { timeout: 20_000, interval: 20 } },
   },
 });

@@ -69,7 +69,10 @@ export function readBody(
   payload: IncomingMessage,
   maxBytes: number,
 ): Promise<Buffer> {
-  const bytes = new BodyBytes(Number(headers['content-length'] ?? Math.min(FIRST_BYTES, maxBytes)));
+  const announcedBytes = Number(headers['content-length'] ?? Math.min(FIRST_BYTES, maxBytes));
+  // Before memory is taken for it: anybody can announce anything.
+  if (announcedBytes > maxBytes) return Promise.reject(new ApiError('too_large'));
+  const bytes = new BodyBytes(announcedBytes);
   return new Promise((resolve, reject) => {
     const stop = (): void => {
       payload.off('data', take).off('end', ended).off('error', failed);

@@ -73,6 +73,16 @@ describe('17 oversize', () => {
       socket.destroy();
     });
 
+    it('no memory is taken for what is announced beyond the limit, also without a session', async () => {
+      const open = (length: number): string =>
+        `POST /0.1/create_session/bob%23corp.test HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\n\r\n`;
+      for (const length of [MAX_REQUEST_BYTES + 1, Number.MAX_SAFE_INTEGER]) {
+        expect(await rawExchange(site, open(length), END)).toContain('"code":"too_large"');
+      }
+      const whole = `${open(MAX_REQUEST_BYTES)}${' '.repeat(MAX_REQUEST_BYTES)}`;
+      expect(await rawExchange(site, whole, END)).toContain('"code":"bad_request"');
+    });
+
     it('lengths that lie: shorter, longer, negative, two of them, hexadecimal, beside chunks', async () => {
       const body = '{"address":"bob#corp.test"}';
       const path = '/0.1/get_message_key';
