@@ -5,10 +5,10 @@ import { checkDueAccounts } from './identity/own-check.ts';
 import type { Identity } from './identity/resolve.ts';
 import { SESSION_IDLE_SECONDS, SESSION_SECONDS } from './smimp/api.ts';
 import type { Db } from './store/database.ts';
-import { forgetOldFailures } from './store/login-failures.ts';
+import { forgetStrangeDomains } from './store/domains.ts';
+import { forgetOldKeys } from './store/key-issue.ts';
 import { forgetFinishedSubmissions } from './store/outbound.ts';
 import { forgetOldPowFacts } from './store/pow-facts.ts';
-import { deleteExpiredRemoteSessions } from './store/remote-sessions.ts';
 import { purgeExpired } from './store/sessions.ts';
 
 /** A pool of a hundred keys, topped up below fifty, lasts this long under all but an attack. */
@@ -16,7 +16,8 @@ const EVERY_MS = 60_000;
 const DAY_MS = 86_400_000;
 /** What was sent is shown by `queue list --all` for this long. */
 const KEEP_FINISHED_MS = 30 * DAY_MS;
-
+/** Keys are counted for a day and accepted for a day after they were replaced (SMIMP 0.1 §5); twice that. */
+const KEEP_KEYS_MS = 2 * DAY_MS;
 /** Who asked for the price of a message, but never sent one. */
 const KEEP_SILENT_MS = 2 * DAY_MS;
 /** Who wrote once may write again after a year as somebody known. */
@@ -50,12 +51,12 @@ export async function doChores(options: Parameters<typeof startChores>[0]): Prom
   const now = clock();
   await maintenance.runOnce(now);
   await purgeExpired(db, now, { idleMs: SESSION_IDLE_SECONDS * 1000, keepSentMs: 2 * SESSION_SECONDS * 1000 });
-  await deleteExpiredRemoteSessions(db, now);
   await forgetOldPowFacts(db, {
     asked: new Date(now.getTime() - KEEP_SILENT_MS),
     known: new Date(now.getTime() - KEEP_KNOWN_MS),
   });
-  await forgetOldFailures(db, new Date(now.getTime() - DAY_MS));
+  await forgetOldKeys(db, new Date(now.getTime() - KEEP_KEYS_MS));
+  await forgetStrangeDomains(db, new Date(now.getTime() - DAY_MS));
   await forgetFinishedSubmissions(db, new Date(now.getTime() - KEEP_FINISHED_MS));
   await checkDueAccounts({ ...options, now });
 }

@@ -39,3 +39,8 @@ export function saveDomain(
     .returningAll()
     .executeTakeFirstOrThrow();
 }
+
+/** Forgets domains that were never seen speaking SMIMP: anybody can make this server look up names of his own making. */
+export async function forgetStrangeDomains(db: Executor, before: Date): Promise<void> {
+  await db.deleteFrom('domain').where('first_found_at', 'is', null).where('checked_at', '<', before).execute();
+}

@@ -3,7 +3,7 @@
  * account's row lock until commit.
  */
 import { sql } from 'kysely';
-import type { Timestamp } from '../smimp/encoding.ts';
+import { formatTimestamp, type Timestamp } from '../smimp/encoding.ts';
 import type { Executor, Tx } from './database.ts';
 import type { StoredMessageKey } from './message-keys.ts';
 
@@ -167,4 +167,21 @@ export async function consumeEphemeral(
     .where('public_key', '=', use.publicKey)
     .execute();
   return true;
+}
+
+/**
+ * Forgets what no message can use any more: issues of keys that were used or replaced before `before`, whose daily counts and
+ * grace are over; and keys that ended before it, with their issues. Nobody waits: such keys are refused anyway.
+ */
+export async function forgetOldKeys(db: Executor, before: Date): Promise<void> {
+  const ended = formatTimestamp(before.getTime() / 1000);
+  await sql`
+    delete from key_issue i using message_key k
+    where k.account_id = i.account_id and k.public_key = i.public_key
+      and (i.used_at < ${before} or k.replaced_at < ${before} or k.expires < ${ended})`.execute(db);
+  await db
+    .deleteFrom('message_key')
+    .where('expires', '<', ended)
+    .where('state', 'in', ['issued', 'used', 'replaced'])
+    .execute();
 }
