@@ -167,6 +167,9 @@ describe('messages', () => {
     const id = messages[0]?.message_id as Hex32;
     const kinds = async (reader: TestClient, ids: Hex32[]) =>
       (await reader.client.read(ids)).map(({ opening }) => opening.kind);
+    const eager = bob.restart();
+    const early = await eager.client.copy(id, null);
+    expect(await kinds(eager, [early.message_id, id])).toEqual(['opened', 'opened']);
     expect(await kinds(bob, [id])).toEqual(['opened']);
     const another = bob.restart();
     const copy = await bob.client.copy(id, null);

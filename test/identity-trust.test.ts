@@ -403,6 +403,21 @@ describe('many processes over one database', () => {
 });
 
 describe('checking a fingerprint', () => {
+  it('puts the old pin away also when the check comes before anybody noticed the new identity', async () => {
+    await pinnedBob();
+    const other = impostor();
+    bob.records = other.records;
+    const fingerprint = historyFingerprint(historyOf(other));
+    const shown = await identity.verify({ accountId: alice, contact: bob.address, fingerprint });
+    expect(shown).toMatchObject({ state: 'OK', archived: 1, records: 1 });
+    other.change({ now: seconds(), rotate: true });
+    bob.records = other.records;
+    expect(await identity.verify({ accountId: alice, contact: bob.address, fingerprint })).toMatchObject({
+      archived: 1,
+      records: 2,
+    });
+  });
+
   const verify = (fingerprint: string, contact = bob.address) =>
     identity.verify({ accountId: alice, contact, fingerprint });
 

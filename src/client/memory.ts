@@ -191,8 +191,10 @@ export class Memory {
     return this.#copies.get(messageId)?.original ?? messageId;
   }
 
-  remember(entry: SeenEntry): void {
-    if (this.#seenDigests.has(entry.digest)) return;
+  /** A copy counts as what it is a copy of, whichever of the two is opened first. */
+  remember(opened: SeenEntry): void {
+    if (this.#seenDigests.has(opened.digest)) return;
+    const entry = { ...opened, message_id: this.#originalOf(opened.message_id) };
     this.#seenDigests.set(entry.digest, entry);
     this.#seenUids.set(uidName(entry), entry);
   }

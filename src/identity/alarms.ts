@@ -9,7 +9,7 @@ import { type Pin, type PinState, pinCurrentKey, pinHead } from '../smimp/pin.ts
 import { endAlarms, raiseAlarm } from '../store/alarms.ts';
 import type { Tx } from '../store/database.ts';
 import { releaseHeld } from '../store/held.ts';
-import type { KeptPin, PinChange } from './pins.ts';
+import { continuesPin, type KeptPin, type PinChange } from './pins.ts';
 
 /** Something about a contact that its owner is told. `cause` tells one case from another. */
 export interface Alarm {
@@ -72,8 +72,7 @@ function causeOf({ state, pin }: KeptPin, reason: string | null): string {
 
 /** In good order: the new pin continues the old one. */
 function keyChanged(before: Pin, after: Pin): boolean {
-  const continues = before.signed_hashes.every((signed, seq) => after.signed_hashes[seq] === signed);
-  return continues && pinCurrentKey(before) !== pinCurrentKey(after);
+  return continuesPin(before, after) && pinCurrentKey(before) !== pinCurrentKey(after);
 }
 
 /** Whether what waited for the contact can go on. */

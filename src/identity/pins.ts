@@ -184,6 +184,12 @@ export function keepVerified(
   return book.change(address, (kept) => {
     if (!samePin(kept, before)) return { result: false };
     const verified: KeptPin = { state: 'OK', pin, evidence: null, verifiedAt: now, checkedAt: now };
-    return { result: true, keep: verified, ...(isSticky(kept) ? { archive: kept.pin } : {}) };
+    const isPutAway = kept !== null && (isSticky(kept) || !continuesPin(kept.pin, pin));
+    return { result: true, keep: verified, ...(isPutAway ? { archive: kept.pin } : {}) };
   });
+}
+
+/** Whether all that the one pin has seen stands in the other. */
+export function continuesPin(before: Pin, after: Pin): boolean {
+  return before.signed_hashes.every((signed, seq) => after.signed_hashes[seq] === signed);
 }
