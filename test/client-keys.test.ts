@@ -5,6 +5,7 @@ import { CALLS } from '../src/smimp/api.ts';
 import { toHex } from '../src/smimp/encoding.ts';
 import { type ClientSite, clientSite, type TestClient } from './support/client-site.ts';
 import { errorOf } from './support/errors.ts';
+import { isCall, no, type Spoiler, startSpoilingProxy } from './support/spoiling-proxy.ts';
 
 const DAY_SECONDS = 86_400;
 let world: ClientSite;
@@ -123,7 +124,7 @@ describe('the master key', () => {
     expect(await bob.client.deliver(sealing.outgoing)).toEqual({ kind: 'seal-again' });
   });
 
-  it('is finished by the next start when the answer was lost, and dropped when it never got there', async () => {
+  it('is finished by the next start when the answer was lost, and dropped when the server refuses it', async () => {
     const state = bob.saved();
     await bob.client.keys.rotateMaster();
     // What was saved before the call, as if the program had died while it waited for the answer.
@@ -141,6 +142,47 @@ describe('the master key', () => {
     const idle = world.open({ ...never, pending_change: { record, rotation } });
     expect(await idle.client.keys.finishChange()).toBe('dropped');
     expect(idle.saved().pending_change).toBeNull();
+  });
+
+  /** A client whose change of the record passes through `spoil`. */
+  const behind = async (spoil: NonNullable<Spoiler['request']>) => {
+    const proxy = await startSpoilingProxy(world.site, {
+      request: (asked, server) => (isCall(asked, 'POST', 'update_profile') ? spoil(asked, server) : undefined),
+    });
+    const honest = { ...world.hosts };
+    Object.assign(world.hosts, { 'corp.test': proxy.target, 'smimp.corp.test': proxy.target });
+    return {
+      client: bob.restart(),
+      async [Symbol.asyncDispose]() {
+        Object.assign(world.hosts, honest);
+        await proxy[Symbol.asyncDispose]();
+      },
+    };
+  };
+
+  it('is sent again when it is not known to have got there, and its keys are not lost', async () => {
+    let lost = true;
+    await using far = await behind(() => (lost ? no('unavailable') : undefined));
+    expect(await errorOf(far.client.client.keys.rotateMaster())).toMatchObject({ apiCode: 'unavailable' });
+    expect(far.client.saved().pending_change).not.toBeNull();
+    expect(await errorOf(far.client.client.keys.finishChange())).toMatchObject({ apiCode: 'unavailable' });
+    lost = false;
+    expect(await far.client.client.keys.finishChange()).toBe('done');
+    expect(far.client.client.ownHistory().seq).toBe(1);
+    await write(far.client, alice, 'with the new key');
+    expect((await openings(alice)).map(({ kind }) => kind)).toEqual(['opened']);
+  });
+
+  it('is no refusal when an earlier try got there first', async () => {
+    await using far = await behind(async (asked, server) => {
+      await server.ask(asked);
+      return undefined;
+    });
+    await far.client.client.keys.rotateMaster();
+    expect(far.client.saved().pending_change).toBeNull();
+    expect(far.client.client.ownHistory().seq).toBe(1);
+    await write(far.client, alice, 'with the new key');
+    expect((await openings(alice)).map(({ kind }) => kind)).toEqual(['opened']);
   });
 
   it('says so when the server has another history than one’s own', async () => {

@@ -50,8 +50,9 @@ export interface Keys {
   /** A new master key, published with new message keys; every session ends, here and there. The history's new head. */
   rotateMaster(): Promise<Hex32>;
   /**
-   * When a change of the record got no answer, it is not known whether it happened. This finds out and goes with it; the
-   * next change does so first. `none`: there was none. Throws ClientError `other-account`.
+   * When a change of the record got no answer, it is not known whether it happened. This finds out, and sends it again when
+   * it did not; the next change does so first. `none`: there was none. `dropped`: the server refuses it. Throws ClientError
+   * `other-account`; RemoteError, and then nothing is decided yet.
    */
   finishChange(): Promise<'none' | 'done' | 'dropped'>;
 }
@@ -122,34 +123,54 @@ export function createKeys(options: {
     await memory.save();
   };
 
-  const finishChange: Keys['finishChange'] = async () => {
-    const pending = memory.pendingChange;
-    if (pending === null) return 'none';
+  const isPublished = async ({ record }: PendingChange): Promise<boolean> => {
     const { head } = await home.publicKey(await sessions.homeBaseUrl(), memory.address);
-    if (head === recordHead(memory.identity.own_history.length, pending.record)) {
-      await commit(pending);
-      return 'done';
-    }
+    if (head === recordHead(memory.identity.own_history.length, record)) return true;
     if (head !== ownHead(memory)) throw new ClientError('other-account');
-    await drop(pending);
-    return 'dropped';
+    return false;
   };
 
-  /** Kept before it leaves; an answer that refuses it says that it did not happen. */
+  /** One that was refused did not happen, unless an earlier try has just got there: its keys must not be thrown away. */
   const publish = async (pending: PendingChange): Promise<Hex32> => {
-    memory.pendingChange = pending;
-    await memory.save();
     const { record, rotation } = pending;
     const { nonephemeral_key, ephemeral_keys } = rotation ?? {};
     const keys = nonephemeral_key && ephemeral_keys ? { nonephemeral_key, ephemeral_keys } : {};
     try {
       await sessions.atHome((session) => owner.updateProfile(session, { record, ...keys }));
     } catch (error) {
-      if (error instanceof RemoteError && error.apiCode !== null && error.status < 500) await drop(pending);
-      throw error;
+      const refused = error instanceof RemoteError && error.apiCode !== null && error.status < 500;
+      if (!refused) throw error;
+      if (!(await isPublished(pending))) {
+        await drop(pending);
+        throw error;
+      }
     }
     await commit(pending);
     return ownHead(memory);
+  };
+
+  /** Kept before it leaves. */
+  const begin = async (pending: PendingChange): Promise<Hex32> => {
+    memory.pendingChange = pending;
+    await memory.save();
+    return publish(pending);
+  };
+
+  /** What has not got there is sent again: it may still be under way, so it is not given up unless the server refuses it. */
+  const finishChange: Keys['finishChange'] = async () => {
+    const pending = memory.pendingChange;
+    if (pending === null) return 'none';
+    if (await isPublished(pending)) {
+      await commit(pending);
+      return 'done';
+    }
+    try {
+      await publish(pending);
+      return 'done';
+    } catch (error) {
+      if (memory.pendingChange !== null) throw error;
+      return 'dropped';
+    }
   };
 
   /** Whether the server shows this account as ours. Throws ClientError `other-account` when it shows another one. */
@@ -193,11 +214,11 @@ export function createKeys(options: {
       const previous = lastRecord(memory);
       const now = clock().getTime() / 1000;
       const record = rotateRecord({ previous, signer: masterOf(memory.identity), now, profile });
-      return publish({ record, rotation: null });
+      return begin({ record, rotation: null });
     },
     async rotateMaster() {
       await finishChange();
-      return publish(prepareRotation(memory, clock()));
+      return begin(prepareRotation(memory, clock()));
     },
   };
 }
