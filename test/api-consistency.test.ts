@@ -14,7 +14,7 @@ import { type Hex32, toHex } from '../src/smimp/encoding.ts';
 import { verifyMessageKey } from '../src/smimp/message-key.ts';
 import { MAX_HISTORY_RECORDS, recordHead, rotateRecord } from '../src/smimp/record.ts';
 import type { Tx } from '../src/store/database.ts';
-import { inboxId } from '../src/store/messages.ts';
+import { deleteMessages, inboxId } from '../src/store/messages.ts';
 import { appendRecord, changeMasterKey } from '../src/store/records.ts';
 import {
   type Account,
@@ -218,6 +218,35 @@ describe('changes', () => {
     expect([first.reset, first.changes.length, first.cursor]).toEqual([true, 500, 'r500']);
     const rest = await page(login, `?cursor=${first.cursor}`);
     expect([rest.reset, rest.changes.length, rest.cursor]).toEqual([false, 200, 'r700']);
+  });
+
+  it('begin again after a cursor from before what is remembered of deletions, and that once only', async () => {
+    const owner = await site.account(newAddress());
+    const login = await site.logIn(owner);
+    const [first = ''] = await fill(
+      owner,
+      [...Array(1_200).keys()].map((i) => i + 1),
+    );
+    const at600 = await page(login, '?cursor=r600');
+    expect([at600.reset, at600.cursor]).toEqual([false, 'r1100']);
+    const { accountId } = owner;
+    const { db } = site.opened;
+    await db.transaction().execute((tx) => deleteMessages(tx, accountId, [Buffer.from(first, 'hex')]));
+    await db.updateTable('account').set({ expunged_floor: 1_201 }).where('id', '=', accountId).execute();
+    const pages: [boolean, number, string][] = [];
+    for (let cursor = 'r600'; pages.at(-1)?.[1] !== 0; ) {
+      const answer = await page(login, `?cursor=${cursor}`);
+      pages.push([answer.reset, answer.changes.length, answer.cursor]);
+      cursor = answer.cursor;
+    }
+    expect(pages).toEqual([
+      [true, 500, 'r501.1201'],
+      [false, 500, 'r1001.1201'],
+      [false, 200, 'r1201'],
+      [false, 0, 'r1201'],
+    ]);
+    expect((await page(login, '')).reset).toBe(false);
+    expect((await page(login, '?cursor=r501.1200')).reset).toBe(true);
   });
 
   it('are waited for as long as was asked, and no longer than the caller', async () => {

@@ -98,7 +98,7 @@ describe('logging in', () => {
 
 describe('mailboxes', () => {
   test.each(['SELECT', 'EXAMINE', 'DELETE', 'SUBSCRIBE', 'UNSUBSCRIBE'])('%s', (name) => {
-    const rest = name === 'SELECT' || name === 'EXAMINE' ? { condstore: false } : {};
+    const rest = name === 'SELECT' || name === 'EXAMINE' ? { condstore: false, qresync: null } : {};
     expect(parse(`${name} Trash`)).toEqual({ name, mailbox: 'Trash', ...rest });
     expect(parse(`${name} "inBox"`)).toEqual({ name, mailbox: 'INBOX', ...rest });
     expect(parse(`${name} "Entw&APw-rfe"`)).toEqual({ name, mailbox: 'Entwürfe', ...rest });
@@ -281,6 +281,7 @@ describe('FETCH', () => {
       set: ONE_TO_STAR,
       items: [{ type: 'uid' }, { type: 'flags' }],
       changedSince: null,
+      vanished: false,
     });
     expect(parse('UID FETCH 1:* (FLAGS UID)')).toMatchObject({ items: [{ type: 'flags' }, { type: 'uid' }] });
   });

@@ -1,10 +1,11 @@
-/** What CONDSTORE adds to the grammar (RFC 7162 §7). */
+/** What CONDSTORE and QRESYNC add to the grammar (RFC 7162 §7). */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { CommandDecoder } from '../src/imap/wire/decoder.ts';
 import { fetchLine } from '../src/imap/wire/fetch-response.ts';
 import { formatResponseCode } from '../src/imap/wire/response-code.ts';
-import { searchLine } from '../src/imap/wire/responses.ts';
+import { searchLine, vanishedLine } from '../src/imap/wire/responses.ts';
+import { absentRanges, formatRanges, indexesOf, parseSequenceSet, resolveUids } from '../src/imap/wire/sets.ts';
 
 /** The command, or the code of the error. */
 function parse(text: string): object | string {
@@ -23,6 +24,53 @@ describe('commands', () => {
       for (const wrong of ['()', '(FROB)', '(CONDSTORE CONDSTORE)', 'CONDSTORE', '(CONDSTORE', '(CONDSTORE) x'])
         expect(parse(`${name} box ${wrong}`)).toBe('SYNTAX');
     }
+  });
+
+  test('SELECT with what the client knows', () => {
+    const known = { uidValidity: 67_890_007, modseq: 90_060_115, knownUids: null, match: null };
+    expect(parse('SELECT box (QRESYNC (67890007 90060115))')).toMatchObject({ condstore: false, qresync: known });
+    expect(parse('SELECT box (CONDSTORE qresync (67890007 90060115 41:211))')).toMatchObject({
+      condstore: true,
+      qresync: { ...known, knownUids: [{ first: 41, last: 211 }] },
+    });
+    expect(parse('EXAMINE box (QRESYNC (67890007 90060115 41,43:211 (1:2,9 41,45:46)))')).toMatchObject({
+      qresync: {
+        ...known,
+        knownUids: parseSequenceSet('41,43:211'),
+        match: {
+          numbers: parseSequenceSet('1:2,9'),
+          uids: parseSequenceSet('41,45:46'),
+        },
+      },
+    });
+    expect(parse('SELECT box (QRESYNC (1 2 (1 7)))')).toMatchObject({ qresync: { knownUids: null } });
+  });
+
+  test.each([
+    '',
+    '()',
+    '(1)',
+    '(0 1)',
+    '(1 0)',
+    '(1 2 x)',
+    '(1 2 1:*)',
+    '(1 2 5,3)',
+    '(1 2 5:3)',
+    '(1 2 3,3)',
+    '(1 2 3 (1:2 5))',
+    '(1 2 3 (1))',
+    '(1 2 3 (1 *))',
+    '(1 2 3 (1 5) 6)',
+    '(1 2 3',
+  ])('QRESYNC %j is refused', (known) => {
+    expect(parse(`SELECT box (QRESYNC ${known})`)).toBe('SYNTAX');
+  });
+
+  test('UID FETCH with VANISHED', () => {
+    for (const modifiers of ['CHANGEDSINCE 9 VANISHED', 'VANISHED CHANGEDSINCE 9'])
+      expect(parse(`UID FETCH 1:* FLAGS (${modifiers})`)).toMatchObject({ changedSince: 9, vanished: true });
+    expect(parse('UID FETCH 1:* FLAGS (VANISHED)')).toBe('SYNTAX');
+    expect(parse('FETCH 1:* FLAGS (CHANGEDSINCE 9 VANISHED)')).toBe('SYNTAX');
   });
 
   test('FETCH with CHANGEDSINCE asks for MODSEQ, once', () => {
@@ -81,10 +129,39 @@ describe('commands', () => {
   });
 });
 
+test('the UIDs of a set that are not there', () => {
+  const uid = fc.integer({ min: 1, max: 40 });
+  const bound = fc.oneof(uid.map(String), fc.constant('*'));
+  const element = fc.oneof(
+    bound,
+    fc.tuple(bound, bound).map((ends) => ends.join(':')),
+  );
+  const elements = fc.array(element, { minLength: 1, maxLength: 8 });
+  fc.assert(
+    fc.property(elements, fc.uniqueArray(uid), uid, uid, (wanted, there, least, most) => {
+      const set = parseSequenceSet(wanted.join(','));
+      const all = Array.from({ length: most }, (_, n) => n + 1);
+      const asked = [...indexesOf(resolveUids(set, all))].map((at) => all[at] ?? 0);
+      const expected = asked.filter((number) => number >= least && !there.includes(number));
+      const ranges = absentRanges(
+        set,
+        there.toSorted((a, b) => a - b),
+        { least, most },
+      );
+      expect(ranges.flatMap(({ first, last }) => all.slice(first - 1, last))).toEqual(expected);
+      if (expected.length > 0) expect(parseSequenceSet(formatRanges(ranges))).toEqual(ranges);
+    }),
+    { seed: 8 },
+  );
+  expect(formatRanges([])).toBe('');
+});
+
 test('answers', () => {
   const text = (buffers: Buffer[]): string => Buffer.concat(buffers).toString('latin1');
   expect(text(fetchLine(3, [{ type: 'modseq', modseq: 9 }]))).toBe('* 3 FETCH (MODSEQ (9))\r\n');
   expect(text([searchLine([2, 5], 9)])).toBe('* SEARCH 2 5 (MODSEQ 9)\r\n');
+  expect(text([vanishedLine('41,43:116', { earlier: true })])).toBe('* VANISHED (EARLIER) 41,43:116\r\n');
+  expect(text([vanishedLine('41', { earlier: false })])).toBe('* VANISHED 41\r\n');
   expect(formatResponseCode({ name: 'MODIFIED', numbers: [7, 8, 9, 12] })).toBe('[MODIFIED 7:9,12]');
   expect(formatResponseCode({ name: 'HIGHESTMODSEQ', value: 715_194_045 })).toBe('[HIGHESTMODSEQ 715194045]');
 });

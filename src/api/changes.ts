@@ -6,14 +6,14 @@ import { ApiError } from './errors.ts';
 import { summaryOf } from './mailbox.ts';
 
 const PAGE = 500;
-const CURSOR = /^r(0|[1-9][0-9]{0,15})$/;
+const CURSOR = /^r(0|[1-9][0-9]{0,15})(?:\.([1-9][0-9]{0,15}))?$/;
 
 export function changesHandlers(services: ApiServices): Handlers {
   const { db } = services;
 
   const look = async (accountId: number, revision: number) => {
-    const { changes, last } = await changesAfter(db, { accountId, revision, limit: PAGE });
-    return { changes: changes.map(changeAnswer), last };
+    const { changes, ...found } = await changesAfter(db, { accountId, revision, limit: PAGE });
+    return { changes: changes.map(changeAnswer), ...found };
   };
 
   return {
@@ -23,24 +23,36 @@ export function changesHandlers(services: ApiServices): Handlers {
       const waitMs = (call.query.wait ?? 0) * 1000;
       // Listening begins before the first look: a change between the two must not be missed.
       using waiter = waitMs > 0 ? waitForChange(services, accountId) : null;
-      let found = await look(accountId, since);
-      // A cursor from a future that a restored backup does not know: begin again.
-      const reset = found.last < since;
+      let found = await look(accountId, since.last);
+      // A cursor from a future that a restored backup does not know, or from before what is remembered: begin again.
+      const reset = found.last < since.last || (since.begun ?? found.current) < found.floor;
       if (reset) found = await look(accountId, 0);
+      const begun = reset ? found.current : (since.begun ?? found.current);
       if (waiter !== null && found.changes.length === 0 && !reset) {
         await waiter.changed(AbortSignal.any([call.signal, AbortSignal.timeout(waitMs)]));
-        found = await look(accountId, since);
+        found = await look(accountId, since.last);
       }
-      return { body: { cursor: `r${found.last}`, reset, changes: found.changes } };
+      return { body: { cursor: formatCursor(found, begun), reset, changes: found.changes } };
     },
   };
 }
 
-function parseCursor(cursor: Call<'get_changes'>['query']['cursor']): number {
-  if (cursor === undefined || cursor === '') return 0;
-  const revision = CURSOR.exec(cursor)?.[1];
+/**
+ * `last`: everything up to this revision was told. `begun`: whoever began with nothing at this revision was never told of
+ * what was deleted before; null for one that begins now.
+ */
+type Cursor = { last: number; begun: number | null };
+
+function parseCursor(cursor: Call<'get_changes'>['query']['cursor']): Cursor {
+  if (cursor === undefined || cursor === '') return { last: 0, begun: null };
+  const [, revision, begun] = CURSOR.exec(cursor) ?? [];
   if (revision === undefined) throw new ApiError('bad_request');
-  return Number(revision);
+  return { last: Number(revision), begun: Math.max(Number(revision), Number(begun ?? 0)) };
+}
+
+/** Where it began matters only while it has not passed what is forgotten. */
+function formatCursor({ last, floor }: { last: number; floor: number }, begun: number): string {
+  return last < floor ? `r${last}.${begun}` : `r${last}`;
 }
 
 interface Waiter extends Disposable {

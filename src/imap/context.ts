@@ -80,6 +80,11 @@ export const highestModseq = (revision: number): ResponseCode & object => ({
   value: Math.max(1, revision),
 });
 
+/** RFC 7162 §3.2.5, §3.2.6: what QRESYNC brings may be used once it is turned on. */
+export function requireQresync(session: Session): void {
+  if (!session.enabled.has('QRESYNC')) throw new Refusal('BAD', 'Enable QRESYNC first');
+}
+
 /** The client showed that it knows mod-sequences: from now on they are told (RFC 7162 §3.1). */
 export async function enableCondstore(session: Session): Promise<void> {
   if (session.enabled.has('CONDSTORE')) return;

@@ -5,8 +5,15 @@
 import type { FolderView, ShownMessage } from '../mailbox/types.ts';
 import type { Enabled } from './enabled.ts';
 import { type FetchValue, fetchLine } from './wire/fetch-response.ts';
-import { countLine } from './wire/responses.ts';
-import { type IndexRange, indexesOf, resolveSequence, resolveUids, type SequenceSet } from './wire/sets.ts';
+import { countLine, vanishedLine } from './wire/responses.ts';
+import {
+  formatSequenceSet,
+  type IndexRange,
+  indexesOf,
+  resolveSequence,
+  resolveUids,
+  type SequenceSet,
+} from './wire/sets.ts';
 
 export class Selected {
   readonly view: FolderView;
@@ -84,6 +91,12 @@ export class Selected {
     const sameFlags =
       before.flags.length === message.flags.length && message.flags.every((flag) => before.flags.includes(flag));
     if (sameFlags && (!this.tellsModseq || before.revision === message.revision)) return [];
+    return this.flagsLine(position);
+  }
+
+  /** The flags of the message at a position, told without being asked for. */
+  flagsLine(position: number): Buffer[] {
+    const message = this.at(position);
     return fetchLine(position + 1, [{ type: 'uid', uid: message.uid }, ...this.flagValues(message)]);
   }
 
@@ -97,15 +110,25 @@ export class Selected {
     return this.#enabled.has('CONDSTORE');
   }
 
-  /** From the end, so that the numbers said are still true. */
   #expunge(): Buffer[] {
     if (this.#gone.size === 0) return [];
+    const lines = this.#enabled.has('QRESYNC') ? this.#vanished() : this.#expunged();
+    this.#messages = this.#messages.filter((message) => !this.isGone(message));
+    this.#gone.clear();
+    return lines;
+  }
+
+  #vanished(): Buffer[] {
+    const uids = this.uids().filter((uid) => this.#gone.has(uid));
+    return uids.length === 0 ? [] : [vanishedLine(formatSequenceSet(uids), { earlier: false })];
+  }
+
+  /** From the end, so that the numbers said are still true. */
+  #expunged(): Buffer[] {
     const lines: Buffer[] = [];
     for (let position = this.#messages.length - 1; position >= 0; position -= 1) {
       if (this.isGone(this.at(position))) lines.push(countLine(position + 1, 'EXPUNGE'));
     }
-    this.#messages = this.#messages.filter((message) => !this.isGone(message));
-    this.#gone.clear();
     return lines;
   }
 }

@@ -54,6 +54,8 @@ export interface FolderView {
   readonly highestRevision: number;
   /** What changed since the last call, or since the opening. */
   refresh(): Promise<FolderChanges>;
+  /** UIDs that left the folder after a revision, ascending; null when some of them are not remembered. */
+  vanishedSince(revision: number): Promise<number[] | null>;
   /** In the order asked; null where a message is gone. */
   list(messages: readonly ShownMessage[]): Promise<(ListedMessage | null)[]>;
   /** The message as mail programs see it; null where it is gone. */

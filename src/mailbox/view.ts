@@ -2,6 +2,7 @@
 import { randomBytes } from '../smimp/crypto.ts';
 import { advanceMailbox } from '../store/accounts.ts';
 import type { Db } from '../store/database.ts';
+import { rememberedExpunged } from '../store/expunged.ts';
 import { lockMailbox } from '../store/folders.ts';
 import {
   expungedSince,
@@ -57,6 +58,7 @@ export async function openView(options: {
       highestRevision = Math.max(highestRevision, highest(now, [...changed, ...removed]));
       return { removed: removed.map(({ seq }) => seq), changed };
     },
+    vanishedSince: (after) => rememberedExpunged(db, { accountId, folderId: folder.id }, after),
     list: (messages) => contents.list(account, idsOf(messages)),
     raw: ({ messageId }) => contents.raw(account, messageId),
     changeFlags: async (messages, change) => [

@@ -15,6 +15,7 @@ import * as listsQuotaAvatars from './migrations/0002-lists-quota-avatars.ts';
 import * as proofOfWork from './migrations/0003-proof-of-work.ts';
 import * as alarms from './migrations/0004-alarms.ts';
 import * as mirror from './migrations/0005-mirror.ts';
+import * as imap from './migrations/0008-imap.ts';
 import type { Database } from './schema.ts';
 
 export type Db = Kysely<Database>;
@@ -29,6 +30,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0003-proof-of-work': proofOfWork,
   '0004-alarms': alarms,
   '0005-mirror': mirror,
+  '0008-imap': imap,
 };
 const INT8_OID = 20;
 

@@ -2,6 +2,7 @@
 import { sql } from 'kysely';
 import { advanceMailbox } from './accounts.ts';
 import { type Executor, notify, type Tx } from './database.ts';
+import { expungedFloor } from './expunged.ts';
 import type { StoredMessage } from './messages.ts';
 
 /** What a Summary of §5 is made from. */
@@ -162,12 +163,12 @@ export type Change =
 
 /**
  * What changed after `revision`, in order. About `limit` changes, but never a part of one revision: then `last` is the
- * revision to go on from. When all was given, it is the mailbox's own.
+ * revision to go on from. When all was given, it is the mailbox's own (`current`). Deletions up to `floor` may be forgotten.
  */
 export async function changesAfter(
   db: Executor,
   ask: { accountId: number; revision: number; limit: number },
-): Promise<{ changes: Change[]; last: number }> {
+): Promise<{ changes: Change[]; last: number; current: number; floor: number }> {
   const { revision: current } = await db
     .selectFrom('account')
     .select('revision')
@@ -198,7 +199,10 @@ export async function changesAfter(
     ...puts.map((summary) => ({ revision: summary.revision, op: 'put' as const, summary })),
     ...gone.map(({ revision, message_id }) => ({ revision, op: 'delete' as const, message_id })),
   ];
-  return { changes: changes.filter(({ revision }) => revision <= last).sort((a, b) => a.revision - b.revision), last };
+  return {
+    changes: changes.filter(({ revision }) => revision <= last).sort((a, b) => a.revision - b.revision),
+    ...{ last, current, floor: await expungedFloor(db, ask.accountId) },
+  };
 }
 
 /** Up to which revision a page is complete. */

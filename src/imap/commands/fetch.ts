@@ -4,19 +4,22 @@
  */
 import type { ListedMessage, ShownMessage } from '../../mailbox/types.ts';
 import { applyPartial, extractFromIndex, extractSection, isHeaderSection } from '../../mime/structure/section.ts';
-import { done, doneKeepingNumbers, enableCondstore, type Handler, selectedOf } from '../context.ts';
+import { done, doneKeepingNumbers, enableCondstore, type Handler, requireQresync, selectedOf } from '../context.ts';
 import { LIST_BATCH } from '../limits.ts';
 import type { Selected } from '../selected.ts';
+import { vanishedEarlier } from '../vanished.ts';
 import type { FetchItem, FetchSection } from '../wire/commands.ts';
 import { type FetchValue, fetchLine } from '../wire/fetch-response.ts';
 import { messagesOf } from './messages.ts';
 
-export const fetch: Handler<'FETCH'> = async (session, { uid, set, items, changedSince }) => {
+export const fetch: Handler<'FETCH'> = async (session, { uid, set, items, changedSince, vanished }) => {
   const selected = selectedOf(session);
+  if (vanished) requireQresync(session);
   if (items.some(({ type }) => type === 'modseq')) await enableCondstore(session);
   const positions = messagesOf(selected, set, uid).filter(
     (position) => changedSince === null || selected.at(position).revision > changedSince,
   );
+  if (vanished) await session.send(...(await vanishedEarlier(selected, { modseq: changedSince ?? 0, known: set })));
   const setsSeen = !selected.readOnly && items.some((item) => item.type === 'section' && !item.peek);
   for (let from = 0; from < positions.length && !session.closed; from += LIST_BATCH) {
     const batch = positions.slice(from, from + LIST_BATCH);

@@ -7,6 +7,7 @@ import {
   type Handler,
   highestModseq,
   mailboxOf,
+  requireQresync,
   type Session,
   targetFolder,
 } from '../context.ts';
@@ -14,14 +15,18 @@ import { LIST_BATCH } from '../limits.ts';
 import { listPattern } from '../list-pattern.ts';
 import { Refusal } from '../replies.ts';
 import { Selected } from '../selected.ts';
-import type { ListCommand, ListReturn, ListSelection, StatusItem } from '../wire/commands.ts';
+import { vanishedEarlier } from '../vanished.ts';
+import type { ListCommand, ListReturn, ListSelection, Resync, StatusItem } from '../wire/commands.ts';
 import { SYSTEM_FLAGS } from '../wire/flags.ts';
 import { countLine, flagsLine, type ListEntry, listLine, statusLine, untaggedLine } from '../wire/responses.ts';
 
 const DELIMITER = '/';
 
-export const select: Handler<'SELECT' | 'EXAMINE'> = async (session, { name, mailbox: path, condstore }) => {
+export const select: Handler<'SELECT' | 'EXAMINE'> = async (session, { name, mailbox: path, condstore, qresync }) => {
   const mailbox = mailboxOf(session);
+  if (qresync !== null) requireQresync(session);
+  // RFC 7162 §3.2.11: what comes behind it is about the other mailbox.
+  if (session.selected !== null) await session.send(untaggedLine('OK', 'The mailbox is closed', 'CLOSED'));
   session.selected = null;
   if (condstore) await enableCondstore(session);
   const folder = await mailbox.folders.find(path);
@@ -43,9 +48,23 @@ export const select: Handler<'SELECT' | 'EXAMINE'> = async (session, { name, mai
     untaggedLine('OK', 'Next UID', { name: 'UIDNEXT', value: uidNext }),
     untaggedLine('OK', 'Highest', highestModseq(view.highestRevision)),
   );
+  if (qresync?.uidValidity === uidValidity) await resynchronize(session, selected, qresync);
   session.selected = selected;
   return done(`${name} completed`, selected.readOnly ? 'READ-ONLY' : 'READ-WRITE');
 };
+
+/** What left and what changed, of the UIDs the client knows (RFC 7162 §3.2.5). */
+async function resynchronize(session: Session, selected: Selected, resync: Resync): Promise<void> {
+  const { modseq, knownUids: known, match } = resync;
+  await session.send(...(await vanishedEarlier(selected, { modseq, known, match })));
+  const positions = known === null ? selected.messages.keys() : selected.positions(known, true);
+  const lines: Buffer[] = [];
+  for (const position of positions) {
+    const message = selected.at(position);
+    if (message.revision > modseq) lines.push(...selected.flagsLine(position));
+  }
+  await session.send(...lines);
+}
 
 export const create: Handler<'CREATE'> = async (session, { mailbox: path, specialUse }) => {
   if (specialUse.length > 1) throw new Refusal('NO', 'A mailbox has one use', 'USEATTR');

@@ -6,6 +6,7 @@ import {
   doneKeepingNumbers,
   enableCondstore,
   type Handler,
+  highestModseq,
   type Session,
   selectedOf,
   targetFolder,
@@ -74,7 +75,7 @@ export const copy: Handler<'COPY' | 'MOVE'> = async (session, { name, uid, set, 
 /** RFC 6851 §4.3: COPYUID comes before the EXPUNGEs. */
 async function endMove(session: Session, moved: Transferred, text: string): Promise<Done> {
   await session.send(untaggedLine('OK', 'Moved', copyCode(moved)));
-  return done(text);
+  return doneWithHighest(session, text);
 }
 
 function copyCode({ uidValidity, source, target }: Transferred) {
@@ -84,5 +85,14 @@ function copyCode({ uidValidity, source, target }: Transferred) {
 export const expunge: Handler<'EXPUNGE'> = async (session, { uid, set }) => {
   const selected = writableOf(session);
   await session.send(...(await removeDeleted(selected, set === null ? undefined : selected.positions(set, true))));
-  return done(`${uid ? 'UID ' : ''}EXPUNGE completed`);
+  return doneWithHighest(session, `${uid ? 'UID ' : ''}EXPUNGE completed`);
 };
+
+/** Whoever knows mod-sequences hears the one after the removal, once everything up to it was told (RFC 7162 §3.2.7). */
+async function doneWithHighest(session: Session, text: string): Promise<Done> {
+  const selected = selectedOf(session);
+  const news = await selected.sync(true);
+  await session.send(...news);
+  if (!selected.tellsModseq || news.length === 0) return done(text);
+  return done(text, highestModseq(selected.view.highestRevision));
+}

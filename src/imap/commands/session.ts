@@ -18,7 +18,7 @@ import { parseSaslLine } from '../wire/sasl-line.ts';
 const ALWAYS = ['IMAP4rev1', 'SASL-IR', 'ID', 'ENABLE', 'NAMESPACE'];
 const LOGGED_IN = [
   ...['LITERAL+', 'IDLE', 'UIDPLUS', 'MOVE', 'UNSELECT', 'CHILDREN', 'SPECIAL-USE', 'CREATE-SPECIAL-USE'],
-  ...['CONDSTORE'],
+  ...['CONDSTORE', 'QRESYNC'],
 ];
 
 /** What this connection can do now. Non-synchronising literals of any size only from people who are known (RFC 7888). */
@@ -51,7 +51,8 @@ export const id: Handler<'ID'> = async (session) => {
 export const enable: Handler<'ENABLE'> = async (session, { capabilities }) => {
   mailboxOf(session);
   const before = new Set(session.enabled);
-  if (capabilities.includes('CONDSTORE')) await enableCondstore(session);
+  if (capabilities.includes('CONDSTORE') || capabilities.includes('QRESYNC')) await enableCondstore(session);
+  if (capabilities.includes('QRESYNC')) session.enabled.add('QRESYNC');
   await session.send(enabledLine([...session.enabled].filter((name) => !before.has(name))));
   return done('ENABLE completed');
 };

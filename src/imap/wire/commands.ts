@@ -1,6 +1,6 @@
 /**
  * Every command of IMAP4rev1 (RFC 3501 §6) and of the extensions LITERAL+ (7888), SASL-IR (4959), UIDPLUS (4315),
- * MOVE (6851), IDLE (2177), ID (2971), NAMESPACE (2342), ENABLE (5161), UNSELECT (3691), CONDSTORE (7162),
+ * MOVE (6851), IDLE (2177), ID (2971), NAMESPACE (2342), ENABLE (5161), UNSELECT (3691), CONDSTORE and QRESYNC (7162),
  * SPECIAL-USE (6154) and the part of LIST-EXTENDED (5258) that SPECIAL-USE needs, as checked values.
  */
 import type { DayComparison, EpochDay } from '../../mime/structure/calendar-day.ts';
@@ -40,11 +40,22 @@ export interface ListCommand {
   extended: boolean;
 }
 
+/** What a client knows of a mailbox that it selects again (RFC 7162 §3.2.5). */
+export interface Resync {
+  uidValidity: number;
+  modseq: number;
+  /** Ascending, without `*`; null for all. */
+  knownUids: SequenceSet | null;
+  /** Message numbers and their UIDs, equally many of each, ascending, without `*`. */
+  match: { numbers: SequenceSet; uids: SequenceSet } | null;
+}
+
 export interface SelectCommand {
   name: 'SELECT' | 'EXAMINE';
   mailbox: MailboxName;
   /** RFC 7162 §3.1.8. */
   condstore: boolean;
+  qresync: Resync | null;
 }
 
 export interface AppendCommand {
@@ -74,6 +85,8 @@ export interface FetchCommand {
   items: FetchItem[];
   /** Only messages with a greater mod-sequence (RFC 7162 §3.1.4.1). MODSEQ is in the list then. */
   changedSince: number | null;
+  /** UIDs of the set that left the mailbox since are told, too (RFC 7162 §3.2.6). */
+  vanished: boolean;
 }
 
 export interface StoreCommand {

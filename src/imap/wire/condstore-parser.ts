@@ -1,33 +1,75 @@
 /**
- * What CONDSTORE adds to commands (RFC 7162 §3.1, §7): parameters of SELECT and EXAMINE, modifiers of FETCH and STORE, and
- * the MODSEQ key of SEARCH. Parameters not known to the server are refused.
+ * What CONDSTORE and QRESYNC add to commands (RFC 7162 §7): parameters of SELECT and EXAMINE, modifiers of FETCH and STORE,
+ * and the MODSEQ key of SEARCH. Parameters not known to the server are refused.
  */
 import type { CommandReader } from './command-reader.ts';
-import type { SearchKey, SelectCommand } from './commands.ts';
+import type { FetchCommand, Resync, SearchKey, SelectCommand } from './commands.ts';
+import { countOfAscending, type SequenceSet } from './sets.ts';
 
 const ENTRY_TYPE = /(?:all|priv|shared)(?= )/iy;
 
 export function parseSelect(reader: CommandReader, name: SelectCommand['name']): SelectCommand {
   reader.space();
-  const command: SelectCommand = { name, mailbox: reader.mailbox(), condstore: false };
+  const command: SelectCommand = { name, mailbox: reader.mailbox(), condstore: false, qresync: null };
   if (!reader.skipSpaces() || reader.atEnd()) return command;
   modifiers(reader, (parameter) => {
-    if (parameter !== 'CONDSTORE') throw reader.syntax('Unknown SELECT parameter');
-    command.condstore = true;
+    if (parameter === 'CONDSTORE') command.condstore = true;
+    else if (parameter === 'QRESYNC') command.qresync = parseResync(reader);
+    else throw reader.syntax('Unknown SELECT parameter');
   });
   return command;
 }
 
-/** `(CHANGEDSINCE 12345)` behind the items of FETCH. */
-export function parseChangedSince(reader: CommandReader): number | null {
-  if (!reader.skipSpaces() || reader.atEnd()) return null;
-  let changedSince: number | null = null;
+/** ` (67890007 90060115194045000 41:211 (1,5,9 41,45,49))`, the last two optional. */
+function parseResync(reader: CommandReader): Resync {
+  reader.space();
+  reader.expect('(');
+  const uidValidity = reader.nonZeroNumber();
+  reader.space();
+  const resync: Resync = { uidValidity, modseq: reader.modSequence(), knownUids: null, match: null };
+  if (resync.modseq === 0) throw reader.syntax('Mod-sequence must not be zero');
+  if (reader.skipSpaces() && /^\d$/.test(reader.peek())) {
+    resync.knownUids = ascending(reader);
+    reader.skipSpaces();
+  }
+  if (reader.peek() === '(') resync.match = parseMatch(reader);
+  reader.skipSpaces();
+  reader.expect(')');
+  return resync;
+}
+
+function parseMatch(reader: CommandReader): Resync['match'] {
+  reader.expect('(');
+  const numbers = ascending(reader);
+  reader.space();
+  const uids = ascending(reader);
+  reader.expect(')');
+  if (countOfAscending(numbers) !== countOfAscending(uids)) throw reader.syntax('Not as many numbers as UIDs');
+  return { numbers, uids };
+}
+
+function ascending(reader: CommandReader): SequenceSet {
+  const set = reader.sequenceSet();
+  if (countOfAscending(set) === null) throw reader.syntax('Expected an ascending set without "*"');
+  return set;
+}
+
+/** `(CHANGEDSINCE 12345 VANISHED)` behind the items of FETCH; VANISHED only in UID FETCH. */
+export function parseFetchModifiers(
+  reader: CommandReader,
+  uid: boolean,
+): Pick<FetchCommand, 'changedSince' | 'vanished'> {
+  const asked: ReturnType<typeof parseFetchModifiers> = { changedSince: null, vanished: false };
+  if (!reader.skipSpaces() || reader.atEnd()) return asked;
   modifiers(reader, (modifier) => {
-    if (modifier !== 'CHANGEDSINCE') throw reader.syntax('Unknown FETCH modifier');
-    reader.space();
-    changedSince = reader.modSequence();
+    if (modifier === 'VANISHED' && uid) asked.vanished = true;
+    else if (modifier === 'CHANGEDSINCE') {
+      reader.space();
+      asked.changedSince = reader.modSequence();
+    } else throw reader.syntax('Unknown FETCH modifier');
   });
-  return changedSince;
+  if (asked.vanished && asked.changedSince === null) throw reader.syntax('VANISHED needs CHANGEDSINCE');
+  return asked;
 }
 
 /** `(UNCHANGEDSINCE 12345) ` before the item of STORE. */

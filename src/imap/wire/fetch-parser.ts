@@ -2,7 +2,7 @@
 import { type Section, WHOLE_MESSAGE } from '../../mime/structure/section.ts';
 import type { CommandReader } from './command-reader.ts';
 import type { FetchCommand, FetchItem, FetchSection } from './commands.ts';
-import { parseChangedSince } from './condstore-parser.ts';
+import { parseFetchModifiers } from './condstore-parser.ts';
 
 type PlainItem = Exclude<FetchItem, FetchSection>;
 
@@ -47,11 +47,11 @@ export function parseFetch(reader: CommandReader, uid: boolean): FetchCommand {
   reader.space();
   const items = reader.peek() === '(' ? reader.list(() => parseItem(reader)) : macroOrItem(reader);
   if (items.length === 0) throw reader.syntax('Expected a FETCH item');
-  const changedSince = parseChangedSince(reader);
+  const modifiers = parseFetchModifiers(reader, uid);
   const has = (type: FetchItem['type']): boolean => items.some((item) => item.type === type);
   if (uid && !has('uid')) items.unshift({ type: 'uid' });
-  if (changedSince !== null && !has('modseq')) items.push({ type: 'modseq' });
-  return { name: 'FETCH', uid, set, items, changedSince };
+  if (modifiers.changedSince !== null && !has('modseq')) items.push({ type: 'modseq' });
+  return { name: 'FETCH', uid, set, items, ...modifiers };
 }
 
 function macroOrItem(reader: CommandReader): FetchItem[] {

@@ -43,6 +43,11 @@ export function countLine(number: number, name: 'EXISTS' | 'RECENT' | 'EXPUNGE')
   return new ResponseLine().raw(`* ${number} ${name}`).toBuffer();
 }
 
+/** `* VANISHED (EARLIER) 41,43:116` (RFC 7162 §3.2.10): `uids` is a set, as it is written. */
+export function vanishedLine(uids: string, { earlier }: { earlier: boolean }): Buffer {
+  return new ResponseLine().raw(`* VANISHED ${earlier ? '(EARLIER) ' : ''}${uids}`).toBuffer();
+}
+
 export function flagsLine(flags: readonly string[]): Buffer {
   return new ResponseLine().raw(`* FLAGS (${flags.join(' ')})`).toBuffer();
 }

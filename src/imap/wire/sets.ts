@@ -82,6 +82,52 @@ export function formatSequenceSet(numbers: ArrayLike<number>): string {
   return parts.join(',');
 }
 
+/** How many numbers an ascending set without `*` holds; null when it is no such set. */
+export function countOfAscending(set: SequenceSet): number | null {
+  let count = 0;
+  let previous = 0;
+  for (const { first, last } of set) {
+    if (first <= previous || last < first || last === STAR) return null;
+    count += last - first + 1;
+    previous = last;
+  }
+  return count;
+}
+
+/** The numbers of an ascending set, one by one: it may hold more of them than fit in memory. */
+export function* numbersOf(set: SequenceSet): Generator<number> {
+  for (const { first, last } of set) for (let number = first; number <= last; number += 1) yield number;
+}
+
+/**
+ * The ranges of numbers from `least` to `most` that belong to the set and are not in `present`, which ascends. `*` means
+ * `most`. Costs O(ranges + present).
+ */
+export function absentRanges(
+  set: SequenceSet,
+  present: ArrayLike<number>,
+  { least, most }: { least: number; most: number },
+): SetRange[] {
+  const absent: SetRange[] = [];
+  const wanted = set.map((range) => ordered(range, most)).map(({ low, high }) => ({ start: low, end: high + 1 }));
+  for (const { start, end } of merge(wanted)) {
+    let first = Math.max(start, least);
+    const last = Math.min(end - 1, most);
+    for (let at = lowerBound(present, first); (present[at] ?? STAR) <= last; at += 1) {
+      const there = present[at] ?? 0;
+      if (there > first) absent.push({ first, last: there - 1 });
+      first = there + 1;
+    }
+    if (first <= last) absent.push({ first, last });
+  }
+  return absent;
+}
+
+/** Writes ranges of plain numbers. */
+export function formatRanges(ranges: readonly SetRange[]): string {
+  return ranges.map(({ first, last }) => (first === last ? String(first) : `${first}:${last}`)).join(',');
+}
+
 function parseElement(text: string): SetRange {
   const match = ELEMENT.exec(text);
   if (match === null) throw new WireError('SYNTAX', 'Invalid sequence set');

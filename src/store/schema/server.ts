@@ -17,6 +17,8 @@ export interface AccountTable {
   size_bytes: ByDefault<number>;
   /** Most bytes of this mailbox; null: the default of the configuration, -1: no limit. */
   quota_bytes: ByDefault<number | null>;
+  /** Rows of `expunged` up to this revision may be gone. */
+  expunged_floor: ByDefault<number>;
 }
 
 export interface RecordTable {
