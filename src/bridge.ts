@@ -58,8 +58,8 @@ export interface Bridge extends AsyncDisposable {
   readonly transfer: KeystoreTransfer;
   readonly mailbox: Mailbox;
   readonly pipeline: Pipeline;
-  /** Takes an account that lives at another server into use here. */
-  readonly connect: Connect['connect'];
+  /** Accounts that live at other servers. */
+  readonly elsewhere: Connect;
   /** What the next message of a sender to an account here would cost it in proof of work. */
   explainPrice(ask: Omit<PriceQuestion, 'now'>): Promise<PriceDecision>;
   /** Opens the doors and starts the work of this process's roles. */
@@ -108,7 +108,7 @@ async function assemble(owned: AsyncDisposableStack, config: Config, roles: read
     transfer,
     mailbox,
     pipeline,
-    connect: parts.connect,
+    elsewhere: parts.elsewhere,
     explainPrice: (ask) => explainPrice(opened.db, priceRules(config), { ...ask, now: clock() }),
     ...doors,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
@@ -147,7 +147,7 @@ interface Parts {
   mailbox: Mailbox;
   pipeline: Pipeline;
   mirrors: MirrorServices;
-  connect: Connect['connect'];
+  elsewhere: Connect;
   fetchPublicKey: FetchPublicKey;
 }
 
@@ -189,7 +189,7 @@ async function buildParts(stack: AsyncDisposableStack, base: Base): Promise<Part
     mailbox,
     pipeline,
     mirrors,
-    ...createConnect({ ...mirrors, discovery }),
+    elsewhere: createConnect({ ...mirrors, discovery }),
     fetchPublicKey: createFetchPublicKey({ discovery, home, clock }),
   };
 }

@@ -1,9 +1,11 @@
 /** A mailbox at another server, mirrored (docs/proxy.md): both sides change, together and apart, and agree again. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { maintainMirror } from '../src/mirror/round.ts';
 import type { Hex32 } from '../src/smimp/encoding.ts';
 import { advanceMailbox } from '../src/store/accounts.ts';
 import type { StoredMessage } from '../src/store/messages.ts';
 import { changeMirror } from '../src/store/mirrors.ts';
+import { BOB, keyOf } from './support/api-site.ts';
 import { plainMail } from './support/mail-site.ts';
 import type { Bob } from './support/mirror-site.ts';
 import { type MirrorSite, mirrorSite } from './support/mirror-site.ts';
@@ -264,6 +266,19 @@ describe('a home that lies, or refuses', () => {
     expect(told('wrong_type')).toBe(true);
   });
 
+  it('that shows a key of somebody else gets nothing sealed to it', async () => {
+    await bob.sync();
+    await append('Drafts', 'mine');
+    const master = await bob.account.keys.master();
+    const foreign = keyOf({ address: BOB, master }, 'non-ephemeral', site.api.now);
+    await bob.other.owner.setNonEphemeralKey(bob.other.session, foreign);
+    await expect(bob.sync()).rejects.toMatchObject({ name: 'MirrorError', code: 'foreign-key' });
+    expect(await bob.shownHere()).toEqual({ Drafts: ['mine'] });
+    await maintainMirror(await bob.mirror());
+    await bob.sync();
+    expect(await agreed()).toEqual({ Drafts: ['mine'] });
+  });
+
   it('that is full gets everything else, and the mail when there is room', async () => {
     const id = await bob.other.put('a');
     await bob.sync();
@@ -300,7 +315,7 @@ describe('a home that lies, or refuses', () => {
     await bob.sync();
     expect(await agreed()).toEqual({ Drafts: ['large \\Flagged'] });
     expect(await size()).toBe(before);
-  });
+  }, 60_000);
 
   it('that breaks off leaves everything here, to be tried again', async () => {
     await bob.sync();

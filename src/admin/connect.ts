@@ -6,7 +6,7 @@ import { addressParts, toMailbox } from '../smimp/address.ts';
 import { newPassword, parseTyped, withBridge } from './accounts.ts';
 import { type Add, where } from './command-line.ts';
 import { readLine } from './input.ts';
-import { CommandError, EXIT, explained, type Output } from './output.ts';
+import { CommandError, EXIT, explained, type Output, table } from './output.ts';
 
 const EXPLANATIONS: Readonly<Record<MirrorErrorCode, { text: string; exitCode: number }>> = {
   'no-smimp': { text: 'the domain of this address does not speak SMIMP', exitCode: EXIT.notFound },
@@ -44,7 +44,7 @@ export async function connectAccount(command: {
     if (bridge.config.domains.includes(addressParts(address).domain))
       throw new CommandError(`${toMailbox(address)} lives here: account add makes it`, EXIT.badInput);
     await explained(
-      bridge.connect({ address, code, password, name: command.name }).catch(unreachable),
+      bridge.elsewhere.connect({ address, code, password, name: command.name }).catch(unreachable),
       MirrorError,
       EXPLANATIONS,
     );
@@ -66,6 +66,19 @@ function unreachable(cause: unknown): never {
   throw cause;
 }
 
+async function listMirrored(output: Output, configPath: string | undefined): Promise<void> {
+  await withBridge(configPath, async (bridge) => {
+    const found = (await bridge.elsewhere.list()).map((account) => ({
+      mailbox: toMailbox(account.address),
+      home: account.baseUrl,
+      synced: account.syncedAt?.toISOString() ?? null,
+      state: account.published ? (account.errorCode ?? 'ok') : 'not connected yet',
+    }));
+    const rows = found.map(({ mailbox, home, synced, state }) => [mailbox, home, synced ?? 'never', state]);
+    output.result(found, table(['ACCOUNT', 'HOME', 'BOTH SIDES AGREED', 'STATE'], rows));
+  });
+}
+
 export function addConnectCommand(account: Command, add: Add): void {
   add<[string]>(
     account,
@@ -83,4 +96,10 @@ export function addConnectCommand(account: Command, add: Add): void {
     .option('--code <code>', 'the code, where nobody else can see the command line')
     .option('--code-stdin', 'take the code from the first line of standard input (the default)')
     .option('--name <name>', 'the name others see in the identity record');
+  add(
+    account,
+    'mirrors',
+    'List accounts that live on other servers, and how far their mirrors are.',
+    (output, options) => listMirrored(output, where(options).configPath),
+  );
 }

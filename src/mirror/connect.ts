@@ -22,7 +22,7 @@ import { createRecord, EMPTY_PROFILE, recordHead } from '../smimp/record.ts';
 import { initializeDigest } from '../smimp/transcript.ts';
 import { createAccount, findAccount } from '../store/accounts.ts';
 import type { Db, Tx } from '../store/database.ts';
-import { changeMirror, findMirror, insertMirror, type StoredMirror } from '../store/mirrors.ts';
+import { changeMirror, findMirror, insertMirror, listMirrors, type StoredMirror } from '../store/mirrors.ts';
 import { MirrorError } from './errors.ts';
 
 export interface Connect {
@@ -31,7 +31,20 @@ export interface Connect {
    * `unreachable`, `exists`, `wrong-code`, `other-identity`; RemoteError; KeystoreError `password-length`.
    */
   connect(account: { address: Address; code: string; password: string; name: string | null }): Promise<{ id: number }>;
+  list(): Promise<MirroredAccount[]>;
 }
+
+/** An account that lives elsewhere, for people. */
+export type MirroredAccount = {
+  readonly address: Address;
+  readonly baseUrl: BaseUrl;
+  /** False: its home has not been told of it. */
+  readonly published: boolean;
+  /** When both sides last agreed. */
+  readonly syncedAt: Date | null;
+  /** Why the last round ended early. */
+  readonly errorCode: string | null;
+};
 
 interface ConnectServices {
   db: Db;
@@ -61,6 +74,15 @@ export function createConnect(services: ConnectServices): Connect {
       }
       await changeMirror(db, id, { unpublished: null });
       return { id };
+    },
+    async list() {
+      return (await listMirrors(db)).map((mirror) => ({
+        address: mirror.address as Address,
+        baseUrl: mirror.base_url as BaseUrl,
+        published: mirror.unpublished === null,
+        syncedAt: mirror.synced_at,
+        errorCode: mirror.error_code,
+      }));
     },
   };
 }

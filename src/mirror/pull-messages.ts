@@ -15,7 +15,7 @@ import {
   type LocalState,
   type MirrorMessage,
   type MirrorState,
-  mirroredTwins,
+  mirroredTwin,
   receivedAs,
   unmirroredTwins,
   writeLocal,
@@ -107,9 +107,8 @@ async function takeNew(taken: Taken, remoteId: Buffer): Promise<void> {
   const { tx, mirror, envelope, round, remote } = taken;
   const messageHash = Buffer.from(envelope.message_hash, 'hex');
   const publicKey = Buffer.from(envelope.message_public_key, 'hex');
-  const elsewhere = await mirroredTwins(tx, mirror.accountId, messageHash);
+  const copied = await mirroredTwin(tx, mirror.accountId, messageHash);
   const twins = await unmirroredTwins(tx, mirror.accountId, { messageHash, publicKey });
-  const [copied] = elsewhere;
   const own = copied === undefined ? twins[0] : twins.find(({ folder_id }) => folder_id === remote.folder_id);
   const messageId = own?.message_id ?? (await insertPending(taken, { copied, messageHash, publicKey }));
   await insertMirrored(tx, {

@@ -25,7 +25,7 @@ import {
   forgetMirrored,
   insertMirrored,
   type MirrorMessage,
-  mirroredTwins,
+  mirroredTwin,
   writeLocal,
 } from '../store/mirror-messages.ts';
 import { type FolderBook, homeName, readFolderBook } from './folder-book.ts';
@@ -83,12 +83,11 @@ async function pushNew(state: Push): Promise<void> {
 async function pushOneNew(state: Push, row: NewHere): Promise<void> {
   const { mirror } = state;
   const { db } = mirror.services;
-  const twins = (await mirroredTwins(db, mirror.accountId, row.message_hash)).filter(({ gone }) => !gone);
+  const twin = await mirroredTwin(db, mirror.accountId, row.message_hash);
   const name = homeName(await readFolderBook(db, mirror.accountId), row.folder_id);
   // Its folder was refused: it waits for another place.
   if (name === undefined) return;
-  const [twin] = twins;
-  if (twin !== undefined) return copyAtHome(state, row, twin, name);
+  if (twin !== undefined && !twin.gone) return copyAtHome(state, row, twin, name);
   if (row.sender_address !== mirror.account.address) return stayHere(mirror, row.message_id, 'original-gone');
   const imported = await importOwnMail(mirror, row, name);
   if (imported === 'again') state.again = true;

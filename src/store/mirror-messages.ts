@@ -167,15 +167,17 @@ export function unmirroredTwins(
     .execute();
 }
 
-/** Messages of the home with exactly this envelope, those that are here first; also those whose deletion is under way. */
-export function mirroredTwins(db: Executor, accountId: number, messageHash: Buffer): Promise<MirrorMessage[]> {
+/** A message of the home with exactly this envelope: rather one whose deletion is not under way, and that is here. */
+export function mirroredTwin(db: Executor, accountId: number, messageHash: Buffer): Promise<MirrorMessage | undefined> {
   return db
     .selectFrom('mirror_message')
     .selectAll('mirror_message')
     .where('account_id', '=', accountId)
     .where('message_hash', '=', messageHash)
+    .orderBy('gone')
     .orderBy(sql`exists (select from message m where m.message_id = mirror_message.message_id)`, 'desc')
-    .execute();
+    .limit(1)
+    .executeTakeFirst();
 }
 
 const SIGNATURE_BYTES = 64;

@@ -170,6 +170,8 @@ describe('a proxy in front of an account elsewhere', () => {
       expect(await shown('Away')).toEqual({ draft: ['\\Draft'], second: ['\\Answered'] });
       expect(await shown('Projects')).toEqual({ first: ['\\Flagged'] });
       expect((await readInbox(alice, 2)).map(({ mail }) => mail.subject)).toEqual(['answer', 'while away']);
+      const mirrors = await runJson(proxySite, ['account', 'mirrors']);
+      expect(mirrors).toMatchObject([{ mailbox: bob.mailbox, home: 'https://smimp.corp.test', state: 'ok' }]);
     },
     TIMEOUT_MS,
   );
