@@ -2,6 +2,7 @@
 import type { Check } from './check.ts';
 import { accountChecks } from './checks/account.ts';
 import { avatarChecks } from './checks/avatar.ts';
+import { changeChecks } from './checks/changes.ts';
 import { doorChecks } from './checks/door.ts';
 import { everyChecks } from './checks/every.ts';
 import { folderAndPlaceChecks } from './checks/folders.ts';
@@ -23,6 +24,7 @@ export const CHECKS: readonly Check[] = [
   ...accountChecks,
   ...loginChecks,
   ...mailboxChecks,
+  ...changeChecks,
   ...folderAndPlaceChecks,
   ...issueChecks,
   ...workChecks,

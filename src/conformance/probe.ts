@@ -58,7 +58,13 @@ function bodyOf(request: unknown): Buffer | undefined {
   return Buffer.from(JSON.stringify(request));
 }
 
-export function createProbe(options: { https: Https; baseUrl: BaseUrl; maxRequests: number; marker: string }): Probe {
+export function createProbe(options: {
+  https: Https;
+  baseUrl: BaseUrl;
+  maxRequests: number;
+  isOver: () => boolean;
+  marker: string;
+}): Probe {
   const { https, baseUrl, maxRequests } = options;
   const observer = createObserver(options.marker);
   const { origin } = new URL(baseUrl);
@@ -66,6 +72,7 @@ export function createProbe(options: { https: Https; baseUrl: BaseUrl; maxReques
 
   const send = async (ask: RawAsk, name: CallName | null): Promise<Answer> => {
     requests += 1;
+    if (options.isOver()) throw new CheckError('out-of-budget', 'the time of the run was over');
     if (requests > maxRequests) throw new CheckError('out-of-budget', `more than ${maxRequests} requests`);
     const { method = 'GET', path, body, headers = {} } = ask;
     const request = { method, url: new URL(origin + path), headers, maxBytes: MAX_ANSWER_BYTES, timeoutMs: TIMEOUT_MS };

@@ -62,13 +62,14 @@ export async function runConformance(options: RunOptions): Promise<Report> {
   const domain = isDomain(target) ? (target as Domain) : null;
   const baseUrl = domain === null ? urlOf(target) : await discover(https, domain);
   const marker = `kit${toHex(randomBytes(MARKER_BYTES))}`;
-  const probe = createProbe({ https, baseUrl, maxRequests: options.maxRequests, marker });
-  const world = createWorld({ ...options, probe, https, domain, marker });
   const startedMs = clock().getTime();
+  const isOver = (): boolean => clock().getTime() - startedMs > maxSeconds * 1000;
+  const probe = createProbe({ https, baseUrl, maxRequests: options.maxRequests, isOver, marker });
+  const world = createWorld({ ...options, probe, https, domain, marker });
   const results = await runChecks({
     world,
     checks: CHECKS.filter(({ id }) => selects(only, id)),
-    deadline: () => clock().getTime() - startedMs > maxSeconds * 1000,
+    isOver,
     ...(options.report === undefined ? {} : { report: options.report }),
   });
   return { target, baseUrl, requests: probe.requests(), results };

@@ -3,6 +3,7 @@
  * what a check reads from it fails the check; any other error that no check foresaw ends the run.
  */
 
+import { RemoteError } from '../remote/errors.ts';
 import { ProfileError } from '../smimp/errors.ts';
 import type { Check } from './check.ts';
 import { CheckError } from './errors.ts';
@@ -24,14 +25,14 @@ export function selects(only: readonly string[], id: string): boolean {
 export async function runChecks(input: {
   world: World;
   checks: readonly Check[];
-  deadline: () => boolean;
+  isOver: () => boolean;
   report?: (result: Result) => void;
 }): Promise<Result[]> {
-  const { world, checks, deadline, report } = input;
+  const { world, checks, isOver, report } = input;
   const results: Result[] = [];
   for (const check of checks) {
     const { id, title, rules, level } = check;
-    const result = { id, title, rules, level, ...(await outcomeOf(world, check, deadline)) };
+    const result = { id, title, rules, level, ...(await outcomeOf(world, check, isOver)) };
     report?.(result);
     results.push(result);
   }
@@ -40,14 +41,15 @@ export async function runChecks(input: {
 
 type Ended = Pick<Result, 'outcome' | 'said'>;
 
-async function outcomeOf(world: World, check: Check, deadline: () => boolean): Promise<Ended> {
-  if (deadline()) return { outcome: 'skipped', said: 'the time of the run was over' };
+async function outcomeOf(world: World, check: Check, isOver: () => boolean): Promise<Ended> {
+  if (isOver()) return { outcome: 'skipped', said: 'the time of the run was over' };
   try {
     const absent = await lacking(world, check.needs ?? []);
     if (absent.length > 0) return { outcome: 'skipped', said: `the server does not offer ${absent.join(', ')}` };
     await check.run(world);
     return { outcome: 'passed', said: null };
   } catch (error) {
+    if (error instanceof RemoteError) return { outcome: 'failed', said: `no usable answer came (${error.code})` };
     if (error instanceof ProfileError || error instanceof TypeError)
       return { outcome: 'failed', said: `an answer could not be read: ${error.message}` };
     if (!(error instanceof CheckError)) throw error;

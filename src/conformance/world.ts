@@ -105,7 +105,8 @@ export function createWorld(options: WorldOptions): World {
     },
     home,
     nobody: async () => parseAddress(`${options.marker}#${await home()}`),
-    apis: async () => new Set(listed((await information()).json, 'apis')),
+    apis: () =>
+      standing('server_information could not be read', async () => new Set(listed((await information()).json, 'apis'))),
     somebody: async () => options.user ?? (await owner()).address,
     owner,
     other,

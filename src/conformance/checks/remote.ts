@@ -13,6 +13,8 @@ const counterpart = (check: Omit<Check, 'level'>): Check => ({ ...check, level: 
 /** Long enough for several requests to meet, short enough for every time limit. */
 const SLOW_MS = 400;
 const AT_ONCE = 4;
+/** Work that can be done some fifty times: a tenth of a second each. */
+const MANY_TIMES_BITS = 17;
 
 export const remoteChecks: readonly Check[] = [
   counterpart({
@@ -200,7 +202,8 @@ async function login(world: World, user: Pick<Member, 'address' | 'master'>): Pr
 async function takeKeys(world: World, recipient: Address): Promise<number> {
   const from = await visitor(world);
   for (let sent = 0; ; sent++) {
-    const { key, envelope } = await prepare(world.probe, from, recipient);
+    const { key, envelope, work } = await prepare(world.probe, from, recipient);
+    if (work.zeroBits > MANY_TIMES_BITS) throw notRun(`the server asks for ${work.zeroBits} bits of work, many times`);
     if (key.kind === 'non-ephemeral' || sent > MAX_KEYS_PER_SENDER_DAY) return sent;
     accepted('send_message', await post(world.probe, from, recipient, envelope));
   }
