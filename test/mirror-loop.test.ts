@@ -1,9 +1,13 @@
 /** The loop that keeps a mirror (docs/proxy.md): woken from both sides, patient with a home that is away, one at a time. */
+import { sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type MirrorTimes, startMirrors } from '../src/mirror/mirrors.ts';
+import { parseAddress } from '../src/smimp/address.ts';
+import { initializeDigest } from '../src/smimp/transcript.ts';
+import { createAccount } from '../src/store/accounts.ts';
 import { findMirror } from '../src/store/mirrors.ts';
 import { plainMail } from './support/mail-site.ts';
-import { type Bob, type MirrorSite, mirrorSite } from './support/mirror-site.ts';
+import { type Bob, CODE, type MirrorSite, mirrorSite, PASSWORD } from './support/mirror-site.ts';
 
 const TIMES: MirrorTimes = { firstRetryMs: 5, longestRetryMs: 20, lookEveryMs: 20 };
 const FOLLOWED = { timeout: 20_000, interval: 20 };
@@ -85,5 +89,39 @@ describe('a mirror that is kept', () => {
     loops.shift();
     await bob.other.put('two');
     await follows({ INBOX: ['one', 'two'] });
+  });
+
+  it('goes on when every connection to the database was lost', async () => {
+    run();
+    await bob.other.put('one');
+    await follows({ INBOX: ['one'] });
+    const { db } = site.opened;
+    const { rows } = await sql<{ name: string }>`select current_database() as name`.execute(db);
+    await sql`select pg_terminate_backend(pid) from pg_stat_activity where datname = ${rows[0]?.name}`.execute(
+      site.api.opened.db,
+    );
+    // An idle connection may be handed out before its loss is noticed.
+    const works = () => sql`select 1`.execute(db).then(() => true);
+    await expect.poll(() => works().catch(() => false)).toBe(true);
+    await bob.other.put('two');
+    await follows({ INBOX: ['one', 'two'] });
+  });
+
+  it('needs no connection to the database for itself: there may be more mirrors than those', async () => {
+    const ids = [bob.accountId];
+    for (const local of ['ann', 'ben', 'cat', 'dan', 'eve']) {
+      const address = parseAddress(`${local}#corp.test`);
+      const initializeHash = initializeDigest(address, CODE);
+      const account = { address, initializeHash, now: site.api.now };
+      await site.api.opened.db.transaction().execute((tx) => createAccount(tx, account));
+      ids.push((await site.connect({ address, code: CODE, password: PASSWORD, name: null })).id);
+    }
+    run();
+    await expect
+      .poll(async () => {
+        const mirrors = await Promise.all(ids.map((id) => findMirror(site.opened.db, id)));
+        return mirrors.every((stored) => stored?.synced_at != null);
+      })
+      .toBe(true);
   });
 });

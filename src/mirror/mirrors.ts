@@ -3,12 +3,13 @@
  * when something was changed here, waits at the home for what is changed there, and tries again later when the home cannot
  * be had: nothing here waits for it.
  */
+import { setTimeout as wait } from 'node:timers/promises';
 import { KeystoreError } from '../keystore/errors.ts';
 import { RemoteError } from '../remote/errors.ts';
 import { ProfileError } from '../smimp/errors.ts';
 import type { Listener } from '../store/database.ts';
 import { differsHere } from '../store/mirror-differences.ts';
-import { changeMirror, listMirrors, type StoredMirror, withMirrorLock } from '../store/mirrors.ts';
+import { changeMirror, listMirrors, type MirrorLocks, type StoredMirror, withMirrorLocks } from '../store/mirrors.ts';
 import { finishConnecting } from './connect.ts';
 import { MirrorError } from './errors.ts';
 import { readFolderBook } from './folder-book.ts';
@@ -37,53 +38,73 @@ const TIMES: MirrorTimes = {
   lookEveryMs: LOOK_EVERY_MS,
 };
 
-export function startMirrors(
-  services: MirrorServices & { listener: Listener },
-  times: MirrorTimes = TIMES,
-): AsyncDisposable {
-  const { db, events } = services;
+type Services = MirrorServices & { listener: Listener };
+
+export function startMirrors(services: Services, times: MirrorTimes = TIMES): AsyncDisposable {
   const ending = new AbortController();
-  const running = new Map<number, Promise<unknown>>();
-
-  const keep = (stored: StoredMirror): void => {
-    const loop = withMirrorLock(db, stored.account_id, (isHeld) =>
-      keepMirror({ services, stored, times, isHeld, signal: ending.signal }),
-    )
-      .catch((error: unknown) => events.unexpected('mirror', error))
-      .finally(() => running.delete(stored.account_id));
-    running.set(stored.account_id, loop);
-  };
-  const look = async (): Promise<void> => {
-    for (const stored of await listMirrors(db)) {
-      if (!running.has(stored.account_id) && !ending.signal.aborted) keep(stored);
-    }
-  };
-  let looking = Promise.resolve();
-  const lookNow = (): void => {
-    looking = looking.then(look).catch((error: unknown) => events.unexpected('mirrors', error));
-  };
-
-  lookNow();
-  const timer = setInterval(lookNow, times.lookEveryMs);
+  const kept = keepAll({ services, times, signal: ending.signal });
   return {
     async [Symbol.asyncDispose]() {
-      clearInterval(timer);
       ending.abort();
-      await looking;
-      await Promise.all(running.values());
+      await kept;
     },
   };
 }
 
-interface Keeping {
-  services: MirrorServices & { listener: Listener };
-  stored: StoredMirror;
-  times: MirrorTimes;
-  isHeld: () => Promise<boolean>;
-  signal: AbortSignal;
+type Keepers = { services: Services; times: MirrorTimes; signal: AbortSignal };
+
+/** Until the end; anew when the connection to the database was lost. */
+async function keepAll(keepers: Keepers): Promise<void> {
+  const { services, times, signal } = keepers;
+  while (!signal.aborted) {
+    await withMirrorLocks(services.db, (locks) => keepUnder(keepers, locks)).catch((error: unknown) =>
+      services.events.unexpected('mirrors', error),
+    );
+    await pause(times.lookEveryMs, signal);
+  }
 }
 
-/** Until the program ends. An account that was removed, or is not published yet, ends it too; it is looked for again. */
+/** As long as the locks are held: every mirror that no other process keeps. */
+async function keepUnder(keepers: Keepers, locks: MirrorLocks): Promise<void> {
+  const { services, times, signal } = keepers;
+  const running = new Map<number, Promise<void>>();
+  const look = async (): Promise<void> => {
+    for (const stored of await listMirrors(services.db)) {
+      const id = stored.account_id;
+      if (running.has(id) || !(await locks.take(id))) continue;
+      running.set(
+        id,
+        keepOne(keepers, stored, locks).finally(() => running.delete(id)),
+      );
+    }
+  };
+  while (!signal.aborted && (await locks.areHeld())) {
+    await look().catch((error: unknown) => services.events.unexpected('mirrors', error));
+    await pause(times.lookEveryMs, signal);
+  }
+  await Promise.all(running.values());
+}
+
+async function keepOne(keepers: Keepers, stored: StoredMirror, locks: MirrorLocks): Promise<void> {
+  try {
+    await keepMirror({ ...keepers, stored, isHeld: locks.areHeld });
+  } catch (error) {
+    keepers.services.events.unexpected('mirror', error);
+  }
+  if (await locks.areHeld()) await locks.release(stored.account_id);
+}
+
+/** Ended early by `signal`. */
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await wait(ms, undefined, { signal }).catch(() => undefined);
+}
+
+interface Keeping extends Keepers {
+  stored: StoredMirror;
+  isHeld: () => Promise<boolean>;
+}
+
+/** Until the end, or the lock is lost. An account that was removed, or is not published yet, ends it too; it is looked for again. */
 async function keepMirror(keeping: Keeping): Promise<void> {
   const { services, stored, signal, isHeld, times } = keeping;
   using wake = createWake({ listener: services.listener, accountId: stored.account_id, signal });

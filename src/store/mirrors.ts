@@ -46,24 +46,35 @@ export async function changeMirror(
 /** First number of the advisory locks of mirrors, apart from those of others. */
 const LOCK_CLASS = 0x736d;
 
+/** The mirrors that this process keeps, and no other. */
+export interface MirrorLocks {
+  /** False: another process keeps it. */
+  take(accountId: number): Promise<boolean>;
+  release(accountId: number): Promise<void>;
+  /** False once the connection is lost, and with it every lock. */
+  areHeld(): Promise<boolean>;
+}
+
 /**
- * Does `work` as the only process that keeps this mirror; null when another one does. The lock belongs to a connection of
- * its own, so it ends with this process however that ends. `isHeld` says whether the connection still stands.
+ * One connection for the locks of all mirrors: were there one for each, many mirrors would leave none for their work. It
+ * ends with this process, however that ends, and the locks with it.
  */
-export function withMirrorLock<Result>(
-  db: Db,
-  accountId: number,
-  work: (isHeld: () => Promise<boolean>) => Promise<Result>,
-): Promise<Result | null> {
+export function withMirrorLocks(db: Db, work: (locks: MirrorLocks) => Promise<void>): Promise<void> {
   return db.connection().execute(async (connection) => {
-    const taken = await sql<{
-      taken: boolean;
-    }>`select pg_try_advisory_lock(${LOCK_CLASS}, ${accountId}) as taken`.execute(connection);
-    if (taken.rows[0]?.taken !== true) return null;
-    try {
-      return await work(async () => (await sql`select 1`.execute(connection)).rows.length === 1);
-    } finally {
-      await sql`select pg_advisory_unlock(${LOCK_CLASS}, ${accountId})`.execute(connection);
-    }
+    await work({
+      async take(accountId) {
+        const { rows } = await sql<{ taken: boolean }>`
+          select pg_try_advisory_lock(${LOCK_CLASS}, ${accountId}) as taken`.execute(connection);
+        return rows[0]?.taken === true;
+      },
+      async release(accountId) {
+        await sql`select pg_advisory_unlock(${LOCK_CLASS}, ${accountId})`.execute(connection);
+      },
+      areHeld: () =>
+        sql`select 1`.execute(connection).then(
+          () => true,
+          () => false,
+        ),
+    });
   });
 }
