@@ -1,12 +1,13 @@
 /** The owner's calls (SMIMP 0.1 §5) against a real home server: each as the table has it, with strict JSON both ways. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { signAvatar } from '../src/remote/avatars.ts';
 import { RemoteError } from '../src/remote/errors.ts';
 import { createHomeClient, type HomeClient, type Session } from '../src/remote/home.ts';
 import { createHttps, type Https } from '../src/remote/https.ts';
 import { createOwnerClient, type OwnerClient } from '../src/remote/owner.ts';
 import { parseAddress } from '../src/smimp/address.ts';
 import { masterKeyPair, randomBytes } from '../src/smimp/crypto.ts';
-import { type Hex32, toHex } from '../src/smimp/encoding.ts';
+import { type Hex32, toBase64, toHex } from '../src/smimp/encoding.ts';
 import { ProfileError } from '../src/smimp/errors.ts';
 import { createRecord, recordHead, rotateRecord } from '../src/smimp/record.ts';
 import { initializeDigest } from '../src/smimp/transcript.ts';
@@ -22,6 +23,9 @@ import {
   startApi,
 } from './support/api-site.ts';
 import { answerJson, startTlsServer, testAuthority } from './support/tls-server.ts';
+
+/** A JPEG of three by two grey pixels. */
+const JPEG = Buffer.from('ffd8ffc0000b080003000201011100ffda0008010100003f0012ff00ffd9', 'hex');
 
 let site: ApiSite;
 let https: Https;
@@ -151,6 +155,75 @@ describe('messages', () => {
   });
 });
 
+describe('folders', () => {
+  it('are made, renamed, moved and removed, and hold messages', async () => {
+    const work = { display_name: 'Work', folder_name: 'work', parent_folder_name: null, message_type: 'email' };
+    const inner = { ...work, display_name: 'Reports', folder_name: 'reports', parent_folder_name: 'work' };
+    expect(await owner.createFolder(session, work)).toEqual(work);
+    expect(await owner.createFolder(session, inner)).toEqual(inner);
+    expect(await errorOf(owner.createFolder(session, work))).toMatchObject({ apiCode: 'folder_exists' });
+    expect(await owner.folders(session)).toEqual([work, inner]);
+    expect(await owner.folders(session, 'short-message')).toEqual([]);
+    const renamed = { ...inner, display_name: 'Old reports', parent_folder_name: null };
+    expect(await owner.changeFolder(session, 'reports', renamed)).toEqual(renamed);
+
+    const id = await importOne();
+    const moved = await owner.moveMessage(session, id, 'work');
+    expect(moved.message_id).toBe(id);
+    const copy = await owner.copyMessage(session, id, 'reports');
+    expect(copy.revision).toBe(moved.revision + 1);
+    const page = await owner.folderPage(session, { messageType: 'email', name: 'reports' });
+    expect(page.messages).toMatchObject([{ message_id: copy.message_id, seq: copy.seq, folder_name: 'reports' }]);
+    const folder = { messageType: 'email', name: 'work' };
+    expect(await errorOf(owner.deleteFolder(session, folder))).toMatchObject({ apiCode: 'folder_not_empty' });
+    await owner.moveMessage(session, id, null);
+    await owner.deleteFolder(session, folder);
+    expect(await errorOf(owner.moveMessage(session, id, 'work'))).toMatchObject({ apiCode: 'unknown_folder' });
+  });
+
+  it('hold flags that change only from the state that was seen', async () => {
+    const id = await importOne();
+    const { revision } = await owner.message(session, id);
+    const data = toBase64(Buffer.from('a sealed blob'));
+    const after = await owner.setExtensions(session, id, { revision, data });
+    expect(await owner.message(session, id)).toMatchObject({ extensions_data: data, revision: after });
+    expect(await errorOf(owner.setExtensions(session, id, { revision, data: null }))).toMatchObject({
+      apiCode: 'precondition_failed',
+    });
+    await owner.setExtensions(session, id, { revision: after, data: null });
+    expect(await owner.message(session, id)).toMatchObject({ extensions_data: null });
+  });
+});
+
+describe('lists, room and pictures', () => {
+  it.each(['whitelist', 'blacklist'] as const)('keeps a %s', async (list) => {
+    const entry = { hash: toHex<Hex32>(randomBytes(32)), data: toBase64(Buffer.from('sealed')) };
+    await owner.addToList(session, list, entry);
+    expect(await owner.list(session, list)).toEqual([entry]);
+    await owner.removeFromList(session, list, entry.hash);
+    expect(await owner.list(session, list)).toEqual([]);
+    expect(await errorOf(owner.removeFromList(session, list, entry.hash))).toMatchObject({ apiCode: 'unknown_entry' });
+  });
+
+  it('says how much room is taken', async () => {
+    expect(await owner.quota(session)).toMatchObject({ total_size: 0 });
+    await importOne();
+    expect(await owner.quota(session)).toMatchObject({ total_size: 400 });
+  });
+
+  it('shows a picture only with the signature of the present key', async () => {
+    const user = { address: bob.address, masterKey: toHex<Hex32>(bob.master.publicKey) };
+    expect(await owner.avatar(BASE_URL, user)).toBeNull();
+    const image = JPEG;
+    await owner.setAvatar(session, signAvatar({ ...bob, contentType: 'image/jpeg', image, now: now() }));
+    expect(await owner.avatar(BASE_URL, user)).toEqual({ contentType: 'image/jpeg', date: now(), image });
+    const other = { ...user, masterKey: toHex<Hex32>(masterKeyPair().publicKey) };
+    expect(await errorOf(owner.avatar(BASE_URL, other))).toMatchObject({ code: 'bad-response' });
+    const nobody = { ...user, address: parseAddress('nobody#corp.test') };
+    expect(await errorOf(owner.avatar(BASE_URL, nobody))).toMatchObject({ apiCode: 'unknown_user' });
+  });
+});
+
 describe('keys and profile', () => {
   it('replaces the lasting key', async () => {
     expect(await owner.nonEphemeralKey(session)).toEqual(bob.nonEphemeral);
@@ -179,7 +252,7 @@ describe('keys and profile', () => {
 });
 
 describe('a call', () => {
-  it('of somebody else is refused, and one without a session asks for a login', async () => {
+  it('in a session that has ended asks for a login', async () => {
     const ended = { ...session, token: toHex<Hex32>(randomBytes(32)) };
     expect(await errorOf(owner.changes(ended, { cursor: null }))).toMatchObject({ disposition: 'session' });
   });
