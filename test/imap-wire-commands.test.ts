@@ -282,6 +282,7 @@ describe('FETCH', () => {
       items: [{ type: 'uid' }, { type: 'flags' }],
       changedSince: null,
       vanished: false,
+      partial: null,
     });
     expect(parse('UID FETCH 1:* (FLAGS UID)')).toMatchObject({ items: [{ type: 'flags' }, { type: 'uid' }] });
   });
@@ -419,6 +420,7 @@ describe('SEARCH', () => {
     expect(parse('SEARCH FLAGGED SINCE 1-Feb-1994 NOT FROM "Smith"')).toEqual({
       name: 'SEARCH',
       uid: false,
+      returns: null,
       charset: null,
       key: {
         type: 'and',
@@ -435,6 +437,7 @@ describe('SEARCH', () => {
     expect(parse('UID SEARCH CHARSET UTF-8 TEXT {2+}\r\n\xc3\xa4')).toEqual({
       name: 'SEARCH',
       uid: true,
+      returns: null,
       charset: 'UTF-8',
       key: { type: 'text', value: 'ä' },
     });

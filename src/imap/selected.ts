@@ -12,6 +12,7 @@ import {
   indexesOf,
   resolveSequence,
   resolveUids,
+  SAVED,
   type SequenceSet,
 } from './wire/sets.ts';
 
@@ -22,6 +23,8 @@ export class Selected {
   #messages: ShownMessage[];
   /** UIDs that are gone but still have a number. */
   readonly #gone = new Set<number>();
+  /** UIDs, ascending: what `$` stands for (RFC 5182 §2.1). */
+  #saved: readonly number[] = [];
 
   constructor(view: FolderView, options: { readOnly: boolean; enabled: ReadonlySet<Enabled> }) {
     this.view = view;
@@ -40,6 +43,7 @@ export class Selected {
 
   /** Positions of a set; UIDs that are not there are passed over, numbers that are not there are left out. */
   positions(set: SequenceSet, byUid: boolean): number[] {
+    if (set === SAVED) return [...indexesOf(resolveUids(this.savedUids(), this.uids()))];
     const ranges: IndexRange[] = byUid
       ? resolveUids(set, this.uids())
       : resolveSequence(set, this.#messages.length).ranges;
@@ -48,11 +52,21 @@ export class Selected {
 
   /** True when a set of numbers names a message that is not there (RFC 3501 §9: an error of the client). */
   isOutOfRange(set: SequenceSet): boolean {
-    return resolveSequence(set, this.#messages.length).outOfRange;
+    return set !== SAVED && resolveSequence(set, this.#messages.length).outOfRange;
   }
 
   uids(): number[] {
     return this.#messages.map(({ uid }) => uid);
+  }
+
+  /** Keeps UIDs for `$`. */
+  save(uids: readonly number[]): void {
+    this.#saved = uids;
+  }
+
+  /** What `$` stands for, as a set of UIDs. */
+  savedUids(): SequenceSet {
+    return this.#saved.map((uid) => ({ first: uid, last: uid }));
   }
 
   at(position: number): ShownMessage {

@@ -10,16 +10,25 @@ import type { Selected } from '../selected.ts';
 import { vanishedEarlier } from '../vanished.ts';
 import type { FetchItem, FetchSection } from '../wire/commands.ts';
 import { type FetchValue, fetchLine } from '../wire/fetch-response.ts';
+import { inWindow } from '../wire/partial.ts';
+import { SAVED } from '../wire/sets.ts';
 import { messagesOf } from './messages.ts';
 
-export const fetch: Handler<'FETCH'> = async (session, { uid, set, items, changedSince, vanished }) => {
+export const fetch: Handler<'FETCH'> = async (session, { uid, set, items, changedSince, vanished, partial }) => {
   const selected = selectedOf(session);
   if (vanished) requireQresync(session);
   if (items.some(({ type }) => type === 'modseq')) await enableCondstore(session);
-  const positions = messagesOf(selected, set, uid).filter(
+  const wanted = messagesOf(selected, set, uid).filter(
     (position) => changedSince === null || selected.at(position).revision > changedSince,
   );
-  if (vanished) await session.send(...(await vanishedEarlier(selected, { modseq: changedSince ?? 0, known: set })));
+  const positions = partial === null ? wanted : inWindow(wanted, partial);
+  if (vanished)
+    await session.send(
+      ...(await vanishedEarlier(selected, {
+        modseq: changedSince ?? 0,
+        known: set === SAVED ? selected.savedUids() : set,
+      })),
+    );
   const setsSeen = !selected.readOnly && items.some((item) => item.type === 'section' && !item.peek);
   for (let from = 0; from < positions.length && !session.closed; from += LIST_BATCH) {
     const batch = positions.slice(from, from + LIST_BATCH);
@@ -28,8 +37,8 @@ export const fetch: Handler<'FETCH'> = async (session, { uid, set, items, change
     const lines: Buffer[] = [];
     for (const [n, position] of batch.entries()) {
       const message = selected.at(position);
-      const wanted = seenNow.has(message.uid) ? withFlags(items, selected) : items;
-      const values = await valuesOf(selected, message, wanted, listed?.[n] ?? null);
+      const told = seenNow.has(message.uid) ? withFlags(items, selected) : items;
+      const values = await valuesOf(selected, message, told, listed?.[n] ?? null);
       if (values.length > 0) lines.push(...fetchLine(position + 1, values));
       if (sizeOf(lines) > FLUSH_BYTES) await session.send(...lines.splice(0));
       if (session.closed) break;

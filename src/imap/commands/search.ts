@@ -5,21 +5,37 @@
 import type { ListedMessage, ShownMessage } from '../../mailbox/types.ts';
 import { compareDay, dayOfDateHeader, dayOfInstant } from '../../mime/structure/calendar-day.ts';
 import { bodyContains, headerContains, textContains } from '../../mime/text-search.ts';
-import { done, doneKeepingNumbers, enableCondstore, type Handler, selectedOf } from '../context.ts';
+import { done, doneKeepingNumbers, enableCondstore, type Handler, type Session, selectedOf } from '../context.ts';
 import { LIST_BATCH } from '../limits.ts';
 import type { Selected } from '../selected.ts';
 import type { SearchKey } from '../wire/commands.ts';
 import { RECENT } from '../wire/flags.ts';
-import { searchLine } from '../wire/responses.ts';
-import { setContains } from '../wire/sets.ts';
+import { SAVED, setContains } from '../wire/sets.ts';
+import { answerOf, type Found, savedOf } from './search-answer.ts';
 
-export const search: Handler<'SEARCH'> = async (session, { uid, key }) => {
+export const search: Handler<'SEARCH'> = async (session, { tag, uid, returns, key }) => {
   const selected = selectedOf(session);
-  const byModseq = needs(key, MODSEQ);
-  if (byModseq) await enableCondstore(session);
-  const found: number[] = [];
-  let highest: number | null = null;
+  if (needs(key, MODSEQ)) await enableCondstore(session);
+  const saved = new Set(selected.savedUids().map(({ first }) => first));
+  // A search that fails leaves nothing behind (RFC 5182 §2.1).
+  if (returns?.save === true) selected.save([]);
+  const found = await foundBy(session, selected, { key, saved });
+  if (returns?.save === true) selected.save(savedOf(found, returns).map(({ message }) => message.uid));
+  const answer = answerOf(found, { tag, uid, returns, byModseq: needs(key, MODSEQ) });
+  await session.send(...answer);
+  const text = `${uid ? 'UID ' : ''}SEARCH completed`;
+  return uid ? done(text) : doneKeepingNumbers(text);
+};
+
+/** Everything that the keys hold for, in the order of the mailbox. */
+async function foundBy(
+  session: Session,
+  selected: Selected,
+  { key, saved }: { key: SearchKey } & Pick<Candidate, 'saved'>,
+): Promise<Found[]> {
+  const found: Found[] = [];
   const { messages } = selected;
+  const now = session.services.clock();
   const listing = needs(key, LISTED);
   for (let from = 0; from < messages.length && !session.closed; from += LIST_BATCH) {
     const batch = messages.slice(from, from + LIST_BATCH);
@@ -27,24 +43,25 @@ export const search: Handler<'SEARCH'> = async (session, { uid, key }) => {
     for (const [n, message] of batch.entries()) {
       const candidate: Candidate = {
         selected,
+        saved,
+        now,
         message,
         number: from + n + 1,
         listed: listed?.[n] ?? null,
         raw: undefined,
       };
       if (listing && candidate.listed === null) continue;
-      if (!(await holds(key, candidate))) continue;
-      found.push(uid ? message.uid : candidate.number);
-      if (byModseq) highest = Math.max(highest ?? 0, message.revision);
+      if (await holds(key, candidate)) found.push({ message, number: candidate.number });
     }
   }
-  await session.send(searchLine(found, highest));
-  const text = `${uid ? 'UID ' : ''}SEARCH completed`;
-  return uid ? done(text) : doneKeepingNumbers(text);
-};
+  return found;
+}
 
 interface Candidate {
   selected: Selected;
+  /** UIDs that `$` stands for. */
+  saved: ReadonlySet<number>;
+  now: Date;
   message: ShownMessage;
   /** From 1. */
   number: number;
@@ -61,6 +78,8 @@ const LISTED: ReadonlySet<SearchKey['type']> = new Set([
   'internaldate',
   'sentdate',
   'larger',
+  'older',
+  'younger',
   'smaller',
 ]);
 
@@ -120,20 +139,22 @@ async function headerHolds(key: { field: string; value: string }, candidate: Can
 
 type KnownKey = Exclude<SearchKey, { type: 'and' | 'or' | 'not' | 'body' | 'text' | 'header' }>;
 
-function isKnown(key: KnownKey, { message, number, listed, selected }: Candidate): boolean {
+function isKnown(key: KnownKey, { message, number, listed, selected, saved, now }: Candidate): boolean {
   switch (key.type) {
     case 'all':
       return true;
     case 'flag':
       return hasFlag(message, key.flag) === key.present;
     case 'sequence':
+      if (key.set === SAVED) return saved.has(message.uid);
       return setContains(key.set, number, selected.messages.length);
     case 'modseq':
       return message.revision >= key.least;
     case 'uid':
+      if (key.set === SAVED) return saved.has(message.uid);
       return setContains(key.set, message.uid, selected.messages.at(-1)?.uid ?? 0);
     default:
-      return listed !== null && isListed(key, listed);
+      return listed !== null && isListed(key, listed, now);
   }
 }
 
@@ -144,12 +165,17 @@ function hasFlag({ flags }: ShownMessage, flag: string): boolean {
 
 type ListedKey = Exclude<KnownKey, { type: 'all' | 'flag' | 'sequence' | 'uid' | 'modseq' }>;
 
-function isListed(key: ListedKey, { index, internalDate }: ListedMessage): boolean {
+function isListed(key: ListedKey, { index, internalDate }: ListedMessage, now: Date): boolean {
+  const ageSeconds = now.getTime() / 1000 - internalDate.unixSeconds;
   switch (key.type) {
     case 'larger':
       return index.sizeBytes > key.sizeBytes;
     case 'smaller':
       return index.sizeBytes < key.sizeBytes;
+    case 'older':
+      return ageSeconds >= key.seconds;
+    case 'younger':
+      return ageSeconds <= key.seconds;
     case 'internaldate':
       return compareDay(key.comparison, dayOfInstant(internalDate.unixSeconds, internalDate.zoneMinutes), key.day);
     default: {

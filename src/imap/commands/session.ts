@@ -18,7 +18,7 @@ import { parseSaslLine } from '../wire/sasl-line.ts';
 const ALWAYS = ['IMAP4rev1', 'SASL-IR', 'ID', 'ENABLE', 'NAMESPACE'];
 const LOGGED_IN = [
   ...['LITERAL+', 'IDLE', 'UIDPLUS', 'MOVE', 'UNSELECT', 'CHILDREN', 'SPECIAL-USE', 'CREATE-SPECIAL-USE'],
-  ...['CONDSTORE', 'QRESYNC'],
+  ...['CONDSTORE', 'QRESYNC', 'ESEARCH', 'SEARCHRES', 'WITHIN', 'PARTIAL'],
 ];
 
 /** What this connection can do now. Non-synchronising literals of any size only from people who are known (RFC 7888). */

@@ -6,7 +6,7 @@
  */
 import type { DecoderLimits } from './limits.ts';
 import { decodeMailboxName, type MailboxName } from './mailbox-name.ts';
-import { parseSequenceSet, type SequenceSet } from './sets.ts';
+import { parseSequenceSet, SAVED, type SequenceSet } from './sets.ts';
 import { WireError } from './wire-error.ts';
 
 export interface Literal {
@@ -121,7 +121,9 @@ export class CommandReader {
     return value > Number.MAX_SAFE_INTEGER ? Number.MAX_SAFE_INTEGER : Number(value);
   }
 
+  /** `$` gives SAVED. */
   sequenceSet(): SequenceSet {
+    if (this.accept('$')) return SAVED;
     return parseSequenceSet(this.#token(SET, 'a sequence set'));
   }
 

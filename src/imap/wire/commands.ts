@@ -1,12 +1,13 @@
 /**
  * Every command of IMAP4rev1 (RFC 3501 §6) and of the extensions LITERAL+ (7888), SASL-IR (4959), UIDPLUS (4315),
  * MOVE (6851), IDLE (2177), ID (2971), NAMESPACE (2342), ENABLE (5161), UNSELECT (3691), CONDSTORE and QRESYNC (7162),
- * SPECIAL-USE (6154) and the part of LIST-EXTENDED (5258) that SPECIAL-USE needs, as checked values.
+ * ESEARCH (4731), SEARCHRES (5182), WITHIN (5032), PARTIAL (9394), SPECIAL-USE (6154) and the part of LIST-EXTENDED (5258) that SPECIAL-USE needs, as checked values.
  */
 import type { DayComparison, EpochDay } from '../../mime/structure/calendar-day.ts';
 import type { Section } from '../../mime/structure/section.ts';
 import type { ImapDateTime } from './date-time.ts';
 import type { MailboxName } from './mailbox-name.ts';
+import type { PartialRange } from './partial.ts';
 import type { SequenceSet } from './sets.ts';
 
 export type SimpleCommandName =
@@ -68,9 +69,22 @@ export interface AppendCommand {
   utf8: boolean;
 }
 
+/** ALL is true also when nothing was named. */
+export interface SearchReturn {
+  min: boolean;
+  max: boolean;
+  all: boolean;
+  count: boolean;
+  /** The result is kept and `$` stands for it (RFC 5182). */
+  save: boolean;
+  partial: PartialRange | null;
+}
+
 export interface SearchCommand {
   name: 'SEARCH';
   uid: boolean;
+  /** What is to be told of the result (RFC 4731 §3.1); null: the answer of RFC 3501. */
+  returns: SearchReturn | null;
   /** As sent; the strings of the keys are already decoded from it. */
   charset: string | null;
   /** `and` of everything asked. */
@@ -87,6 +101,8 @@ export interface FetchCommand {
   changedSince: number | null;
   /** UIDs of the set that left the mailbox since are told, too (RFC 7162 §3.2.6). */
   vanished: boolean;
+  /** Only these of the messages that all else left over (RFC 9394 §3.2). */
+  partial: PartialRange | null;
 }
 
 export interface StoreCommand {
@@ -140,6 +156,8 @@ export type SearchKey =
   | { type: 'sentdate'; comparison: DayComparison; day: EpochDay }
   | { type: 'larger' | 'smaller'; sizeBytes: number }
   | { type: 'sequence' | 'uid'; set: SequenceSet }
+  /** By age in seconds (RFC 5032). */
+  | { type: 'older' | 'younger'; seconds: number }
   /** At least this mod-sequence (RFC 7162 §3.1.5). */
   | { type: 'modseq'; least: number }
   | { type: 'not'; key: SearchKey }

@@ -4,7 +4,8 @@
  */
 import type { CommandReader } from './command-reader.ts';
 import type { FetchCommand, Resync, SearchKey, SelectCommand } from './commands.ts';
-import { countOfAscending, type SequenceSet } from './sets.ts';
+import { parsePartialRange } from './partial.ts';
+import { countOfAscending, SAVED, type SequenceSet } from './sets.ts';
 
 const ENTRY_TYPE = /(?:all|priv|shared)(?= )/iy;
 
@@ -50,19 +51,20 @@ function parseMatch(reader: CommandReader): Resync['match'] {
 
 function ascending(reader: CommandReader): SequenceSet {
   const set = reader.sequenceSet();
-  if (countOfAscending(set) === null) throw reader.syntax('Expected an ascending set without "*"');
+  if (set === SAVED || countOfAscending(set) === null) throw reader.syntax('Expected an ascending set without "*"');
   return set;
 }
 
-/** `(CHANGEDSINCE 12345 VANISHED)` behind the items of FETCH; VANISHED only in UID FETCH. */
+/** `(CHANGEDSINCE 12345 VANISHED PARTIAL 1:50)` behind the items of FETCH; VANISHED only in UID FETCH. */
 export function parseFetchModifiers(
   reader: CommandReader,
   uid: boolean,
-): Pick<FetchCommand, 'changedSince' | 'vanished'> {
-  const asked: ReturnType<typeof parseFetchModifiers> = { changedSince: null, vanished: false };
+): Pick<FetchCommand, 'changedSince' | 'vanished' | 'partial'> {
+  const asked: ReturnType<typeof parseFetchModifiers> = { changedSince: null, vanished: false, partial: null };
   if (!reader.skipSpaces() || reader.atEnd()) return asked;
   modifiers(reader, (modifier) => {
     if (modifier === 'VANISHED' && uid) asked.vanished = true;
+    else if (modifier === 'PARTIAL') asked.partial = parsePartialRange(reader);
     else if (modifier === 'CHANGEDSINCE') {
       reader.space();
       asked.changedSince = reader.modSequence();

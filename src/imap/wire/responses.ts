@@ -3,8 +3,10 @@
 import type { StatusItem } from './commands.ts';
 import type { DecoderEvent } from './decoder.ts';
 import { ResponseLine } from './encoder.ts';
+import type { PartialRange } from './partial.ts';
 import { formatResponseCode, type ResponseCode } from './response-code.ts';
 import { ADVERTISED_CHARSETS } from './search-charset.ts';
+import { formatSequenceSet } from './sets.ts';
 
 export type StatusName = 'OK' | 'NO' | 'BAD';
 
@@ -56,6 +58,36 @@ export function flagsLine(flags: readonly string[]): Buffer {
 export function searchLine(numbers: readonly number[], modseq: number | null = null): Buffer {
   const end = modseq === null ? [] : [`(MODSEQ ${modseq})`];
   return new ResponseLine().raw(['* SEARCH', ...numbers, ...end].join(' ')).toBuffer();
+}
+
+/** What ESEARCH tells; a part that is null was not asked for, or there is nothing to tell (RFC 4731 §3.1). */
+export interface SearchResult {
+  tag: string;
+  uid: boolean;
+  min: number | null;
+  max: number | null;
+  all: readonly number[] | null;
+  count: number | null;
+  modseq: number | null;
+  partial: { range: PartialRange; numbers: readonly number[] } | null;
+}
+
+export function esearchLine({ tag, uid, min, max, all, count, modseq, partial }: SearchResult): Buffer {
+  const line = new ResponseLine()
+    .raw('* ESEARCH (TAG ')
+    .nstring(tag)
+    .raw(uid ? ') UID' : ')');
+  if (min !== null) line.raw(` MIN ${min}`);
+  if (max !== null) line.raw(` MAX ${max}`);
+  if (all !== null && all.length > 0) line.raw(` ALL ${formatSequenceSet(all)}`);
+  if (partial !== null) {
+    const { range, numbers } = partial;
+    const found = numbers.length === 0 ? 'NIL' : formatSequenceSet(numbers);
+    line.raw(` PARTIAL (${range.first}:${range.last} ${found})`);
+  }
+  if (count !== null) line.raw(` COUNT ${count}`);
+  if (modseq !== null) line.raw(` MODSEQ ${modseq}`);
+  return line.toBuffer();
 }
 
 export interface ListEntry {

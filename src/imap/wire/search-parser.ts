@@ -4,10 +4,11 @@
  */
 import type { DayComparison, EpochDay } from '../../mime/structure/calendar-day.ts';
 import type { CommandReader } from './command-reader.ts';
-import type { SearchCommand, SearchKey } from './commands.ts';
+import type { SearchCommand, SearchKey, SearchReturn } from './commands.ts';
 import { parseModSequenceKey } from './condstore-parser.ts';
 import { parseDay } from './date-time.ts';
 import { canonicalFlag } from './flags.ts';
+import { parsePartialRange } from './partial.ts';
 import { decodeSearchString, isSearchCharset } from './search-charset.ts';
 import { WireError } from './wire-error.ts';
 
@@ -18,6 +19,7 @@ interface KeyContext {
   charset: string | null;
 }
 
+const PLAIN_RETURNS: ReadonlySet<string> = new Set<keyof SearchReturn>(['min', 'max', 'all', 'count', 'save']);
 const DATE_TEXT = /[0-9A-Za-z-]+/y;
 const KEY_NAME = /[A-Za-z0-9]+/y;
 
@@ -51,6 +53,8 @@ const KEYS: ReadonlyMap<string, KeyParser> = new Map<string, KeyParser>([
   ...dateKeys('sentdate', 'SENT'),
   ['LARGER', ({ reader }) => ({ type: 'larger', sizeBytes: argument(reader, () => reader.number()) })],
   ['SMALLER', ({ reader }) => ({ type: 'smaller', sizeBytes: argument(reader, () => reader.number()) })],
+  ['OLDER', ({ reader }) => ({ type: 'older', seconds: argument(reader, () => reader.nonZeroNumber()) })],
+  ['YOUNGER', ({ reader }) => ({ type: 'younger', seconds: argument(reader, () => reader.nonZeroNumber()) })],
   ['UID', ({ reader }) => ({ type: 'uid', set: argument(reader, () => reader.sequenceSet()) })],
   ['MODSEQ', ({ reader }) => parseModSequenceKey(reader)],
   ['NOT', (context) => ({ type: 'not', key: nestedKey(context) })],
@@ -61,13 +65,37 @@ export function parseSearch(reader: CommandReader, uid: boolean): SearchCommand 
   reader.space();
   const context: KeyContext = { reader, charset: null };
   const keys: SearchKey[] = [];
+  let returns: SearchReturn | null = null;
   do {
     const name = keyName(reader);
-    if (name === 'CHARSET' && keys.length === 0 && context.charset === null) context.charset = parseCharset(reader);
+    const isFirst = keys.length === 0 && context.charset === null && returns === null;
+    if (name === 'RETURN' && isFirst) returns = parseReturns(reader);
+    else if (name === 'CHARSET' && keys.length === 0 && context.charset === null)
+      context.charset = parseCharset(reader);
     else keys.push(namedKey(context, name));
   } while (reader.skipSpaces() && !reader.atEnd());
   if (keys.length === 0) throw reader.syntax('Expected a SEARCH key');
-  return { name: 'SEARCH', uid, charset: context.charset, key: conjunction(keys) };
+  return { name: 'SEARCH', uid, returns, charset: context.charset, key: conjunction(keys) };
+}
+
+/** `(MIN MAX)`; nothing named means ALL (RFC 4731 §3.1). */
+function parseReturns(reader: CommandReader): SearchReturn {
+  const returns: SearchReturn = { min: false, max: false, all: false, count: false, save: false, partial: null };
+  reader.space();
+  const names = reader.list(() => {
+    const name = reader.keyword().toLowerCase();
+    if (name === 'partial' && returns.partial === null) returns.partial = parsePartialRange(reader);
+    else if (isPlainReturn(name)) returns[name] = true;
+    else throw reader.syntax('Unknown SEARCH return option');
+  });
+  if (names.length === 0) returns.all = true;
+  // RFC 9394 §3.1: the one or the other.
+  if (returns.all && returns.partial !== null) throw reader.syntax('ALL and PARTIAL are not for one search');
+  return returns;
+}
+
+function isPlainReturn(name: string): name is Exclude<keyof SearchReturn, 'partial'> {
+  return PLAIN_RETURNS.has(name);
 }
 
 function parseCharset(reader: CommandReader): string {

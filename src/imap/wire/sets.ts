@@ -18,6 +18,9 @@ export interface SetRange {
 /** At least one range, in the order sent. */
 export type SequenceSet = readonly SetRange[];
 
+/** `$`: what the last SEARCH with SAVE found (RFC 5182 §2). It is known by its identity; only the session can resolve it. */
+export const SAVED: SequenceSet = Object.freeze([]);
+
 /** Positions in an array: `start` belongs to the range, `end` does not. */
 export interface IndexRange {
   start: number;
