@@ -1,5 +1,6 @@
 /** A mailbox at another server, mirrored (docs/proxy.md): both sides change, together and apart, and agree again. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createKeyMaintenance } from '../src/identity/maintenance.ts';
 import { maintainMirror } from '../src/mirror/round.ts';
 import type { Hex32 } from '../src/smimp/encoding.ts';
 import { advanceMailbox } from '../src/store/accounts.ts';
@@ -9,6 +10,8 @@ import { BOB, keyOf } from './support/api-site.ts';
 import { plainMail } from './support/mail-site.ts';
 import type { Bob } from './support/mirror-site.ts';
 import { type MirrorSite, mirrorSite } from './support/mirror-site.ts';
+
+const DAY_SECONDS = 86_400;
 
 let site: MirrorSite;
 let bob: Bob;
@@ -214,6 +217,28 @@ describe('what was done on both sides meanwhile', () => {
     expect(done.size).toBe(3);
     await bob.sync();
     expect(await agreed()).toEqual({ INBOX: ['a \\Seen there', 'c here there'], There: ['b there'] });
+  });
+});
+
+describe('keys', () => {
+  it('are kept until everything that can come under them was fetched, however long that takes', async () => {
+    const maintenance = createKeyMaintenance(site.services);
+    await bob.sync();
+    const first = await bob.other.owner.nonEphemeralKey(bob.other.session);
+    await bob.other.put('late');
+    site.api.later(8 * DAY_SECONDS);
+    await maintainMirror(await bob.mirror());
+    site.api.later(200 * DAY_SECONDS);
+    await maintenance.runOnce(site.api.now);
+    await bob.sync();
+    expect(await bob.shownHere()).toEqual({ INBOX: ['late'] });
+    await remove('INBOX', 'late');
+    await maintenance.runOnce(site.api.now);
+    const secret = () => bob.account.keys.messageSecret(Buffer.from(first.public_key, 'hex'));
+    expect(await secret()).not.toBeNull();
+    await bob.sync();
+    await maintenance.runOnce(site.api.now);
+    expect(await secret()).toBeNull();
   });
 });
 

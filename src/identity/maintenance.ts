@@ -15,7 +15,7 @@ import type { Db, Tx } from '../store/database.ts';
 import { lockMailbox } from '../store/folders.ts';
 import { forgetOldFailures } from '../store/login-failures.ts';
 import { appendKeys, countAvailableKeys, dropExpiringKeys, setNonEphemeral } from '../store/message-keys.ts';
-import { findMirrorBase } from '../store/mirrors.ts';
+import { findMirror } from '../store/mirrors.ts';
 import { changeMasterKey } from '../store/records.ts';
 import { deleteAccountSessions, deleteExpiredRemoteSessions } from '../store/remote-sessions.ts';
 import {
@@ -56,11 +56,14 @@ export function createKeyMaintenance(options: { db: Db; keystore: Keystore; even
       await lockMailbox(tx, accountId);
       const keys = await keystore.open(accountId, tx);
       // What lives at another server is published there (src/mirror/keys.ts).
-      const isHere = (await findMirrorBase(tx, accountId)) === null;
+      const mirror = await findMirror(tx, accountId);
+      const isHere = mirror === undefined;
       const nonEphemeral = isHere ? await rotateNonEphemeral(tx, keys, now) : 0;
       const ephemeral = isHere ? await topUp(tx, keys, now) : 0;
-      await eraseExpiredSecrets(tx, accountId, new Date(now.getTime() - KEEP_UNUSED_MS));
-      await eraseRetiredSecrets(tx, accountId, new Date(now.getTime() - KEEP_RETIRED_MS));
+      // Mail under a key may wait at the account's home for as long as nobody fetched it.
+      const knownMs = isHere ? now.getTime() : (mirror.synced_at?.getTime() ?? 0);
+      await eraseExpiredSecrets(tx, accountId, new Date(knownMs - KEEP_UNUSED_MS));
+      await eraseRetiredSecrets(tx, accountId, new Date(knownMs - KEEP_RETIRED_MS));
       return { ephemeral, nonEphemeral };
     });
     published(accountId, made.ephemeral, made.nonEphemeral);
