@@ -7,6 +7,31 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { CHECKS } from '../src/conformance/all.ts';
+import {
+  API_ERROR_CODES,
+  API_ERRORS,
+  type ApiErrorCode,
+  CALLS,
+  type CallDefinition,
+  DEFAULT_FOLDER_PAGE,
+  LOGIN_TOKEN_SECONDS,
+  MAX_AVATAR_BYTES,
+  MAX_EPHEMERAL_KEYS,
+  MAX_EXTENSIONS_BYTES,
+  MAX_FOLDER_DEPTH,
+  MAX_FOLDER_PAGE,
+  MAX_INITIALIZE_TRIES,
+  MAX_KEYS_PER_SENDER_DAY,
+  MAX_LIST_ENTRIES,
+  MAX_MESSAGE_BYTES,
+  MAX_POW_NONCES,
+  MAX_PROFILE_UPDATES_PER_DAY,
+  MAX_REMOTE_FETCHES_AT_ONCE,
+  MAX_REMOTE_FETCHES_PER_MINUTE,
+  MAX_REQUEST_BYTES,
+  MAX_WAIT_SECONDS,
+} from '../src/smimp/api.ts';
+import { MAX_HISTORY_RECORDS, MAX_RECORD_DATA_BYTES } from '../src/smimp/record.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const HEADER = ['rule', 'section', 'clause', 'source', 'test', 'title', 'status'];
@@ -94,6 +119,64 @@ it('the example of the protocol is that of the vectors', () => {
   expect(hex).toBe(
     `${outputs('login-digest').pae}${outputs('login-digest').digest}${outputs('login-sign').signed_hash}`,
   );
+});
+
+describe('the protocol', () => {
+  it('lists every error code beside its status, and no other', () => {
+    const table = /\| status \| codes \|\n\|---\|---\|\n([\s\S]*?)\n\n/.exec(protocol)?.[1] ?? '';
+    const told = table.split('\n').flatMap((line) => {
+      const [, statuses = '', codes = ''] = line.split('|');
+      const named = [...codes.matchAll(/`([a-z_]+)`/g)].map(([, code = '']) => code);
+      return named.map((code) => ({
+        code,
+        isRight: statuses.split('·').some((status) => Number(status) === API_ERRORS[code as ApiErrorCode]),
+      }));
+    });
+    expect(told.filter(({ isRight }) => !isRight)).toEqual([]);
+    expect(told.map(({ code }) => code).sort()).toEqual([...API_ERROR_CODES].sort());
+  });
+
+  it('names every call with its method', () => {
+    const calls = Object.values(CALLS) as CallDefinition[];
+    const rowsOfCalls = protocol.split('\n').filter((line) => /^\| (GET|POST|DELETE)/.test(line));
+    const bare = (path: string): string => path.replace(/\{\w+\}.*/, '').replace(/\/$/, '');
+    const isTold = ({ method, path }: CallDefinition): boolean =>
+      rowsOfCalls.some(
+        (line) => line.includes(method) && (line.includes(`\`${bare(path)}`) || line.includes(`${bare(path)}/`)),
+      );
+    // The two lists share a row.
+    const missing = calls.filter((call) => !isTold(call)).map(({ path }) => path);
+    expect(missing.filter((path) => !path.startsWith('blacklist'))).toEqual([]);
+  });
+
+  it('has a row for every purpose', () => {
+    const { cases } = JSON.parse(read('fixtures/vectors/transcripts.json')) as {
+      cases: { inputs: { purpose?: string } }[];
+    };
+    const purposes = new Set(cases.flatMap(({ inputs: { purpose } }) => (purpose === undefined ? [] : [purpose])));
+    expect(purposes.size).toBe(14);
+    expect([...purposes].filter((purpose) => !protocol.includes(`| \`${purpose}\``))).toEqual([]);
+  });
+
+  it('tells the limits as they are held', () => {
+    const table = protocol.slice(protocol.indexOf('### 5.9'), protocol.indexOf('## 6.'));
+    const held = [
+      [`${MAX_MESSAGE_BYTES / 1024 / 1024} MiB`, `${MAX_REQUEST_BYTES / 1024} KiB`, `| ${MAX_EPHEMERAL_KEYS} |`],
+      [`${MAX_PROFILE_UPDATES_PER_DAY} a day`, `${MAX_RECORD_DATA_BYTES / 1024} KiB`, `${MAX_HISTORY_RECORDS} records`],
+      [
+        `${MAX_AVATAR_BYTES / 1024} KiB · ${MAX_EXTENSIONS_BYTES / 1024} KiB`,
+        `${MAX_WAIT_SECONDS} s`,
+        `| ${MAX_FOLDER_DEPTH} |`,
+      ],
+      [`${MAX_LIST_ENTRIES.toLocaleString('en')} entries`, `${MAX_FOLDER_PAGE} (${DEFAULT_FOLDER_PAGE} by default)`],
+      [`| ${MAX_INITIALIZE_TRIES} |`, `| ${MAX_POW_NONCES} |`, `${LOGIN_TOKEN_SECONDS} s · 24 h · 1 h`],
+      [
+        `${MAX_KEYS_PER_SENDER_DAY} a day`,
+        `${MAX_REMOTE_FETCHES_AT_ONCE} at once, ${MAX_REMOTE_FETCHES_PER_MINUTE} a minute`,
+      ],
+    ].flat();
+    expect(held.filter((text) => !table.includes(text))).toEqual([]);
+  });
 });
 
 it('every check of the conformance kit names rules of the protocol', () => {
