@@ -77,9 +77,9 @@ export function createProbe(options: {
     const { method = 'GET', path, body, headers = {} } = ask;
     const request = { method, url: new URL(origin + path), headers, maxBytes: MAX_ANSWER_BYTES, timeoutMs: TIMEOUT_MS };
     const whole = body === undefined ? request : { ...request, body };
-    // A server may end an idle connection just when it is used again; what only asks is asked again.
+    // A server may end an idle connection just when it is used again: once more, over a new one.
     const got = await https.request(whole).catch((error) => {
-      if (method !== 'GET' || !(error instanceof RemoteError) || error.code !== 'connect') return noAnswer(error);
+      if (!(error instanceof RemoteError) || error.code !== 'connect') return noAnswer(error);
       return https.request(whole).catch(noAnswer);
     });
     const answer = readAnswer(got);

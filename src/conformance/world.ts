@@ -143,7 +143,7 @@ async function standing<Result>(reason: string, make: () => Promise<Result>): Pr
     return await make();
   } catch (error) {
     if (!(error instanceof CheckError) || error.code !== 'unmet') throw error;
-    throw new CheckError('not-run', reason, { cause: error });
+    throw new CheckError('not-run', `${reason}: ${error.message}`, { cause: error });
   }
 }
 
