@@ -8,9 +8,9 @@ import type { Db } from './store/database.ts';
 import { forgetStrangeDomains } from './store/domains.ts';
 import { forgetExpunged } from './store/expunged.ts';
 import { forgetOldKeys } from './store/key-issue.ts';
-import { forgetFinishedSubmissions } from './store/outbound.ts';
 import { forgetOldPowFacts } from './store/pow-facts.ts';
 import { purgeExpired } from './store/sessions.ts';
+import { forgetFinishedSubmissions } from './store/submissions.ts';
 
 /** A pool of a hundred keys, topped up below fifty, lasts this long under all but an attack. */
 const EVERY_MS = 60_000;

@@ -13,7 +13,8 @@ import {
   toBase64,
 } from '../src/smimp/encoding.ts';
 import { sentEnvelope } from '../src/smimp/envelope.ts';
-import { findDelivery, sealedEnvelope, submissionContent } from '../src/store/outbound.ts';
+import { findDelivery, sealedEnvelope } from '../src/store/outbound.ts';
+import { submissionContent } from '../src/store/submissions.ts';
 import { type HostileServer, type ServedUser, startHostileServer } from './support/hostile-server.ts';
 import { BODY, type OutboundSite, outboundSite, TestClock, unseal } from './support/outbound-site.ts';
 

@@ -13,7 +13,8 @@ import { masterKeyPair, randomBytes } from '../src/smimp/crypto.ts';
 import { type Hex32, toHex } from '../src/smimp/encoding.ts';
 import { historyFingerprint } from '../src/smimp/fingerprint.ts';
 import { verifySubmission } from '../src/smimp/submit.ts';
-import { type ActiveStage, findDelivery, submissionContent } from '../src/store/outbound.ts';
+import { type ActiveStage, findDelivery } from '../src/store/outbound.ts';
+import { submissionContent } from '../src/store/submissions.ts';
 import {
   type HostileServer,
   type HostileSettings,

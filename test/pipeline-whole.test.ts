@@ -16,7 +16,8 @@ import { type EmailBody, serializeBody } from '../src/smimp/email.ts';
 import { formatTimestamp, type Hex32, toHex } from '../src/smimp/encoding.ts';
 import { createSubmission } from '../src/smtp/submission.ts';
 import { findReference } from '../src/store/contents.ts';
-import { findDelivery, submissionContent } from '../src/store/outbound.ts';
+import { findDelivery } from '../src/store/outbound.ts';
+import { submissionContent } from '../src/store/submissions.ts';
 import { type HostileServer, type ServedUser, startHostileServer } from './support/hostile-server.ts';
 import {
   DELAY_NOTICE_MS,

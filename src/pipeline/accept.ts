@@ -19,7 +19,7 @@ import { paddedLength } from '../smimp/payload.ts';
 import { pae, text } from '../smimp/transcript.ts';
 import { findReference, insertReference } from '../store/contents.ts';
 import type { Db } from '../store/database.ts';
-import { insertSubmission } from '../store/outbound.ts';
+import { insertSubmission } from '../store/submissions.ts';
 import { emailBytes } from './large-json.ts';
 import { sealContent } from './submission-content.ts';
 

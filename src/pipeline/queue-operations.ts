@@ -6,12 +6,12 @@ import {
   type Delivery,
   type DeliveryEvent,
   deliveryTimeline,
-  eraseFinishedContent,
   findDelivery,
   insertDeliveryEvent,
   listDeliveries,
 } from '../store/outbound.ts';
 import type { DeliveryStage } from '../store/schema.ts';
+import { eraseFinishedContent } from '../store/submissions.ts';
 
 /** `unknown-delivery`: no such id. `ended`: nothing is left to retry or cancel. `busy`: it keeps changing, ask again. */
 export type QueueErrorCode = 'unknown-delivery' | 'ended' | 'busy';

@@ -12,7 +12,7 @@ import type { MessageKeyAnswer } from '../smimp/api.ts';
 import type { BaseUrl } from '../smimp/discovery.ts';
 import { type Hex32, toHex } from '../smimp/encoding.ts';
 import type { Db } from '../store/database.ts';
-import { submissionContent } from '../store/outbound.ts';
+import { submissionContent } from '../store/submissions.ts';
 import { forgetRefused } from './failures.ts';
 import { refusedContact } from './route.ts';
 import { encodeKept, type Stage, type Work } from './stage.ts';

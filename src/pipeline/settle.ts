@@ -5,9 +5,10 @@
 import type { Events } from '../events.ts';
 import { parseHex } from '../smimp/encoding.ts';
 import type { Db, Executor, Tx } from '../store/database.ts';
-import { advanceDelivery, type Delivery, type DeliveryChange, eraseFinishedContent } from '../store/outbound.ts';
+import { advanceDelivery, type Delivery, type DeliveryChange } from '../store/outbound.ts';
 import { noteWritten } from '../store/pow-facts.ts';
 import type { DeliveryStage } from '../store/schema.ts';
+import { eraseFinishedContent } from '../store/submissions.ts';
 import type { NoticeKind, Reason } from './reasons.ts';
 import { HELD_RECHECK_MS, retryDelayMs } from './retry.ts';
 import type { Detail, StageOutcome } from './stage.ts';

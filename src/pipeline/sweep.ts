@@ -3,7 +3,8 @@
  * Adding a job twice does nothing, so any number of processes may sweep.
  */
 import type { Db, Listener } from '../store/database.ts';
-import { dueDeliveries, forgetFinishedSubmissions } from '../store/outbound.ts';
+import { dueDeliveries } from '../store/outbound.ts';
+import { forgetFinishedSubmissions } from '../store/submissions.ts';
 import type { DeliveryQueue } from './queue.ts';
 
 /** Shorter than the first retry's delay, so that no retry is late by much. */

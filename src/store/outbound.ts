@@ -1,100 +1,17 @@
 /**
- * What was submitted and where each copy of it stands: one row per message, one per message and recipient, and the timeline.
+ * Where each copy of a submitted message stands: one row per message and recipient, and its timeline.
  *
- * Invariants: a delivery changes only through `advanceDelivery`, which names the version it read, so of two workers on one
- * row the slower changes nothing. Sealed content goes with the last delivery that needs it.
+ * Invariant: a delivery changes only through `advanceDelivery`, which names the version it read, so of two workers on one
+ * row the slower changes nothing.
  */
 import { type Selectable, sql } from 'kysely';
-import type { Executor, Tx } from './database.ts';
+import type { Executor } from './database.ts';
 import { isLarge, readLarge, writeLarge } from './large-column.ts';
 import type { DeliveryEventTable, DeliveryStage, DeliveryTable } from './schema.ts';
 
 /** Stages in which there is something left to do. */
 export const ACTIVE_STAGES = ['route', 'seal', 'mint', 'deliver', 'held'] as const satisfies readonly DeliveryStage[];
 export type ActiveStage = (typeof ACTIVE_STAGES)[number];
-
-export interface NewSubmission {
-  accountId: number;
-  digest: Buffer;
-  uid: Buffer;
-  messageType: string;
-  sealed: Buffer;
-  sizeBytes: number;
-  recipients: readonly string[];
-  now: Date;
-  deadline: Date;
-  /** An equal submission from before this is not the same one any more. */
-  repeatsSince: Date;
-  /** Gives an outlived submission another digest. */
-  retiredDigest: Buffer;
-}
-
-/** Stores the submission and its deliveries, or finds the one that is there: `deliveryIds` then is empty. */
-export async function insertSubmission(
-  tx: Tx,
-  submission: NewSubmission,
-): Promise<{ submissionId: number; deliveryIds: number[]; repeated: boolean }> {
-  const { accountId, digest, now } = submission;
-  await tx
-    .updateTable('submission')
-    .set({ digest: submission.retiredDigest })
-    .where('account_id', '=', accountId)
-    .where('digest', '=', digest)
-    .where('submitted_at', '<', submission.repeatsSince)
-    .execute();
-  const inserted = await tx
-    .insertInto('submission')
-    .values({
-      account_id: accountId,
-      digest,
-      uid: submission.uid,
-      message_type: submission.messageType,
-      sealed: await writeLarge(tx, submission.sealed),
-      size_bytes: submission.sizeBytes,
-      submitted_at: now,
-    })
-    .onConflict((conflict) => conflict.columns(['account_id', 'digest']).doNothing())
-    .returning('id')
-    .executeTakeFirst();
-  if (inserted === undefined)
-    return { submissionId: await submissionIdOf(tx, accountId, digest), deliveryIds: [], repeated: true };
-  const deliveryIds = await insertDeliveries(tx, inserted.id, submission);
-  return { submissionId: inserted.id, deliveryIds, repeated: false };
-}
-
-async function submissionIdOf(db: Executor, accountId: number, digest: Buffer): Promise<number> {
-  const row = await db
-    .selectFrom('submission')
-    .select('id')
-    .where('account_id', '=', accountId)
-    .where('digest', '=', digest)
-    .executeTakeFirstOrThrow();
-  return row.id;
-}
-
-async function insertDeliveries(tx: Tx, submissionId: number, submission: NewSubmission): Promise<number[]> {
-  const rows = await tx
-    .insertInto('delivery')
-    .values(
-      submission.recipients.map((recipient) => ({
-        submission_id: submissionId,
-        account_id: submission.accountId,
-        recipient,
-        stage: 'route' as const,
-        next_attempt_at: submission.now,
-        deadline_at: submission.deadline,
-      })),
-    )
-    .returning('id')
-    .execute();
-  const ids = rows.map(({ id }) => id);
-  const event = { at: submission.now, stage: 'accept', outcome: 'queued', detail: null };
-  await tx
-    .insertInto('delivery_event')
-    .values(ids.map((id) => ({ delivery_id: id, ...event })))
-    .execute();
-  return ids;
-}
 
 /** A delivery with what its submission says, without the large columns. */
 export type Delivery = Omit<Selectable<DeliveryTable>, 'sealed_envelope'> & {
@@ -154,18 +71,6 @@ export function listDeliveries(
   const ordered = deliveries(db).orderBy('delivery.id').limit(filter.limit);
   const all = submissionId === undefined ? ordered : ordered.where('delivery.submission_id', '=', submissionId);
   return (filter.states.length === 0 ? all : all.where('delivery.stage', 'in', [...filter.states])).execute();
-}
-
-/** The sealed body of a submission; null once every delivery has ended. */
-export function submissionContent(db: Executor, submissionId: number): Promise<Buffer | null> {
-  return readLarge((slice) =>
-    db
-      .selectFrom('submission')
-      .select(slice('sealed'))
-      .where('id', '=', submissionId)
-      .where('sealed', 'is not', null)
-      .executeTakeFirst(),
-  );
 }
 
 export function sealedEnvelope(db: Executor, deliveryId: number): Promise<Buffer | null> {
@@ -233,26 +138,6 @@ function eventColumns(event: NewDeliveryEvent | null) {
   ];
 }
 
-/** Erases the content of a submission when no delivery needs it any more. Call it after the delivery's own change. */
-export async function eraseFinishedContent(tx: Tx, submissionId: number): Promise<void> {
-  await tx.selectFrom('submission').select('id').where('id', '=', submissionId).forUpdate().execute();
-  await tx
-    .updateTable('submission')
-    .set({ sealed: null })
-    .where('id', '=', submissionId)
-    .where(({ not, exists, selectFrom }) =>
-      not(
-        exists(
-          selectFrom('delivery')
-            .select('delivery.id')
-            .where('delivery.submission_id', '=', submissionId)
-            .where('delivery.stage', 'in', [...ACTIVE_STAGES]),
-        ),
-      ),
-    )
-    .execute();
-}
-
 export type DeliveryEvent = Pick<Selectable<DeliveryEventTable>, 'at' | 'stage' | 'outcome' | 'detail'>;
 
 /** Facts only: codes, counts, durations. Never content, keys or tokens. */
@@ -291,23 +176,4 @@ export async function dueDeliveries(db: Executor, now: Date, limit: number): Pro
     .limit(limit)
     .execute();
   return rows.map(({ id }) => id);
-}
-
-/** Forgets submissions whose deliveries all ended before `before`, with their timelines. */
-export async function forgetFinishedSubmissions(db: Executor, before: Date): Promise<void> {
-  await db
-    .deleteFrom('submission')
-    .where('submitted_at', '<', before)
-    .where('sealed', 'is', null)
-    .where(({ not, exists, selectFrom }) =>
-      not(
-        exists(
-          selectFrom('delivery')
-            .select('delivery.id')
-            .whereRef('delivery.submission_id', '=', 'submission.id')
-            .where((eb) => eb.or([eb('finished_at', 'is', null), eb('finished_at', '>=', before)])),
-        ),
-      ),
-    )
-    .execute();
 }

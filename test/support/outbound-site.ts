@@ -29,7 +29,7 @@ import { type EmailBody, parseBody, serializeBody } from '../../src/smimp/email.
 import { type Hex24, type Hex32, parseBase64 } from '../../src/smimp/encoding.ts';
 import { type MessageHeader, parseHeader } from '../../src/smimp/header.ts';
 import type { OpenedDatabase } from '../../src/store/database.ts';
-import { insertSubmission } from '../../src/store/outbound.ts';
+import { insertSubmission } from '../../src/store/submissions.ts';
 import { testDatabase } from './database.ts';
 import type { HostileServer, ServedMessage, ServedUser } from './hostile-server.ts';
 import { testAuthority } from './tls-server.ts';

@@ -84,11 +84,6 @@ export class ResponseLine {
   }
 }
 
-/** True for what may be sent as an atom: keywords, capabilities, tags of ours. */
-export function isAtom(text: string): boolean {
-  return ATOM.test(text);
-}
-
 /** A quoted string; the caller knows that `text` can be one. */
 function quote(text: string): string {
   return `"${text.replace(/["\\]/g, '\\$&')}"`;

@@ -1,7 +1,6 @@
 /** Message flags (RFC 3501 §2.3.2). System flags compare without case; keywords keep the case they were sent in. */
 
 export const SYSTEM_FLAGS = ['\\Answered', '\\Flagged', '\\Deleted', '\\Seen', '\\Draft'] as const;
-export type SystemFlag = (typeof SYSTEM_FLAGS)[number];
 export const RECENT = '\\Recent';
 
 const CANONICAL = new Map([...SYSTEM_FLAGS, RECENT].map((flag) => [flag.toLowerCase(), flag]));
