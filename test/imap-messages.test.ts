@@ -272,7 +272,7 @@ describe('STORE', () => {
     await client.ok('move 1 Trash');
     for (const name of ['Archive', 'Trash']) {
       const lines = await client.ok(`select ${name}`);
-      expect(lines[0]).toBe('FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft NonJunk $MDNSent)');
+      expect(lines[1]).toBe('FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft NonJunk $MDNSent)');
       expect((await client.ok('fetch 1 flags'))[0]).toBe('1 FETCH (FLAGS (NonJunk $MDNSent \\Draft))');
     }
   });
