@@ -70,16 +70,10 @@ async function conformance(output: Output, options: Options, target: string | un
 const sleep = (seconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
 function listChecks(output: Output, only: readonly string[]): void {
-  const checks = CHECKS.filter(({ id }) => selects(only, id)).map(({ id, title, level, rules }) => ({
-    ...{ id, title, level, rules },
-  }));
-  output.result(
-    checks,
-    table(
-      ['CHECK', 'LEVEL', 'TITLE'],
-      checks.map(({ id, level, title }) => [id, level, title]),
-    ),
-  );
+  const checks = CHECKS.filter(({ id }) => selects(only, id));
+  const rows = checks.map(({ id, level, title }) => [id, level, title]);
+  // JSON leaves out what a check does.
+  output.result(checks, table(['CHECK', 'LEVEL', 'TITLE'], rows));
 }
 
 async function testVectors(output: Output): Promise<void> {
