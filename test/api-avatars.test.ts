@@ -68,6 +68,7 @@ describe('a picture', () => {
     ['a PNG too high', 'image/png', png({ height: 2 ** 31 - 1 })],
     ['a PNG of no width', 'image/png', png({ width: 0 })],
     ['a PNG that ends twice', 'image/png', Buffer.concat([png(), chunk('IEND', Buffer.alloc(0))])],
+    ['a PNG with something in its end', 'image/png', Buffer.concat([png().subarray(0, -12), chunk('IEND', JPEG)])],
     ['a PNG without pixels', 'image/png', Buffer.concat([png().subarray(0, 33), chunk('IEND', Buffer.alloc(0))])],
     ['a JPEG too wide', 'image/jpeg', bytes(`ffd8 ffc0 000b 08 0003 0801 01 01 11 00 ${SCAN} ffd9`)],
     ['a JPEG without a scan', 'image/jpeg', bytes(`ffd8 ${FRAME} ffd9`)],

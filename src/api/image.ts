@@ -23,7 +23,7 @@ const PNG_SIGNATURE = Buffer.from('\x89PNG\r\n\x1a\n', 'latin1');
 const PNG_CHUNK_OVERHEAD = 12;
 const IHDR_BYTES = 13;
 
-/** Null when the chunks are not those of a whole PNG: IHDR first, IDAT among them, IEND at the very end. */
+/** Null when the chunks are not those of a whole PNG: IHDR first, IDAT among them, an empty IEND at the very end. */
 function pngSize(bytes: Buffer): Size | null {
   if (!bytes.subarray(0, PNG_SIGNATURE.length).equals(PNG_SIGNATURE)) return null;
   const types: string[] = [];
@@ -34,7 +34,10 @@ function pngSize(bytes: Buffer): Size | null {
     if (types.length === 0 && (type !== 'IHDR' || length !== IHDR_BYTES)) return null;
     types.push(type);
     at += PNG_CHUNK_OVERHEAD + length;
-    if (type === 'IEND') break;
+    if (type === 'IEND') {
+      if (length !== 0) return null;
+      break;
+    }
   }
   if (at !== bytes.length || types.at(-1) !== 'IEND' || !types.includes('IDAT')) return null;
   const header = PNG_SIGNATURE.length + 8;

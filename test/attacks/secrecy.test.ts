@@ -81,11 +81,8 @@ async function shownIn(person: Person, mark: Mark, mailbox = 'INBOX'): Promise<n
 async function appended(person: Person, mailbox: string, mark: Mark): Promise<void> {
   const client = imapClient(person);
   await client.connect();
-  await client.append(
-    mailbox,
-    `From: ${person.mailbox}\r\nTo: x@y.test\r\nSubject: ${MARKS[mark]}\r\n\r\n${MARKS[mark]}\r\n`,
-    ['\\Seen'],
-  );
+  const letter = `From: ${person.mailbox}\r\nTo: x@y.test\r\nSubject: ${MARKS[mark]}\r\n\r\n${MARKS[mark]}\r\n`;
+  await client.append(mailbox, letter, ['\\Seen']);
   await client.logout();
 }
 

@@ -1,8 +1,15 @@
 /** Every decoder that reads what others wrote. */
 import type { Target } from '../target.ts';
+import { CLIENT_TARGETS } from './clients.ts';
 import { MAIL_TARGETS } from './mail.ts';
 import { OBJECT_TARGETS } from './objects.ts';
 import { PROGRAM_TARGETS } from './programs.ts';
 import { PROTOCOL_TARGETS } from './protocol.ts';
 
-export const TARGETS: readonly Target[] = [...PROTOCOL_TARGETS, ...OBJECT_TARGETS, ...MAIL_TARGETS, ...PROGRAM_TARGETS];
+export const TARGETS: readonly Target[] = [
+  ...PROTOCOL_TARGETS,
+  ...OBJECT_TARGETS,
+  ...MAIL_TARGETS,
+  ...PROGRAM_TARGETS,
+  ...CLIENT_TARGETS,
+];
