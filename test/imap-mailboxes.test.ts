@@ -307,6 +307,7 @@ describe('mailboxes', () => {
       expect.stringMatching(/^OK \[UIDVALIDITY \d+\]/),
       expect.stringMatching(/^OK \[UIDNEXT \d+\]/),
       expect.stringMatching(/^OK \[HIGHESTMODSEQ [1-9]\d*\]/),
+      expect.stringMatching(/^OK \[MAILBOXID \(F\d+\)\]/),
     ]);
     const examined = await client.command('examine inbox');
     expect(examined.text).toContain('[READ-ONLY]');

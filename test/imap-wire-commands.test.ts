@@ -128,12 +128,15 @@ describe('mailboxes', () => {
       items: ['UIDNEXT', 'MESSAGES'],
     });
     expect(parse('STATUS blurdybloop ()')).toBe('SYNTAX');
-    expect(parse('STATUS blurdybloop (SIZE)')).toBe('SYNTAX');
+    expect(parse('STATUS blurdybloop (FROB)')).toBe('SYNTAX');
+    expect(parse('STATUS blurdybloop (SIZE deleted APPENDLIMIT MAILBOXID HIGHESTMODSEQ)')).toMatchObject({
+      items: ['SIZE', 'DELETED', 'APPENDLIMIT', 'MAILBOXID', 'HIGHESTMODSEQ'],
+    });
     expect(parse('LSUB "#news." "comp.mail.*"')).toEqual({ name: 'LSUB', reference: '#news.', pattern: 'comp.mail.*' });
   });
 
   test('LIST', () => {
-    const plain = { name: 'LIST', selection: [], returns: [], extended: false };
+    const plain = { name: 'LIST', selection: [], returns: [], status: [], extended: false };
     expect(parse('LIST "" *')).toEqual({ ...plain, reference: '', patterns: ['*'] });
     expect(parse('LIST "" "%"')).toEqual({ ...plain, reference: '', patterns: ['%'] });
     expect(parse('LIST ~/Mail/ %/inbox]')).toEqual({ ...plain, reference: '~/Mail/', patterns: ['%/inbox]'] });
@@ -147,6 +150,7 @@ describe('mailboxes', () => {
       reference: '',
       patterns: ['*'],
       returns: ['CHILDREN', 'SPECIAL-USE'],
+      status: [],
       extended: true,
     });
     expect(parse('LIST () "" (INBOX "Sent/%")')).toMatchObject({ patterns: ['INBOX', 'Sent/%'], extended: true });
@@ -159,6 +163,40 @@ describe('mailboxes', () => {
     expect(parse('LIST "" % RETURN (FROB)')).toBe('SYNTAX');
     expect(parse('LIST "" % FROB ()')).toBe('SYNTAX');
     expect(parse('LIST "" ()')).toBe('SYNTAX');
+    expect(parse('LIST "" % RETURN (SUBSCRIBED STATUS (MESSAGES UNSEEN) CHILDREN)')).toMatchObject({
+      returns: ['SUBSCRIBED', 'CHILDREN'],
+      status: ['MESSAGES', 'UNSEEN'],
+    });
+    for (const wrong of ['STATUS', 'STATUS ()', 'STATUS (FROB)', 'STATUS MESSAGES'])
+      expect(parse(`LIST "" % RETURN (${wrong})`)).toBe('SYNTAX');
+  });
+});
+
+describe('quotas and ids', () => {
+  test('GETQUOTA, GETQUOTAROOT, SETQUOTA', () => {
+    expect(parse('GETQUOTA ""')).toEqual({ name: 'GETQUOTA', root: '' });
+    expect(parse('GETQUOTAROOT inbox')).toEqual({ name: 'GETQUOTAROOT', mailbox: 'INBOX' });
+    expect(parse('SETQUOTA "" (STORAGE 512)')).toEqual({ name: 'SETQUOTA', root: '' });
+    expect(parse('SETQUOTA x ()')).toEqual({ name: 'SETQUOTA', root: 'x' });
+    for (const wrong of [
+      'GETQUOTA',
+      'GETQUOTA a b',
+      'GETQUOTAROOT',
+      'SETQUOTA ""',
+      'SETQUOTA "" (STORAGE)',
+      'SETQUOTA "" (1 x)',
+    ])
+      expect(parse(wrong)).toBe('SYNTAX');
+  });
+
+  test('EMAILID and THREADID (RFC 8474)', () => {
+    expect(parse('FETCH 1 (EMAILID threadid)')).toMatchObject({ items: [{ type: 'emailid' }, { type: 'threadid' }] });
+    expect(parse('SEARCH EMAILID M6d99ac3_275-bb4e')).toMatchObject({
+      key: { type: 'emailid', id: 'M6d99ac3_275-bb4e' },
+    });
+    expect(parse('SEARCH NOT threadid T1')).toMatchObject({ key: { key: { type: 'threadid', id: 'T1' } } });
+    for (const wrong of ['EMAILID', 'EMAILID a.b', 'THREADID "x"', `EMAILID ${'x'.repeat(256)}`])
+      expect(parse(`SEARCH ${wrong}`)).toBe('SYNTAX');
   });
 });
 

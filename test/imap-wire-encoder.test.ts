@@ -11,6 +11,8 @@ import {
   idLine,
   listLine,
   namespaceLine,
+  quotaLine,
+  quotaRootLine,
   searchLine,
   statusLine,
   taggedLine,
@@ -111,6 +113,17 @@ describe('responses', () => {
       '* STATUS "blurdy bloop" (MESSAGES 231 UIDNEXT 44292)\r\n',
     ],
     [
+      statusLine('a', [
+        ['MAILBOXID', 'F7'],
+        ['SIZE', 8],
+      ]),
+      '* STATUS a (MAILBOXID (F7) SIZE 8)\r\n',
+    ],
+    [quotaLine('', { usedKib: 10, limitKib: 512 }), '* QUOTA "" (STORAGE 10 512)\r\n'],
+    [quotaLine('x', null), '* QUOTA x ()\r\n'],
+    [quotaRootLine('INBOX', ['', 'x']), '* QUOTAROOT INBOX "" x\r\n'],
+    [taggedLine('a', 'OK', 'x', { name: 'MAILBOXID', id: 'F7' }), 'a OK [MAILBOXID (F7)] x\r\n'],
+    [
       listLine('LIST', { attributes: ['\\HasNoChildren', '\\Sent'], delimiter: '/', mailbox: 'Gesendete Entwürfe' }),
       '* LIST (\\HasNoChildren \\Sent) "/" "Gesendete Entw&APw-rfe"\r\n',
     ],
@@ -158,6 +171,12 @@ describe('FETCH', () => {
         { type: 'rfc822.size', sizeBytes: 4286 },
       ),
     ).toBe('* 12 FETCH (FLAGS (\\Seen) UID 7 INTERNALDATE "17-Jul-1996 02:44:25 -0700" RFC822.SIZE 4286)\r\n');
+  });
+
+  test('ids', () => {
+    expect(fetch({ type: 'emailid', id: 'M1' }, { type: 'threadid', id: null })).toBe(
+      '* 12 FETCH (EMAILID (M1) THREADID NIL)\r\n',
+    );
   });
 
   test('sections', () => {

@@ -37,8 +37,8 @@ export interface Folders {
   list(): Promise<Folder[]>;
   /** Throws MailboxError `no-folder`. */
   find(path: string): Promise<Folder>;
-  /** Makes a folder and those above it. Throws `folder-exists`, `inbox`, `special-use`, names and limits. */
-  create(path: string, specialUse: string | null): Promise<void>;
+  /** Makes a folder and those above it; its id. Throws `folder-exists`, `inbox`, `special-use`, names and limits. */
+  create(path: string, specialUse: string | null): Promise<number>;
   /** Removes a folder with its messages, for good. Throws `no-folder`, `inbox`, `has-children`. */
   remove(path: string): Promise<void>;
   /** Renames a folder with all below it; of the inbox, moves the messages only (RFC 3501 §6.3.5). */
@@ -73,7 +73,7 @@ export function createFolders(options: { db: Db; accountId: number }): Folders {
         if (levels.length === 1 && levels[0] === INBOX_PATH) throw new MailboxError('inbox');
         if (folderTree(rows).some(hasPath(levels))) throw new MailboxError('folder-exists');
         if (specialUse !== null && !mayHaveUse(rows, specialUse)) throw new MailboxError('special-use');
-        await makeLevels(tx, accountId, { rows, levels, specialUse });
+        return (await makeLevels(tx, accountId, { rows, levels, specialUse })).id;
       }),
     remove: (path) =>
       locked(async (tx, rows) => {
@@ -124,7 +124,7 @@ async function makeLevels(
   tx: Tx,
   accountId: number,
   make: { rows: StoredFolder[]; levels: readonly string[]; specialUse: string | null },
-): Promise<StoredFolder | null> {
+): Promise<StoredFolder> {
   const { rows, levels } = make;
   let parent = null as StoredFolder | null;
   for (const [depth, level] of levels.entries()) {
@@ -149,6 +149,7 @@ async function makeLevels(
     });
     rows.push(parent);
   }
+  if (parent === null) throw new RangeError('a path without levels');
   return parent;
 }
 
@@ -164,7 +165,8 @@ async function rename(
   if (source.path === INBOX_PATH) return moveInbox(tx, accountId, { rows, inboxId: source.id, levels });
   if (joinPath(levels).startsWith(source.path + SEPARATOR)) throw new MailboxError('bad-folder-name');
   checkDepth(tree, source, levels);
-  const parent = await makeLevels(tx, accountId, { rows, levels: levels.slice(0, -1), specialUse: null });
+  const above = levels.slice(0, -1);
+  const parent = above.length === 0 ? null : await makeLevels(tx, accountId, { rows, levels: above, specialUse: null });
   await changeFolder(tx, source.id, { display_name: levels.at(-1) ?? '', parent_id: parent?.id ?? null });
 }
 
@@ -184,6 +186,6 @@ async function moveInbox(
 ): Promise<void> {
   const target = await makeLevels(tx, accountId, { rows, levels, specialUse: null });
   const messageIds = (await shownSince(tx, inboxId, -1)).map(({ message_id }) => message_id);
-  if (target === null || messageIds.length === 0) return;
+  if (messageIds.length === 0) return;
   await moveMessages(tx, accountId, { chosen: { fromFolder: inboxId, messageIds }, toFolder: target.id });
 }

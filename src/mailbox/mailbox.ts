@@ -12,6 +12,7 @@ import { findReference } from '../store/contents.ts';
 import type { Listener, Tx } from '../store/database.ts';
 import { countShown } from '../store/folders.ts';
 import { inboxId } from '../store/messages.ts';
+import { mailboxUsage } from '../store/quota.ts';
 import { createSecretInbox, type SecretInbox } from './accept-secret.ts';
 import { type Contents, createContents } from './contents.ts';
 import { MailboxError } from './errors.ts';
@@ -22,6 +23,7 @@ import { type MailAccount, openMailAccount } from './mail-account.ts';
 import { newUid } from './notices.ts';
 import type { OpenServices } from './open.ts';
 import { startOpener } from './opener.ts';
+import { countFlagged, sizeOf } from './totals.ts';
 import type { AccountMailbox, OpenMailbox } from './types.ts';
 import { openView } from './view.ts';
 
@@ -79,7 +81,14 @@ function accountMailbox(options: MailboxOptions, account: MailAccount, contents:
   const { accountId } = account;
   return {
     folders: createFolders({ db, accountId }),
-    counts: (folder) => countShown(db, folder.id),
+    counts: (folders) =>
+      countShown(
+        db,
+        folders.map(({ id }) => id),
+      ),
+    sizeBytes: (folder) => sizeOf(db, { account, contents, folder }),
+    countFlagged: (folder, flag) => countFlagged(db, { account, folder, flag }),
+    usage: () => mailboxUsage(db, accountId, defaultQuota),
     view: (folder) => openView({ db, account, contents, folder, defaultQuota }),
     async append({ folder, raw, flags, internalDate }) {
       const uid = newUid();

@@ -9,6 +9,8 @@ import type { InternalDate } from './rendering.ts';
 export interface ShownMessage {
   readonly uid: number;
   readonly messageId: Buffer;
+  /** The digest of the sealed message: copies share it (SMIMP 0.1 §2.3). */
+  readonly digest: Buffer;
   /** Rises with every change of the message, and is greater than that of every earlier change in the mailbox. */
   readonly revision: number;
   readonly flags: readonly string[];
@@ -74,10 +76,19 @@ export interface FolderView {
   remove(messages: readonly ShownMessage[]): Promise<void>;
 }
 
+export type FolderCounts = { messages: number; unseen: number; highestRevision: number };
+
 /** The mailbox of one account. Throws MailboxError. */
 export interface AccountMailbox {
   readonly folders: Folders;
-  counts(folder: Folder): Promise<{ messages: number; unseen: number; highestRevision: number }>;
+  /** By id of the folder; one that is gone is left out. `highestRevision`: of the last change in it, 0 when there was none. */
+  counts(folders: readonly Folder[]): Promise<ReadonlyMap<number, FolderCounts>>;
+  /** Bytes of all messages of a folder, as mail programs see them. */
+  sizeBytes(folder: Folder): Promise<number>;
+  /** How many messages of a folder have this flag, other than `\\Seen`. */
+  countFlagged(folder: Folder, flag: string): Promise<number>;
+  /** Of the whole mailbox, as the server counts it; null for no limit. */
+  usage(): Promise<{ usedBytes: number; quotaBytes: number | null }>;
   view(folder: Folder): Promise<FolderView>;
   append(message: {
     folder: Folder;

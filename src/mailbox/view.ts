@@ -90,7 +90,7 @@ function highest(now: number, rows: readonly { revision: number }[]): number {
 
 function shownMessage(account: MailAccount, row: ShownRow): ShownMessage {
   const { message_id: messageId, seq: uid, revision, read, extensions_data: extensionsData, digest } = row;
-  return { uid, messageId, revision, flags: readFlags(account, { read, extensionsData, digest }) };
+  return { uid, messageId, digest, revision, flags: readFlags(account, { read, extensionsData, digest }) };
 }
 
 function transferred(to: Folder, moved: readonly Transfer[]): Transferred {

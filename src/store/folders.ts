@@ -88,22 +88,26 @@ export async function raiseUidNext(tx: Tx, folderId: number, seq: number): Promi
 /** `highestRevision`: of the last change in this folder, 0 when there was none; changes of other folders do not raise it. */
 export type FolderCounts = { messages: number; unseen: number; highestRevision: number };
 
-/** What people see of the folder, counted. */
-export async function countShown(db: Executor, folderId: number): Promise<FolderCounts> {
-  const { changed, expunged, ...counts } = await db
+/** What people see of the folders, counted, by folder. */
+export async function countShown(db: Executor, folderIds: readonly number[]): Promise<Map<number, FolderCounts>> {
+  const { rows } = await sql<{ id: number; messages: number; unseen: number; highest: number | null }>`
+    select folder.id, count(message.seq) as messages, count(message.seq) filter (where not message.read) as unseen,
+      greatest(max(message.revision), (select max(revision) from expunged where folder_id = folder.id)) as highest
+    from folder left join message on message.folder_id = folder.id and message.state = 'shown'
+    where folder.id = any(${folderIds}::bigint[])
+    group by folder.id`.execute(db);
+  return new Map(
+    rows.map(({ id, messages, unseen, highest }) => [id, { messages, unseen, highestRevision: highest ?? 0 }]),
+  );
+}
+
+/** Ids of the messages shown in a folder. */
+export async function shownMessageIds(db: Executor, folderId: number): Promise<Buffer[]> {
+  const rows = await db
     .selectFrom('message')
-    .select((eb) => [
-      eb.fn.countAll<number>().as('messages'),
-      eb.fn.countAll<number>().filterWhere('read', '=', false).as('unseen'),
-      eb.fn.max('revision').as('changed'),
-      eb
-        .selectFrom('expunged')
-        .select(({ fn }) => fn.max('expunged.revision').as('last'))
-        .where('expunged.folder_id', '=', folderId)
-        .as('expunged'),
-    ])
+    .select('message_id')
     .where('folder_id', '=', folderId)
     .where('state', '=', 'shown')
-    .executeTakeFirstOrThrow();
-  return { ...counts, highestRevision: Math.max(changed ?? 0, expunged ?? 0) };
+    .execute();
+  return rows.map(({ message_id }) => message_id);
 }

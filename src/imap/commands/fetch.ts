@@ -6,6 +6,7 @@ import type { ListedMessage, ShownMessage } from '../../mailbox/types.ts';
 import { applyPartial, extractFromIndex, extractSection, isHeaderSection } from '../../mime/structure/section.ts';
 import { done, doneKeepingNumbers, enableCondstore, type Handler, requireQresync, selectedOf } from '../context.ts';
 import { LIST_BATCH } from '../limits.ts';
+import { emailId } from '../object-id.ts';
 import type { Selected } from '../selected.ts';
 import { vanishedEarlier } from '../vanished.ts';
 import type { FetchItem, FetchSection } from '../wire/commands.ts';
@@ -61,8 +62,10 @@ const FLUSH_BYTES = 128 * 1024;
 
 const sizeOf = (lines: readonly Buffer[]): number => lines.reduce((sum, { length }) => sum + length, 0);
 
-const needsIndex = (items: readonly FetchItem[]): boolean =>
-  items.some(({ type }) => type !== 'flags' && type !== 'uid' && type !== 'modseq');
+/** What is known of every message. */
+const KNOWN: ReadonlySet<FetchItem['type']> = new Set(['flags', 'uid', 'modseq', 'emailid', 'threadid']);
+
+const needsIndex = (items: readonly FetchItem[]): boolean => items.some(({ type }) => !KNOWN.has(type));
 
 /** Sets \Seen where it is not yet; the UIDs that are answered with their new flags. */
 async function markSeen(selected: Selected, positions: readonly number[]): Promise<Set<number>> {
@@ -108,12 +111,29 @@ function sectionOf(index: ListedMessage['index'], item: FetchSection, raw: Buffe
 
 function listedValue(
   { type }: Exclude<FetchItem, FetchSection>,
-  { uid, flags, revision }: ShownMessage,
+  message: ShownMessage,
   listed: ListedMessage | null,
 ): FetchValue {
-  if (type === 'flags') return { type, flags };
-  if (type === 'uid') return { type, uid };
-  if (type === 'modseq') return { type, modseq: revision };
+  switch (type) {
+    case 'flags':
+      return { type, flags: message.flags };
+    case 'uid':
+      return { type, uid: message.uid };
+    case 'modseq':
+      return { type, modseq: message.revision };
+    case 'emailid':
+      return { type, id: emailId(message) };
+    case 'threadid':
+      // RFC 8474 §5.2: of a server that keeps no threads.
+      return { type, id: null };
+    default:
+      return indexedValue(type, listed);
+  }
+}
+
+type IndexedType = Exclude<FetchItem['type'], 'section' | 'flags' | 'uid' | 'modseq' | 'emailid' | 'threadid'>;
+
+function indexedValue(type: IndexedType, listed: ListedMessage | null): FetchValue {
   const { index, internalDate } = listed as ListedMessage;
   switch (type) {
     case 'internaldate':

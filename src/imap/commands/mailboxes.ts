@@ -1,5 +1,4 @@
-/** Commands about mailboxes (RFC 3501 §6.3; RFC 3348 CHILDREN, RFC 6154 SPECIAL-USE, RFC 5258 as far as that needs). */
-import type { Folder } from '../../mailbox/folder-tree.ts';
+/** Commands that open, make, change and fill mailboxes (RFC 3501 §6.3). */
 import {
   type Done,
   done,
@@ -12,15 +11,13 @@ import {
   targetFolder,
 } from '../context.ts';
 import { LIST_BATCH } from '../limits.ts';
-import { listPattern } from '../list-pattern.ts';
+import { mailboxId } from '../object-id.ts';
 import { Refusal } from '../replies.ts';
 import { Selected } from '../selected.ts';
 import { vanishedEarlier } from '../vanished.ts';
-import type { ListCommand, ListReturn, ListSelection, Resync, StatusItem } from '../wire/commands.ts';
+import type { Resync } from '../wire/commands.ts';
 import { SYSTEM_FLAGS } from '../wire/flags.ts';
-import { countLine, flagsLine, type ListEntry, listLine, statusLine, untaggedLine } from '../wire/responses.ts';
-
-const DELIMITER = '/';
+import { countLine, flagsLine, untaggedLine } from '../wire/responses.ts';
 
 export const select: Handler<'SELECT' | 'EXAMINE'> = async (session, { name, mailbox: path, condstore, qresync }) => {
   const mailbox = mailboxOf(session);
@@ -47,6 +44,7 @@ export const select: Handler<'SELECT' | 'EXAMINE'> = async (session, { name, mai
     untaggedLine('OK', 'UIDs are valid', { name: 'UIDVALIDITY', value: uidValidity }),
     untaggedLine('OK', 'Next UID', { name: 'UIDNEXT', value: uidNext }),
     untaggedLine('OK', 'Highest', highestModseq(view.highestRevision)),
+    untaggedLine('OK', 'Id', { name: 'MAILBOXID', id: mailboxId(view.folder) }),
   );
   if (qresync?.uidValidity === uidValidity) await resynchronize(session, selected, qresync);
   session.selected = selected;
@@ -68,8 +66,8 @@ async function resynchronize(session: Session, selected: Selected, resync: Resyn
 
 export const create: Handler<'CREATE'> = async (session, { mailbox: path, specialUse }) => {
   if (specialUse.length > 1) throw new Refusal('NO', 'A mailbox has one use', 'USEATTR');
-  await mailboxOf(session).folders.create(path, specialUse[0] ?? null);
-  return done('CREATE completed');
+  const id = await mailboxOf(session).folders.create(path, specialUse[0] ?? null);
+  return done('CREATE completed', { name: 'MAILBOXID', id: mailboxId({ id }) });
 };
 
 export const remove: Handler<'DELETE'> = async (session, { mailbox: path }) => {
@@ -88,74 +86,6 @@ export const rename: Handler<'RENAME'> = async (session, { from, to }) => {
 export const subscribe: Handler<'SUBSCRIBE' | 'UNSUBSCRIBE'> = async (session, { name, mailbox: path }) => {
   await mailboxOf(session).folders.setSubscribed(path, name === 'SUBSCRIBE');
   return done(`${name} completed`);
-};
-
-/** An empty pattern asks for the delimiter only (RFC 3501 §6.3.8). */
-export const list: Handler<'LIST'> = async (session, command) => {
-  const folders = await mailboxOf(session).folders.list();
-  if (command.patterns.length === 1 && command.patterns[0] === '') {
-    await session.send(listLine('LIST', { attributes: ['\\Noselect'], delimiter: DELIMITER, mailbox: '' }));
-    return done('LIST completed');
-  }
-  const matches = command.patterns.map((pattern) => listPattern(command.reference + pattern));
-  const entries = folders.filter(({ path }) => matches.some((match) => match(path))).flatMap(listEntry(command));
-  await session.send(...entries.map((entry) => listLine('LIST', entry)));
-  return done('LIST completed');
-};
-
-function listEntry({ selection, returns, extended }: ListCommand): (folder: Folder) => ListEntry[] {
-  const asks = (option: ListSelection & ListReturn): boolean => selection.includes(option) || returns.includes(option);
-  return (folder) => {
-    if (selection.includes('SUBSCRIBED') && !folder.subscribed) return [];
-    if (selection.includes('SPECIAL-USE') && folder.specialUse === null) return [];
-    const attributes = [
-      folder.hasChildren ? '\\HasChildren' : '\\HasNoChildren',
-      ...(folder.specialUse === null ? [] : [folder.specialUse]),
-      ...(extended && asks('SUBSCRIBED') && folder.subscribed ? ['\\Subscribed'] : []),
-    ];
-    return [{ attributes, delimiter: DELIMITER, mailbox: folder.path }];
-  };
-}
-
-/**
- * With `%` a folder stands for subscribed ones below it that the pattern does not reach (RFC 3501 §6.3.9).
- */
-export const lsub: Handler<'LSUB'> = async (session, { reference, pattern }) => {
-  const folders = (await mailboxOf(session).folders.list()).filter(({ subscribed }) => subscribed);
-  const match = listPattern(reference + pattern);
-  const entries = new Map<string, ListEntry>();
-  for (const { path } of folders) {
-    const levels = path.split(DELIMITER);
-    const prefixes = levels.map((_level, depth) => levels.slice(0, depth + 1).join(DELIMITER));
-    const shown = match(path) ? path : pattern.endsWith('%') ? prefixes.findLast((prefix) => match(prefix)) : undefined;
-    if (shown === undefined || (shown !== path && entries.has(shown))) continue;
-    const attributes = shown === path ? [] : ['\\Noselect'];
-    entries.set(shown, { attributes, delimiter: DELIMITER, mailbox: shown });
-  }
-  await session.send(...[...entries.values()].map((entry) => listLine('LSUB', entry)));
-  return done('LSUB completed');
-};
-
-export const status: Handler<'STATUS'> = async (session, { mailbox: path, items }) => {
-  const mailbox = mailboxOf(session);
-  const folder = await mailbox.folders.find(path);
-  if (items.includes('HIGHESTMODSEQ')) await enableCondstore(session);
-  const counts = await mailbox.counts(folder);
-  const values: Record<StatusItem, number> = {
-    MESSAGES: counts.messages,
-    RECENT: 0,
-    UIDNEXT: folder.uidNext,
-    UIDVALIDITY: folder.uidValidity,
-    UNSEEN: counts.unseen,
-    HIGHESTMODSEQ: Math.max(1, counts.highestRevision),
-  };
-  await session.send(
-    statusLine(
-      folder.path,
-      items.map((item) => [item, values[item]] as const),
-    ),
-  );
-  return done('STATUS completed');
 };
 
 export const append: Handler<'APPEND'> = async (session, command) => {

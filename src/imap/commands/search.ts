@@ -7,6 +7,7 @@ import { compareDay, dayOfDateHeader, dayOfInstant } from '../../mime/structure/
 import { bodyContains, headerContains, textContains } from '../../mime/text-search.ts';
 import { done, doneKeepingNumbers, enableCondstore, type Handler, type Session, selectedOf } from '../context.ts';
 import { LIST_BATCH } from '../limits.ts';
+import { emailId } from '../object-id.ts';
 import type { Selected } from '../selected.ts';
 import type { SearchKey } from '../wire/commands.ts';
 import { RECENT } from '../wire/flags.ts';
@@ -148,6 +149,10 @@ function isKnown(key: KnownKey, { message, number, listed, selected, saved, now 
     case 'sequence':
       if (key.set === SAVED) return saved.has(message.uid);
       return setContains(key.set, number, selected.messages.length);
+    case 'emailid':
+      return emailId(message) === key.id;
+    case 'threadid':
+      return false;
     case 'modseq':
       return message.revision >= key.least;
     case 'uid':
@@ -163,7 +168,7 @@ function hasFlag({ flags }: ShownMessage, flag: string): boolean {
   return flag !== RECENT && flags.some((present) => present.toLowerCase() === wanted);
 }
 
-type ListedKey = Exclude<KnownKey, { type: 'all' | 'flag' | 'sequence' | 'uid' | 'modseq' }>;
+type ListedKey = Exclude<KnownKey, { type: 'all' | 'flag' | 'sequence' | 'uid' | 'modseq' | 'emailid' | 'threadid' }>;
 
 function isListed(key: ListedKey, { index, internalDate }: ListedMessage, now: Date): boolean {
   const ageSeconds = now.getTime() / 1000 - internalDate.unixSeconds;

@@ -19,12 +19,14 @@ const ALWAYS = ['IMAP4rev1', 'SASL-IR', 'ID', 'ENABLE', 'NAMESPACE'];
 const LOGGED_IN = [
   ...['LITERAL+', 'IDLE', 'UIDPLUS', 'MOVE', 'UNSELECT', 'CHILDREN', 'SPECIAL-USE', 'CREATE-SPECIAL-USE'],
   ...['CONDSTORE', 'QRESYNC', 'ESEARCH', 'SEARCHRES', 'WITHIN', 'PARTIAL'],
+  ...['LIST-EXTENDED', 'LIST-STATUS', 'STATUS=SIZE', 'OBJECTID', 'QUOTA'],
 ];
 
 /** What this connection can do now. Non-synchronising literals of any size only from people who are known (RFC 7888). */
-export function capabilitiesOf(session: Pick<Session, 'secure' | 'login'>): string[] {
+export function capabilitiesOf(session: Pick<Session, 'secure' | 'login' | 'services'>): string[] {
   if (!session.secure) return [...ALWAYS, 'LITERAL-', 'STARTTLS', 'LOGINDISABLED'];
-  return session.login === null ? [...ALWAYS, 'LITERAL-', 'AUTH=PLAIN'] : [...ALWAYS, ...LOGGED_IN];
+  if (session.login === null) return [...ALWAYS, 'LITERAL-', 'AUTH=PLAIN'];
+  return [...ALWAYS, ...LOGGED_IN, `APPENDLIMIT=${session.services.limits.messageBytes}`];
 }
 
 export const capability: Handler<'CAPABILITY'> = async (session) => {

@@ -2,10 +2,12 @@
 import type { Handler } from '../context.ts';
 import type { CommandName } from '../wire/commands.ts';
 import { fetch } from './fetch.ts';
-import { append, close, create, list, lsub, remove, rename, select, status, subscribe } from './mailboxes.ts';
+import { list, lsub } from './list.ts';
+import { append, close, create, remove, rename, select, subscribe } from './mailboxes.ts';
 import { copy, expunge, store } from './messages.ts';
 import { search } from './search.ts';
 import { authenticate, capability, enable, id, login, logout, namespace, noop } from './session.ts';
+import { getQuotaRoot, quota, status } from './status.ts';
 
 type Handled = Exclude<CommandName, 'IDLE' | 'STARTTLS'>;
 
@@ -15,6 +17,7 @@ export const HANDLERS: { readonly [Name in Handled]: Handler<Name> } = {
   LOGIN: login, AUTHENTICATE: authenticate,
   SELECT: select, EXAMINE: select, CREATE: create, DELETE: remove, RENAME: rename,
   SUBSCRIBE: subscribe, UNSUBSCRIBE: subscribe, LIST: list, LSUB: lsub, STATUS: status, APPEND: append,
+  GETQUOTA: quota, SETQUOTA: quota, GETQUOTAROOT: getQuotaRoot,
   CHECK: noop, CLOSE: close, UNSELECT: close, EXPUNGE: expunge,
   SEARCH: search, FETCH: fetch, STORE: store, COPY: copy, MOVE: copy,
 };

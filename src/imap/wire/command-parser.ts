@@ -2,7 +2,7 @@
 import { parseAppend } from './append-parser.ts';
 import type { CommandFrame } from './command-reader.ts';
 import { CommandReader } from './command-reader.ts';
-import type { Command, CommandBody, MailboxCommandName, SimpleCommandName, StatusItem } from './commands.ts';
+import type { Command, CommandBody, MailboxCommandName, SimpleCommandName } from './commands.ts';
 import { parseSelect, parseUnchangedSince } from './condstore-parser.ts';
 import { parseFetch } from './fetch-parser.ts';
 import { settableFlags } from './flags.ts';
@@ -10,18 +10,11 @@ import type { DecoderLimits } from './limits.ts';
 import { parseList } from './list-parser.ts';
 import { decodeSaslBase64 } from './sasl-line.ts';
 import { parseSearch } from './search-parser.ts';
+import { parseStatusItems } from './status-parser.ts';
 import { WireError } from './wire-error.ts';
 
 type BodyParser = (reader: CommandReader) => CommandBody;
 
-const STATUS_ITEMS: ReadonlySet<string> = new Set<StatusItem>([
-  'MESSAGES',
-  'RECENT',
-  'UIDNEXT',
-  'UIDVALIDITY',
-  'UNSEEN',
-  'HIGHESTMODSEQ',
-]);
 const SASL_RESPONSE = /[A-Za-z0-9+/=]+/y;
 const STORE_ITEM = /[+-]?flags(?:\.silent)?/iy;
 
@@ -45,6 +38,9 @@ const COMMANDS: ReadonlyMap<string, BodyParser> = new Map<string, BodyParser>([
   ['COPY', (reader) => parseTransfer(reader, 'COPY', false)],
   ['MOVE', (reader) => parseTransfer(reader, 'MOVE', false)],
   ['UID', parseUid],
+  ['GETQUOTA', (reader) => parseQuota(reader, 'GETQUOTA')],
+  ['SETQUOTA', (reader) => parseQuota(reader, 'SETQUOTA')],
+  ['GETQUOTAROOT', parseQuotaRoot],
   ['ID', parseId],
   ['ENABLE', parseEnable],
 ]);
@@ -148,18 +144,7 @@ function parseLsub(reader: CommandReader): CommandBody {
 function parseStatus(reader: CommandReader): CommandBody {
   reader.space();
   const mailbox = reader.mailbox();
-  reader.space();
-  const items = reader.list(() => {
-    const item = reader.keyword();
-    if (!isStatusItem(item)) throw reader.syntax('Unknown STATUS item');
-    return item;
-  });
-  if (items.length === 0) throw reader.syntax('Expected a STATUS item');
-  return { name: 'STATUS', mailbox, items };
-}
-
-function isStatusItem(item: string): item is StatusItem {
-  return STATUS_ITEMS.has(item);
+  return { name: 'STATUS', mailbox, items: parseStatusItems(reader) };
 }
 
 function parseStore(reader: CommandReader, uid: boolean): CommandBody {
@@ -190,6 +175,25 @@ function parseTransfer(reader: CommandReader, name: 'COPY' | 'MOVE', uid: boolea
 function parseUidExpunge(reader: CommandReader): CommandBody {
   reader.space();
   return { name: 'EXPUNGE', uid: true, set: reader.sequenceSet() };
+}
+
+/** The limits that SETQUOTA names are read and forgotten: they are set elsewhere. */
+function parseQuota(reader: CommandReader, name: 'GETQUOTA' | 'SETQUOTA'): CommandBody {
+  reader.space();
+  const root = reader.text();
+  if (name === 'GETQUOTA') return { name, root };
+  reader.space();
+  reader.list(() => {
+    reader.atom();
+    reader.space();
+    reader.number();
+  });
+  return { name, root };
+}
+
+function parseQuotaRoot(reader: CommandReader): CommandBody {
+  reader.space();
+  return { name: 'GETQUOTAROOT', mailbox: reader.mailbox() };
 }
 
 function parseId(reader: CommandReader): CommandBody {

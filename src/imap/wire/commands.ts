@@ -1,7 +1,8 @@
 /**
  * Every command of IMAP4rev1 (RFC 3501 §6) and of the extensions LITERAL+ (7888), SASL-IR (4959), UIDPLUS (4315),
  * MOVE (6851), IDLE (2177), ID (2971), NAMESPACE (2342), ENABLE (5161), UNSELECT (3691), CONDSTORE and QRESYNC (7162),
- * ESEARCH (4731), SEARCHRES (5182), WITHIN (5032), PARTIAL (9394), SPECIAL-USE (6154) and the part of LIST-EXTENDED (5258) that SPECIAL-USE needs, as checked values.
+ * ESEARCH (4731), SEARCHRES (5182), WITHIN (5032), PARTIAL (9394), LIST-EXTENDED (5258), LIST-STATUS (5819),
+ * SPECIAL-USE (6154), STATUS=SIZE (8438), APPENDLIMIT (7889), OBJECTID (8474) and QUOTA (2087), as checked values.
  */
 import type { DayComparison, EpochDay } from '../../mime/structure/calendar-day.ts';
 import type { Section } from '../../mime/structure/section.ts';
@@ -23,7 +24,18 @@ export type SimpleCommandName =
 
 export type MailboxCommandName = 'DELETE' | 'SUBSCRIBE' | 'UNSUBSCRIBE';
 
-export type StatusItem = 'MESSAGES' | 'RECENT' | 'UIDNEXT' | 'UIDVALIDITY' | 'UNSEEN' | 'HIGHESTMODSEQ';
+/** RFC 3501 §6.3.10, RFC 7162 §3.1.7, RFC 7889 §3.2, RFC 8438, RFC 8474 §4.3. */
+export type StatusItem =
+  | 'MESSAGES'
+  | 'RECENT'
+  | 'UIDNEXT'
+  | 'UIDVALIDITY'
+  | 'UNSEEN'
+  | 'DELETED'
+  | 'SIZE'
+  | 'HIGHESTMODSEQ'
+  | 'APPENDLIMIT'
+  | 'MAILBOXID';
 
 /** Selection options of LIST (RFC 5258 §3.1, RFC 6154 §5.2). */
 export type ListSelection = 'SUBSCRIBED' | 'REMOTE' | 'RECURSIVEMATCH' | 'SPECIAL-USE';
@@ -37,6 +49,8 @@ export interface ListCommand {
   /** More than one only in the extended form. */
   patterns: MailboxName[];
   returns: ListReturn[];
+  /** What STATUS would tell of each mailbox (RFC 5819); none when it was not asked for. */
+  status: StatusItem[];
   /** True when any option was given: then the answer follows RFC 5258 rather than RFC 3501. */
   extended: boolean;
 }
@@ -136,6 +150,9 @@ export type CommandBody =
   | FetchCommand
   | StoreCommand
   | { name: 'COPY' | 'MOVE'; uid: boolean; set: SequenceSet; mailbox: MailboxName }
+  /** RFC 2087 §4. */
+  | { name: 'GETQUOTA' | 'SETQUOTA'; root: string }
+  | { name: 'GETQUOTAROOT'; mailbox: MailboxName }
   | { name: 'ID'; fields: [field: string, value: string | null][] | null }
   | { name: 'ENABLE'; capabilities: string[] };
 
@@ -158,6 +175,8 @@ export type SearchKey =
   | { type: 'sequence' | 'uid'; set: SequenceSet }
   /** By age in seconds (RFC 5032). */
   | { type: 'older' | 'younger'; seconds: number }
+  /** RFC 8474 §7. */
+  | { type: 'emailid' | 'threadid'; id: string }
   /** At least this mod-sequence (RFC 7162 §3.1.5). */
   | { type: 'modseq'; least: number }
   | { type: 'not'; key: SearchKey }
@@ -175,5 +194,17 @@ export interface FetchSection {
 }
 
 export type FetchItem =
-  | { type: 'flags' | 'uid' | 'modseq' | 'internaldate' | 'rfc822.size' | 'envelope' | 'body' | 'bodystructure' }
+  | {
+      type:
+        | 'flags'
+        | 'uid'
+        | 'modseq'
+        | 'emailid'
+        | 'threadid'
+        | 'internaldate'
+        | 'rfc822.size'
+        | 'envelope'
+        | 'body'
+        | 'bodystructure';
+    }
   | FetchSection;

@@ -13,6 +13,8 @@ const PLAIN_ITEMS: ReadonlyMap<string, PlainItem['type']> = new Map([
   ['FLAGS', 'flags'],
   ['UID', 'uid'],
   ['MODSEQ', 'modseq'],
+  ['EMAILID', 'emailid'],
+  ['THREADID', 'threadid'],
   ['INTERNALDATE', 'internaldate'],
   ['RFC822.SIZE', 'rfc822.size'],
   ['ENVELOPE', 'envelope'],

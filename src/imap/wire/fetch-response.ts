@@ -10,6 +10,8 @@ export type FetchValue =
   | { type: 'flags'; flags: readonly string[] }
   | { type: 'uid'; uid: number }
   | { type: 'modseq'; modseq: number }
+  /** RFC 8474 §5; null where there is none. */
+  | { type: 'emailid' | 'threadid'; id: string | null }
   | { type: 'internaldate'; date: ImapDateTime }
   | { type: 'rfc822.size'; sizeBytes: number }
   | { type: 'envelope'; envelope: Envelope }
@@ -42,6 +44,10 @@ function writeValue(line: ResponseLine, value: FetchValue): void {
       return;
     case 'modseq':
       line.raw(`MODSEQ (${value.modseq})`);
+      return;
+    case 'emailid':
+    case 'threadid':
+      line.raw(`${value.type.toUpperCase()} ${value.id === null ? 'NIL' : `(${value.id})`}`);
       return;
     case 'internaldate':
       line.raw(`INTERNALDATE "${formatDateTime(value.date)}"`);

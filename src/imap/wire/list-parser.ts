@@ -1,10 +1,12 @@
 /**
- * LIST (RFC 3501 §6.3.8) with the options that SPECIAL-USE and CHILDREN bring (RFC 5258 §3, RFC 6154 §5.2).
+ * LIST (RFC 3501 §6.3.8) with all options of LIST-EXTENDED, SPECIAL-USE and LIST-STATUS (RFC 5258 §3, RFC 6154 §5.2,
+ * RFC 5819 §2).
  * Options not known to the server are refused (RFC 5258 §3: BAD).
  */
 import type { CommandReader } from './command-reader.ts';
-import type { ListCommand, ListReturn, ListSelection } from './commands.ts';
+import type { ListCommand, ListReturn, ListSelection, StatusItem } from './commands.ts';
 import type { MailboxName } from './mailbox-name.ts';
+import { parseStatusItems } from './status-parser.ts';
 
 const SELECTIONS: ReadonlySet<string> = new Set<ListSelection>([
   'SUBSCRIBED',
@@ -23,13 +25,14 @@ export function parseList(reader: CommandReader): ListCommand {
   const severalPatterns = reader.peek() === '(';
   const patterns = severalPatterns ? parsePatterns(reader) : [reader.listMailbox()];
   const hasReturn = reader.skipSpaces() && !reader.atEnd();
-  const returns = hasReturn ? parseReturns(reader) : [];
+  const { returns, status } = hasReturn ? parseReturns(reader) : { returns: [], status: [] };
   return {
     name: 'LIST',
     selection,
     reference,
     patterns,
     returns,
+    status,
     extended: hasSelection || severalPatterns || hasReturn,
   };
 }
@@ -49,14 +52,24 @@ function parsePatterns(reader: CommandReader): MailboxName[] {
   return patterns;
 }
 
-function parseReturns(reader: CommandReader): ListReturn[] {
+function parseReturns(reader: CommandReader): Pick<ListCommand, 'returns' | 'status'> {
   if (reader.keyword() !== 'RETURN') throw reader.syntax('Expected RETURN');
   reader.space();
-  return reader.list(() => option(reader, isReturn));
+  const returns: ListReturn[] = [];
+  let status: StatusItem[] = [];
+  reader.list(() => {
+    const name = reader.keyword();
+    if (name === 'STATUS') status = parseStatusItems(reader);
+    else returns.push(option(reader, isReturn, name));
+  });
+  return { returns, status };
 }
 
-function option<T extends string>(reader: CommandReader, known: (name: string) => name is T): T {
-  const name = reader.keyword();
+function option<T extends string>(
+  reader: CommandReader,
+  known: (name: string) => name is T,
+  name: string = reader.keyword(),
+): T {
   if (!known(name)) throw reader.syntax('Unknown LIST option');
   return name;
 }

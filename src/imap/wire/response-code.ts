@@ -41,6 +41,8 @@ export type ResponseCode =
   | { name: 'UIDNEXT' | 'UIDVALIDITY' | 'UNSEEN' | 'HIGHESTMODSEQ'; value: number }
   /** Numbers or UIDs that STORE left alone, at least one. */
   | { name: 'MODIFIED'; numbers: readonly number[] }
+  /** RFC 8474 §4. */
+  | { name: 'MAILBOXID'; id: string }
   | { name: 'APPENDUID'; uidValidity: number; uid: number }
   /** Equally many of each, in corresponding order. */
   | { name: 'COPYUID'; uidValidity: number; source: readonly number[]; target: readonly number[] };
@@ -60,6 +62,8 @@ function codeText(code: Exclude<ResponseCode, string>): string {
       return `PERMANENTFLAGS (${code.flags.join(' ')})`;
     case 'MODIFIED':
       return `MODIFIED ${formatSequenceSet(code.numbers)}`;
+    case 'MAILBOXID':
+      return `MAILBOXID (${code.id})`;
     case 'APPENDUID':
       return `APPENDUID ${code.uidValidity} ${code.uid}`;
     case 'COPYUID':

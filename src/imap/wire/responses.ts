@@ -112,10 +112,25 @@ export function listLine(name: 'LIST' | 'LSUB', entry: ListEntry): Buffer {
   return line.toBuffer();
 }
 
-/** Items in the order they were asked for. */
-export function statusLine(mailbox: string, items: readonly (readonly [item: StatusItem, value: number])[]): Buffer {
-  const values = items.map(([item, value]) => `${item} ${value}`).join(' ');
+/** Items in the order they were asked for; an id stands in parentheses. */
+export function statusLine(
+  mailbox: string,
+  items: readonly (readonly [item: StatusItem, value: number | string])[],
+): Buffer {
+  const values = items.map(([item, value]) => `${item} ${typeof value === 'string' ? `(${value})` : value}`).join(' ');
   return new ResponseLine().raw('* STATUS ').mailbox(mailbox).raw(` (${values})`).toBuffer();
+}
+
+/** `* QUOTA "" (STORAGE 10 512)` in KiB (RFC 2087 §5.1); no resource where there is no limit. */
+export function quotaLine(root: string, storage: { usedKib: number; limitKib: number } | null): Buffer {
+  const resources = storage === null ? '' : `STORAGE ${storage.usedKib} ${storage.limitKib}`;
+  return new ResponseLine().raw('* QUOTA ').astring(root).raw(` (${resources})`).toBuffer();
+}
+
+export function quotaRootLine(mailbox: string, roots: readonly string[]): Buffer {
+  const line = new ResponseLine().raw('* QUOTAROOT ').mailbox(mailbox);
+  for (const root of roots) line.raw(' ').astring(root);
+  return line.toBuffer();
 }
 
 export interface NamespaceEntry {

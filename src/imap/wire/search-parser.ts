@@ -21,6 +21,7 @@ interface KeyContext {
 
 const PLAIN_RETURNS: ReadonlySet<string> = new Set<keyof SearchReturn>(['min', 'max', 'all', 'count', 'save']);
 const DATE_TEXT = /[0-9A-Za-z-]+/y;
+const OBJECT_ID = /[A-Za-z0-9_-]{1,255}/y;
 const KEY_NAME = /[A-Za-z0-9]+/y;
 
 const KEYS: ReadonlyMap<string, KeyParser> = new Map<string, KeyParser>([
@@ -56,6 +57,8 @@ const KEYS: ReadonlyMap<string, KeyParser> = new Map<string, KeyParser>([
   ['OLDER', ({ reader }) => ({ type: 'older', seconds: argument(reader, () => reader.nonZeroNumber()) })],
   ['YOUNGER', ({ reader }) => ({ type: 'younger', seconds: argument(reader, () => reader.nonZeroNumber()) })],
   ['UID', ({ reader }) => ({ type: 'uid', set: argument(reader, () => reader.sequenceSet()) })],
+  ['EMAILID', (context) => objectKey(context, 'emailid')],
+  ['THREADID', (context) => objectKey(context, 'threadid')],
   ['MODSEQ', ({ reader }) => parseModSequenceKey(reader)],
   ['NOT', (context) => ({ type: 'not', key: nestedKey(context) })],
   ['OR', (context) => ({ type: 'or', left: nestedKey(context), right: nestedKey(context) })],
@@ -144,6 +147,10 @@ function searchString({ reader, charset }: KeyContext): string {
     argument(reader, () => reader.astring()),
     charset,
   );
+}
+
+function objectKey({ reader }: KeyContext, type: 'emailid' | 'threadid'): SearchKey {
+  return { type, id: argument(reader, () => reader.pattern(OBJECT_ID, 'an object id')) };
 }
 
 function headerKey(context: KeyContext): SearchKey {

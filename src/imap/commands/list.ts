@@ -1,0 +1,72 @@
+/** LIST and LSUB (RFC 3501 §6.3.8, §6.3.9; RFC 5258 LIST-EXTENDED, RFC 5819 LIST-STATUS, RFC 6154 SPECIAL-USE). */
+import type { Folder } from '../../mailbox/folder-tree.ts';
+import { done, type Handler, mailboxOf } from '../context.ts';
+import { listPattern } from '../list-pattern.ts';
+import type { ListCommand, ListSelection } from '../wire/commands.ts';
+import { type ListEntry, listLine } from '../wire/responses.ts';
+import { statusLines } from './status.ts';
+
+const DELIMITER = '/';
+
+/** In the form of RFC 3501 an empty pattern asks for the delimiter only. */
+export const list: Handler<'LIST'> = async (session, command) => {
+  const folders = await mailboxOf(session).folders.list();
+  if (!command.extended && command.patterns[0] === '') {
+    await session.send(listLine('LIST', { attributes: ['\\Noselect'], delimiter: DELIMITER, mailbox: '' }));
+    return done('LIST completed');
+  }
+  const matches = command.patterns.map((pattern) => listPattern(command.reference + pattern));
+  const matched = folders.filter(({ path }) => matches.some((match) => match(path)));
+  const listed = matched.flatMap((folder) => listEntry(command, folder, folders));
+  await session.send(...listed.map(({ entry }) => listLine('LIST', entry)));
+  // Of a mailbox that is here only for those below it nothing was asked (RFC 5819 §2).
+  const selected = listed.filter(({ isSelected }) => isSelected).map(({ folder }) => folder);
+  if (command.status.length > 0) await session.send(...(await statusLines(session, selected, command.status)));
+  return done('LIST completed');
+};
+
+type Listed = { folder: Folder; entry: ListEntry; isSelected: boolean };
+
+function listEntry(command: ListCommand, folder: Folder, folders: readonly Folder[]): Listed[] {
+  const { selection, returns } = command;
+  const isSelected = selects(selection, folder);
+  const isAbove = ({ path }: Folder): boolean => path.startsWith(folder.path + DELIMITER);
+  const recursive = selection.includes('RECURSIVEMATCH');
+  const hasSelectedBelow = recursive && folders.some((other) => isAbove(other) && selects(selection, other));
+  if (!isSelected && !hasSelectedBelow) return [];
+  const tellsSubscribed = selection.includes('SUBSCRIBED') || returns.includes('SUBSCRIBED');
+  const attributes = [
+    folder.hasChildren ? '\\HasChildren' : '\\HasNoChildren',
+    ...(folder.specialUse === null ? [] : [folder.specialUse]),
+    ...(tellsSubscribed && folder.subscribed ? ['\\Subscribed'] : []),
+  ];
+  const childInfo = hasSelectedBelow
+    ? selection.filter((option) => option !== 'RECURSIVEMATCH' && option !== 'REMOTE')
+    : [];
+  return [{ folder, isSelected, entry: { attributes, delimiter: DELIMITER, mailbox: folder.path, childInfo } }];
+}
+
+/** Whether all that was selected by holds. There are no remote mailboxes. */
+function selects(selection: readonly ListSelection[], folder: Folder): boolean {
+  if (selection.includes('SUBSCRIBED') && !folder.subscribed) return false;
+  return !selection.includes('SPECIAL-USE') || folder.specialUse !== null;
+}
+
+/**
+ * With `%` a folder stands for subscribed ones below it that the pattern does not reach (RFC 3501 §6.3.9).
+ */
+export const lsub: Handler<'LSUB'> = async (session, { reference, pattern }) => {
+  const folders = (await mailboxOf(session).folders.list()).filter(({ subscribed }) => subscribed);
+  const match = listPattern(reference + pattern);
+  const entries = new Map<string, ListEntry>();
+  for (const { path } of folders) {
+    const levels = path.split(DELIMITER);
+    const prefixes = levels.map((_level, depth) => levels.slice(0, depth + 1).join(DELIMITER));
+    const shown = match(path) ? path : pattern.endsWith('%') ? prefixes.findLast((prefix) => match(prefix)) : undefined;
+    if (shown === undefined || (shown !== path && entries.has(shown))) continue;
+    const attributes = shown === path ? [] : ['\\Noselect'];
+    entries.set(shown, { attributes, delimiter: DELIMITER, mailbox: shown });
+  }
+  await session.send(...[...entries.values()].map((entry) => listLine('LSUB', entry)));
+  return done('LSUB completed');
+};
