@@ -16,6 +16,7 @@ import type { IdentityRecord } from '../smimp/record.ts';
 import type { MessageKeyKind } from '../smimp/transcript.ts';
 import { createAccount, findAccount } from '../store/accounts.ts';
 import type { Db, Tx } from '../store/database.ts';
+import { lockMailbox } from '../store/folders.ts';
 import { replaceKeyPool, setNonEphemeral } from '../store/message-keys.ts';
 import { listOwnRecords } from '../store/own-records.ts';
 import { archivePin, listArchivedPins, listPins, savePin } from '../store/pins.ts';
@@ -127,6 +128,8 @@ async function putAll(tx: Tx, putting: Putting): Promise<{ accountId: number; co
   if ((await findUserByAddress(tx, address)) !== undefined) throw new TransferError('has-keys');
   const known = await findAccount(tx, address);
   const { id: accountId } = known ?? (await createAccount(tx, { address, initializeHash: null, now }));
+  // Somebody may be giving it keys just now, with a one-time code.
+  await lockMailbox(tx, accountId);
   const served = (await listRecords(tx, accountId)).map(identityRecord);
   if (served.length > 0 && !isSame(served, data.own_history)) throw new TransferError('other-history');
   const storageKey = parseHex(data.storage_key, KEY_BYTES);
@@ -187,7 +190,9 @@ async function publish(
     return made.ephemeralKeys.length;
   }
   const [first, ...later] = ownHistoryOf(data).history.records;
-  await initializeAccount(tx, { accountId, record: first as IdentityRecord, masterKey, ...made, now });
+  const record = first as IdentityRecord;
+  if (!(await initializeAccount(tx, { accountId, record, masterKey, ...made, now })))
+    throw new TransferError('other-history');
   for (const [i, record] of later.entries()) await appendRecord(tx, accountId, record, { seq: i + 1, now });
   return made.ephemeralKeys.length;
 }

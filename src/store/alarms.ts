@@ -2,7 +2,7 @@
  * Alarms: raised in the transaction of what causes them, told once per contact, kind and cause. Nobody is told twice because
  * two processes noticed, or because one was killed: who tells marks the row in the transaction that makes the mail.
  *
- * Locks are taken in one order everywhere: mailbox, messages and deliveries, alarms.
+ * Locks are taken in one order everywhere: deliveries, mailbox, messages, alarms.
  */
 import { type Selectable, sql } from 'kysely';
 import type { AlarmKind } from '../mime/bridge-mail.ts';
