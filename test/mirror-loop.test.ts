@@ -6,10 +6,11 @@ import { parseAddress } from '../src/smimp/address.ts';
 import { initializeDigest } from '../src/smimp/transcript.ts';
 import { createAccount } from '../src/store/accounts.ts';
 import { findMirror } from '../src/store/mirrors.ts';
+import { BASE_URL, BOB } from './support/api-site.ts';
 import { plainMail } from './support/mail-site.ts';
 import { type Bob, CODE, type MirrorSite, mirrorSite, PASSWORD } from './support/mirror-site.ts';
 
-const TIMES: MirrorTimes = { firstRetryMs: 5, longestRetryMs: 20, lookEveryMs: 20 };
+const TIMES: MirrorTimes = { firstRetryMs: 5, longestRetryMs: 20, lookEveryMs: 20, leastPollMs: 20 };
 const FOLLOWED = { timeout: 20_000, interval: 20 };
 
 let site: MirrorSite;
@@ -26,8 +27,8 @@ afterEach(async () => {
   await site[Symbol.asyncDispose]();
 });
 
-function run(): AsyncDisposable {
-  const loop = startMirrors({ ...site.services, listener: site.opened.listener }, TIMES);
+function run(times: Partial<MirrorTimes> = {}): AsyncDisposable {
+  const loop = startMirrors({ ...site.services, listener: site.opened.listener }, { ...TIMES, ...times });
   loops.push(loop);
   return loop;
 }
@@ -105,6 +106,18 @@ describe('a mirror that is kept', () => {
     await expect.poll(() => works().catch(() => false)).toBe(true);
     await bob.other.put('two');
     await follows({ INBOX: ['one', 'two'] });
+  });
+
+  it('does not press a home that will not wait', async () => {
+    let polls = 0;
+    site.impatient = () => {
+      polls += 1;
+    };
+    run({ leastPollMs: 600_000 });
+    await expect.poll(() => polls).toBe(1);
+    // As many requests as would show a loop without a pause.
+    for (let n = 0; n < 20; n += 1) await site.services.home.publicKey(BASE_URL, BOB);
+    expect(polls).toBe(1);
   });
 
   it('needs no connection to the database for itself: there may be more mirrors than those', async () => {

@@ -22,6 +22,7 @@ import {
   START,
   startApi,
 } from './support/api-site.ts';
+import { isCall, startSpoilingProxy } from './support/spoiling-proxy.ts';
 import { answerJson, startTlsServer, testAuthority } from './support/tls-server.ts';
 
 /** A JPEG of three by two grey pixels. */
@@ -281,5 +282,21 @@ describe('a call', () => {
     answer = { total_size: 10, space_available: -1 };
     expect(await client.quota(session)).toEqual(answer);
     expect(server.requests).toEqual([`GET /0.1/message_read/${id}`, `GET /0.1/message_read/${id}`, 'GET /0.1/quota']);
+  });
+});
+
+describe('a message', () => {
+  it('that is another than was asked for is no answer', async () => {
+    const [one, two] = [await importOne(), await importOne()];
+    await using liar = await startSpoilingProxy(site, {
+      request: (asked, server) =>
+        isCall(asked, 'GET', `message/${one}`)
+          ? server.ask({ ...asked, path: asked.path.replace(one, two) })
+          : undefined,
+    });
+    await using through = createHttps({ hosts: { 'smimp.corp.test': liar.target }, allow: [], ca: [site.ca] });
+    const asked = createOwnerClient({ https: through });
+    expect(await errorOf(asked.message(session, one))).toMatchObject({ code: 'bad-response' });
+    expect((await asked.message(session, two)).message_id).toBe(two);
   });
 });

@@ -6,6 +6,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { KeystoreError } from '../keystore/errors.ts';
 import { RemoteError } from '../remote/errors.ts';
+import type { ChangesAnswer } from '../smimp/api.ts';
 import { ProfileError } from '../smimp/errors.ts';
 import type { Listener } from '../store/database.ts';
 import { differsHere } from '../store/mirror-differences.ts';
@@ -25,17 +26,21 @@ const KEYS_EVERY_MS = 60_000;
 const LOOK_EVERY_MS = 5_000;
 const FIRST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 120_000;
+/** A home that does not wait, though nothing happened, is asked no more often than this. */
+const LEAST_POLL_MS = 5_000;
 
 export interface MirrorTimes {
   firstRetryMs: number;
   longestRetryMs: number;
   lookEveryMs: number;
+  leastPollMs: number;
 }
 
 const TIMES: MirrorTimes = {
   firstRetryMs: FIRST_RETRY_MS,
   longestRetryMs: LONGEST_RETRY_MS,
   lookEveryMs: LOOK_EVERY_MS,
+  leastPollMs: LEAST_POLL_MS,
 };
 
 type Services = MirrorServices & { listener: Listener };
@@ -123,7 +128,7 @@ async function keepMirror(keeping: Keeping): Promise<void> {
         services.events.mirrorState({ accountId: stored.account_id, code: null });
       failures = 0;
       stored.error_code = null;
-      await waitForChange(mirror, wake);
+      await waitForChange(mirror, wake, times);
     } catch (error) {
       if (isOver(error)) return;
       failures += 1;
@@ -164,12 +169,18 @@ function retryMs(times: MirrorTimes, failures: number, error: unknown): number {
  * Returns when something changed there, or here in a way that the home does not know of. What was left over, because the
  * home will not take it now, is tried again when the wait is over, and does not end it.
  */
-async function waitForChange(mirror: Mirror, wake: Wake): Promise<void> {
+async function waitForChange(mirror: Mirror, wake: Wake, { leastPollMs }: MirrorTimes): Promise<void> {
+  const { clock } = mirror.services;
   const { cursor } = await storedMirror(mirror);
   for (;;) {
     if (wake.signal.aborted && (await differs(mirror))) return;
     wake.forget();
-    if (await poll(mirror, cursor, wake.signal)) return;
+    const askedMs = clock().getTime();
+    const answer = await poll(mirror, cursor, wake.signal);
+    if (answer === null) continue;
+    const early = leastPollMs - (clock().getTime() - askedMs);
+    if (answer.changes.length === 0 && early > 0) await wake.pause(early);
+    return;
   }
 }
 
@@ -178,15 +189,14 @@ async function differs({ services, accountId }: Mirror): Promise<boolean> {
   return (await differsHere(db, accountId)) || foldersDiffer(await readFolderBook(db, accountId));
 }
 
-/** False: it was ended by a change here. */
-async function poll(mirror: Mirror, cursor: string | null, signal: AbortSignal): Promise<boolean> {
+/** Null: it was ended by a change here. */
+async function poll(mirror: Mirror, cursor: string | null, signal: AbortSignal): Promise<ChangesAnswer | null> {
   const { owner } = mirror.services;
   try {
-    await mirror.asOwner((session) => owner.changes(session, { cursor, waitSeconds: POLL_SECONDS, signal }));
-    return true;
+    return await mirror.asOwner((session) => owner.changes(session, { cursor, waitSeconds: POLL_SECONDS, signal }));
   } catch (error) {
     const isWoken = error instanceof RemoteError && error.code === 'cancelled' && !mirror.signal.aborted;
     if (!isWoken) throw error;
-    return false;
+    return null;
   }
 }

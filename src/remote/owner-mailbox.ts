@@ -12,6 +12,7 @@ import {
 import type { Base64, Hex32 } from '../smimp/encoding.ts';
 import { type DecodedStoredEnvelope, parseStoredEnvelope } from '../smimp/envelope.ts';
 import { call, callRemote, MAX_ANSWER_BYTES, readAnswer } from './call.ts';
+import { RemoteError } from './errors.ts';
 import type { Session } from './home.ts';
 import type { Https, StreamedBody } from './https.ts';
 
@@ -89,7 +90,10 @@ export function mailboxCalls(https: Https, timed: { timeoutMs?: number }): Mailb
     async message(session, id, { mark = false, signal } = {}) {
       const ask = { ...as(session, MAX_STORED_BYTES), timeoutMs: MESSAGE_TIMEOUT_MS, signal };
       const answer = await callRemote(https, 'get_message', { ...ask, params: { id, mark: String(mark) } });
-      return readAnswer(answer, parseStoredEnvelope);
+      const envelope = readAnswer(answer, parseStoredEnvelope);
+      // Another message than was asked for is no answer.
+      if (envelope.message_id !== id) throw new RemoteError('bad-response', { status: answer.status });
+      return envelope;
     },
     async deleteMessage(session, id) {
       await call(https, 'delete_message', { ...as(session), params: { id } });

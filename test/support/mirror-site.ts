@@ -49,6 +49,8 @@ export interface MirrorSite extends AsyncDisposable {
   readonly log: string[];
   /** Whether the home can be reached by the proxy. */
   online: boolean;
+  /** If set, the home answers at once whoever asks it to wait, and this is called. */
+  impatient: (() => void) | null;
   /** Steps (requests, statements) until the proxy is killed; then no step goes through until it is set anew. */
   killAfter: number;
   /** Steps so far. */
@@ -94,7 +96,11 @@ export async function mirrorSite(): Promise<MirrorSite> {
     async request(request) {
       step();
       await site.onRequest(`${request.method} ${request.url.pathname}`);
-      const url = site.online ? request.url : new URL('https://no-such-host.invalid/');
+      const url = site.online ? new URL(request.url) : new URL('https://no-such-host.invalid/');
+      if (site.impatient !== null && Number(url.searchParams.get('wait')) > 0) {
+        url.searchParams.set('wait', '0');
+        site.impatient();
+      }
       const answer = await https.request({ ...request, url });
       step();
       return answer;
@@ -123,6 +129,7 @@ export async function mirrorSite(): Promise<MirrorSite> {
     ...{ api, acme, opened, services, keystore, mailbox, log },
     ...createConnect({ ...services, discovery }),
     online: true,
+    impatient: null,
     killAfter: Number.POSITIVE_INFINITY,
     steps: 0,
     onRequest: async () => undefined,
