@@ -6,6 +6,7 @@ import type { EmailBody } from '../src/smimp/email.ts';
 import { type Hex32, toHex } from '../src/smimp/encoding.ts';
 import { type ClientSite, CODE, clientSite, type TestClient } from './support/client-site.ts';
 import { errorOf } from './support/errors.ts';
+import { isCall, startSpoilingProxy, yes } from './support/spoiling-proxy.ts';
 
 let world: ClientSite;
 let alice: TestClient;
@@ -216,5 +217,28 @@ describe('changes', () => {
     const waiting = following.next();
     stop.abort();
     expect(await waiting).toEqual({ done: true, value: undefined });
+  });
+
+  it('are not asked for without end of a server that will not wait', async () => {
+    let asked = 0;
+    await using hasty = await startSpoilingProxy(world.site, {
+      request: (request) => {
+        if (!isCall(request, 'GET', 'changes')) return undefined;
+        asked += 1;
+        return yes({ cursor: 'r0', reset: false, changes: [] });
+      },
+    });
+    const honest = { ...world.hosts };
+    Object.assign(world.hosts, { 'corp.test': hasty.target, 'smimp.corp.test': hasty.target });
+    const { client } = bob.restart();
+    const stop = new AbortController();
+    const waiting = client.follow({ signal: stop.signal }).next();
+    await expect.poll(() => asked).toBeGreaterThan(0);
+    // As many requests as would show a loop without a pause.
+    for (let n = 0; n < 40; n += 1) await client.folders();
+    expect(asked).toBeLessThan(20);
+    stop.abort();
+    expect(await waiting).toEqual({ done: true, value: undefined });
+    Object.assign(world.hosts, honest);
   });
 });

@@ -27,7 +27,7 @@ const LOOK_EVERY_MS = 5_000;
 const FIRST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 120_000;
 /** A home that does not wait, though nothing happened, is asked no more often than this. */
-const LEAST_POLL_MS = 5_000;
+const LEAST_POLL_MS = 2_000;
 
 export interface MirrorTimes {
   firstRetryMs: number;
