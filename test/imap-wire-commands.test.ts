@@ -20,14 +20,22 @@ function parse(text: string): Omit<Command, 'tag'> | string {
 const ONE_TO_STAR = [{ first: 1, last: STAR }];
 
 describe('commands of any state', () => {
-  test.each(['CAPABILITY', 'NOOP', 'LOGOUT', 'STARTTLS', 'CHECK', 'CLOSE', 'UNSELECT', 'NAMESPACE', 'IDLE'])(
-    '%s',
-    (name) => {
-      expect(parse(name)).toEqual({ name });
-      expect(parse(`${name.toLowerCase()} `)).toEqual({ name });
-      expect(parse(`${name} x`)).toBe('SYNTAX');
-    },
-  );
+  test.each([
+    'CAPABILITY',
+    'NOOP',
+    'LOGOUT',
+    'STARTTLS',
+    'CHECK',
+    'CLOSE',
+    'UNSELECT',
+    'NAMESPACE',
+    'IDLE',
+    'UNAUTHENTICATE',
+  ])('%s', (name) => {
+    expect(parse(name)).toEqual({ name });
+    expect(parse(`${name.toLowerCase()} `)).toEqual({ name });
+    expect(parse(`${name} x`)).toBe('SYNTAX');
+  });
 
   test('ID', () => {
     expect(parse('ID NIL')).toEqual({ name: 'ID', fields: null });
@@ -201,31 +209,67 @@ describe('quotas and ids', () => {
 });
 
 describe('APPEND', () => {
-  const base = {
-    name: 'APPEND',
-    mailbox: 'saved',
-    flags: [],
-    internalDate: null,
-    utf8: false,
-    message: Buffer.from('hi'),
-  };
+  const one = { flags: [], internalDate: null, utf8: false, message: Buffer.from('hi') };
+  const append = (...messages: object[]): object => ({ name: 'APPEND', mailbox: 'saved', messages });
 
   test('with and without flags and date', () => {
-    expect(parse('APPEND saved {2+}\r\nhi')).toEqual(base);
-    expect(parse('APPEND saved (\\seen $Forwarded \\Seen \\recent) {2+}\r\nhi')).toEqual({
-      ...base,
-      flags: ['\\Seen', '$Forwarded'],
-    });
+    expect(parse('APPEND saved {2+}\r\nhi')).toEqual(append(one));
+    expect(parse('APPEND saved (\\seen $Forwarded \\Seen \\recent) {2+}\r\nhi')).toEqual(
+      append({ ...one, flags: ['\\Seen', '$Forwarded'] }),
+    );
     const date = { unixSeconds: Date.UTC(1994, 1, 8, 5, 52, 25) / 1000, zoneMinutes: -480 };
-    expect(parse('APPEND saved () " 7-Feb-1994 21:52:25 -0800" {2+}\r\nhi')).toEqual({ ...base, internalDate: date });
-    expect(parse('APPEND saved "07-Feb-1994 21:52:25 -0800" {2+}\r\nhi')).toEqual({ ...base, internalDate: date });
-    expect(parse('APPEND {5+}\r\nsaved {2+}\r\nhi')).toEqual(base);
+    const dated = append({ ...one, internalDate: date });
+    expect(parse('APPEND saved () " 7-Feb-1994 21:52:25 -0800" {2+}\r\nhi')).toEqual(dated);
+    expect(parse('APPEND saved "07-Feb-1994 21:52:25 -0800" {2+}\r\nhi')).toEqual(dated);
+    expect(parse('APPEND {5+}\r\nsaved {2+}\r\nhi')).toEqual(append(one));
   });
 
   test('literal8, alone and as UTF8 (RFC 6855)', () => {
-    expect(parse('APPEND saved ~{2+}\r\nhi')).toEqual(base);
-    expect(parse('APPEND saved (\\Draft) UTF8 (~{2+}\r\nhi)')).toEqual({ ...base, flags: ['\\Draft'], utf8: true });
+    expect(parse('APPEND saved ~{2+}\r\nhi')).toEqual(append(one));
+    expect(parse('APPEND saved (\\Draft) UTF8 (~{2+}\r\nhi)')).toEqual(
+      append({ ...one, flags: ['\\Draft'], utf8: true }),
+    );
     expect(parse('APPEND saved UTF8 (~{2+}\r\nhi')).toBe('SYNTAX');
+  });
+
+  test('several messages (RFC 3502)', () => {
+    const other = { ...one, flags: ['x'], message: Buffer.from('abc') };
+    expect(parse('APPEND saved {2+}\r\nhi (x) {3+}\r\nabc UTF8 (~{2+}\r\nhi)')).toEqual(
+      append(one, other, { ...one, utf8: true }),
+    );
+    expect(parse('APPEND saved {2+}\r\nhi {0+}\r\n')).toEqual(append(one, { ...one, message: Buffer.alloc(0) }));
+    expect(parse('APPEND saved {2+}\r\nhi(x) {3+}\r\nabc')).toBe('SYNTAX');
+    expect(parse('APPEND saved {2+}\r\nhi (x)')).toBe('SYNTAX');
+  });
+
+  test('messages together are bounded as one, and are no part of what else a command may have', () => {
+    const decoder = new CommandDecoder({ limits: { appendLiteralBytes: 10, literalBytes: 6, commandBytes: 100 } });
+    const next = (text: string): unknown => {
+      decoder.push(Buffer.from(text));
+      const event = decoder.next();
+      return event?.type === 'error' ? event.code : event?.type;
+    };
+    expect(next('a APPEND saved {6+}\r\nabcdef {4+}\r\nabcd\r\n')).toBe('command');
+    expect(next('a APPEND saved {6+}\r\nabcdef {5+}\r\nabcde\r\n')).toBe('LITERAL_TOO_BIG');
+    expect(next('a APPEND {5+}\r\nsaved {10+}\r\nabcdefghij\r\n')).toBe('command');
+    expect(next('a APPEND {7+}\r\nsaved!! {1+}\r\nx\r\n')).toBe('LITERAL_TOO_BIG');
+    expect(next('a UID REPLACE 4 {5+}\r\nsaved {10+}\r\nabcdefghij\r\n')).toBe('command');
+    expect(next('a REPLACE 4 saved {10+}\r\nabcdefghij\r\n')).toBe('command');
+    expect(next('a REPLACE 4 {7+}\r\nsaved!! {1+}\r\nx\r\n')).toBe('LITERAL_TOO_BIG');
+  });
+
+  test('REPLACE (RFC 8508)', () => {
+    const replace = { name: 'REPLACE', uid: false, set: [{ first: 4, last: 4 }], mailbox: 'Drafts' };
+    expect(parse('REPLACE 4 Drafts (\\Draft) {2+}\r\nhi')).toEqual({
+      ...replace,
+      message: { ...one, flags: ['\\Draft'] },
+    });
+    expect(parse('UID REPLACE 4 Drafts {2+}\r\nhi')).toEqual({ ...replace, uid: true, message: one });
+    expect(parse('REPLACE * Drafts {2+}\r\nhi')).toMatchObject({ set: [{ first: STAR, last: STAR }] });
+    for (const set of ['4:5', '4,5', '0', '$', 'x', ''])
+      expect(parse(`REPLACE ${set} Drafts {2+}\r\nhi`)).toBe('SYNTAX');
+    expect(parse('REPLACE 4 Drafts {2+}\r\nhi {2+}\r\nhi')).toBe('SYNTAX');
+    expect(parse('REPLACE 4 Drafts')).toBe('SYNTAX');
   });
 
   test.each([
@@ -233,7 +277,6 @@ describe('APPEND', () => {
     'APPEND saved "hi"',
     'APPEND saved hi',
     'APPEND saved "32-Feb-1994 21:52:25 -0800" {2+}\r\nhi',
-    'APPEND saved {2+}\r\nhi {2+}\r\nhi',
     'APPEND saved {2+}\r\nhix',
   ])('%j is refused', (text) => {
     expect(parse(text)).toBe('SYNTAX');

@@ -84,8 +84,8 @@ describe('responses', () => {
       '* OK [CAPABILITY IMAP4rev1 ID] x\r\n',
     ],
     [
-      taggedLine('a', 'OK', 'x', { name: 'APPENDUID', uidValidity: 38505, uid: 3955 }),
-      'a OK [APPENDUID 38505 3955] x\r\n',
+      taggedLine('a', 'OK', 'x', { name: 'APPENDUID', uidValidity: 38505, uids: [3955, 3956, 3958] }),
+      'a OK [APPENDUID 38505 3955:3956,3958] x\r\n',
     ],
     [
       taggedLine('a', 'OK', 'x', {

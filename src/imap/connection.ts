@@ -24,6 +24,13 @@ import { continuationLine, errorLine, taggedLine, untaggedLine } from './wire/re
 /** RFC 7888 §5: what LITERAL- allows. */
 const NON_SYNC_LITERAL_BYTES = 4_096;
 
+const STRANGER_LIMITS = {
+  literalBytes: UNAUTHENTICATED_LITERAL_BYTES,
+  nonSyncLiteralBytes: NON_SYNC_LITERAL_BYTES,
+  appendLiteralBytes: 0,
+  lineBytes: 8_192,
+};
+
 export class Connection implements Session {
   readonly services: ImapServices;
   readonly enter: Session['enter'];
@@ -35,12 +42,7 @@ export class Connection implements Session {
   readonly #secureContext: () => SecureContext;
   readonly #timeouts: { unauthenticatedMs: number; idleMs: number };
   readonly #decoder = new CommandDecoder({
-    limits: {
-      literalBytes: UNAUTHENTICATED_LITERAL_BYTES,
-      nonSyncLiteralBytes: NON_SYNC_LITERAL_BYTES,
-      appendLiteralBytes: 0,
-      lineBytes: 8_192,
-    },
+    limits: STRANGER_LIMITS,
   });
   #wake: () => void = () => undefined;
   #timer: NodeJS.Timeout | null = null;
@@ -102,7 +104,11 @@ export class Connection implements Session {
     return lines.length === 0 ? Promise.resolve() : this.#transport.write(...lines);
   }
 
-  raiseLimits(): void {
+  setLimits(): void {
+    if (this.login === null) {
+      this.#decoder.setLimits(STRANGER_LIMITS);
+      return;
+    }
     const literalBytes = 64 * 1024;
     const { messageBytes } = this.services.limits;
     this.#decoder.setLimits({

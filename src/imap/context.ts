@@ -40,8 +40,8 @@ export interface Session {
   readLine(): Promise<Buffer | null>;
   /** Takes a place among the connections of the account; null when there is none left. */
   enter(accountId: number): (() => void) | null;
-  /** After a login: what a stranger may not send. */
-  raiseLimits(): void;
+  /** After `login` changed: a stranger may send less. */
+  setLimits(): void;
   /** True when the connection is gone. */
   readonly closed: boolean;
 }

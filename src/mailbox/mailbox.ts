@@ -11,20 +11,20 @@ import { type Hex32, toHex } from '../smimp/encoding.ts';
 import { findReference } from '../store/contents.ts';
 import type { Listener, Tx } from '../store/database.ts';
 import { countShown } from '../store/folders.ts';
-import { inboxId } from '../store/messages.ts';
+import { deleteMessages, inboxId } from '../store/messages.ts';
 import { mailboxUsage } from '../store/quota.ts';
 import { createSecretInbox, type SecretInbox } from './accept-secret.ts';
 import { type Contents, createContents } from './contents.ts';
 import { MailboxError } from './errors.ts';
 import { createFolders, holdFolder } from './folders.ts';
-import { importOwn } from './import.ts';
+import { importOwn, type OwnMail } from './import.ts';
 import { createInspection, type Inspection } from './inspect.ts';
 import { type MailAccount, openMailAccount } from './mail-account.ts';
 import { newUid } from './notices.ts';
 import type { OpenServices } from './open.ts';
 import { startOpener } from './opener.ts';
 import { countFlagged, sizeOf } from './totals.ts';
-import type { AccountMailbox, OpenMailbox } from './types.ts';
+import type { AccountMailbox, NewMail, OpenMailbox } from './types.ts';
 import { openView } from './view.ts';
 
 export interface Mailbox extends OpenMailbox {
@@ -90,24 +90,21 @@ function accountMailbox(options: MailboxOptions, account: MailAccount, contents:
     countFlagged: (folder, flag) => countFlagged(db, { account, folder, flag }),
     usage: () => mailboxUsage(db, accountId, defaultQuota),
     view: (folder) => openView({ db, account, contents, folder, defaultQuota }),
-    async append({ folder, raw, flags, internalDate }) {
-      const uid = newUid();
-      const body = await bodyOf(options, account, raw, uid);
-      const imported = await db.transaction().execute(async (tx) => {
+    async append({ folder, more = [], replaces, ...first }) {
+      const prepared: PreparedMail[] = [];
+      for (const mail of [first, ...more]) prepared.push(await prepareMail(options, account, mail));
+      const uids = await db.transaction().execute(async (tx) => {
         await holdFolder(tx, accountId, folder);
-        return importOwn(tx, {
-          account,
-          folderId: folder.id,
-          uid,
-          body,
-          flags,
-          original: { raw, internalDate },
-          notice: null,
-          now: clock(),
-          defaultQuota,
-        });
+        const imported: number[] = [];
+        for (const mail of prepared) {
+          const own = { account, folderId: folder.id, ...mail, notice: null, now: clock(), defaultQuota };
+          imported.push((await importOwn(tx, own)).uid);
+        }
+        const isGone = replaces !== undefined && (await deleteMessages(tx, accountId, [replaces.messageId])) === null;
+        if (isGone) throw new MailboxError('expunged');
+        return imported;
       });
-      return { uidValidity: folder.uidValidity, uid: imported.uid };
+      return { uidValidity: folder.uidValidity, uids };
     },
     watch(changed) {
       const heard = (payload: string): void => {
@@ -121,6 +118,17 @@ function accountMailbox(options: MailboxOptions, account: MailAccount, contents:
       };
     },
   };
+}
+
+type PreparedMail = Pick<OwnMail, 'uid' | 'body' | 'flags' | 'original'>;
+
+async function prepareMail(
+  options: MailboxOptions,
+  account: MailAccount,
+  { raw, flags, internalDate }: NewMail,
+): Promise<PreparedMail> {
+  const uid = newUid();
+  return { uid, body: await bodyOf(options, account, raw, uid), flags, original: { raw, internalDate } };
 }
 
 async function bodyOf(

@@ -76,6 +76,13 @@ export interface FolderView {
   remove(messages: readonly ShownMessage[]): Promise<void>;
 }
 
+/** A message that its owner puts in. */
+export interface NewMail {
+  readonly raw: Buffer;
+  readonly flags: readonly string[];
+  readonly internalDate: InternalDate | null;
+}
+
 export type FolderCounts = { messages: number; unseen: number; highestRevision: number };
 
 /** The mailbox of one account. Throws MailboxError. */
@@ -90,12 +97,10 @@ export interface AccountMailbox {
   /** Of the whole mailbox, as the server counts it; null for no limit. */
   usage(): Promise<{ usedBytes: number; quotaBytes: number | null }>;
   view(folder: Folder): Promise<FolderView>;
-  append(message: {
-    folder: Folder;
-    raw: Buffer;
-    flags: readonly string[];
-    internalDate: InternalDate | null;
-  }): Promise<{ uidValidity: number; uid: number }>;
+  /** All of them or none, in the order of `more`. `replaces`: deleted for good in the same step; throws `expunged` when it is gone. */
+  append(
+    message: NewMail & { folder: Folder; more?: readonly NewMail[]; replaces?: ShownMessage },
+  ): Promise<{ uidValidity: number; uids: number[] }>;
   /** Calls back whenever something in the mailbox may have changed, also by another process. Ends when called. */
   watch(changed: () => void): () => void;
 }

@@ -8,7 +8,6 @@ import {
   mailboxOf,
   requireQresync,
   type Session,
-  targetFolder,
 } from '../context.ts';
 import { LIST_BATCH } from '../limits.ts';
 import { mailboxId } from '../object-id.ts';
@@ -86,13 +85,6 @@ export const rename: Handler<'RENAME'> = async (session, { from, to }) => {
 export const subscribe: Handler<'SUBSCRIBE' | 'UNSUBSCRIBE'> = async (session, { name, mailbox: path }) => {
   await mailboxOf(session).folders.setSubscribed(path, name === 'SUBSCRIBE');
   return done(`${name} completed`);
-};
-
-export const append: Handler<'APPEND'> = async (session, command) => {
-  const folder = await targetFolder(session, command.mailbox);
-  const { flags, internalDate, message: raw } = command;
-  const { uidValidity, uid } = await mailboxOf(session).append({ folder, raw, flags, internalDate });
-  return done('APPEND completed', { name: 'APPENDUID', uidValidity, uid });
 };
 
 /** CLOSE removes what is marked \Deleted and says nothing of it; UNSELECT removes nothing (RFC 3501 §6.4.2, RFC 3691). */

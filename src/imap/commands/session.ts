@@ -20,6 +20,7 @@ const LOGGED_IN = [
   ...['LITERAL+', 'IDLE', 'UIDPLUS', 'MOVE', 'UNSELECT', 'CHILDREN', 'SPECIAL-USE', 'CREATE-SPECIAL-USE'],
   ...['CONDSTORE', 'QRESYNC', 'ESEARCH', 'SEARCHRES', 'WITHIN', 'PARTIAL'],
   ...['LIST-EXTENDED', 'LIST-STATUS', 'STATUS=SIZE', 'OBJECTID', 'QUOTA'],
+  ...['MULTIAPPEND', 'REPLACE', 'UNAUTHENTICATE'],
 ];
 
 /** What this connection can do now. Non-synchronising literals of any size only from people who are known (RFC 7888). */
@@ -81,6 +82,17 @@ export const authenticate: Handler<'AUTHENTICATE'> = async (session, { mechanism
   return logIn(session, user, password);
 };
 
+/** The connection is as it was before the login (RFC 8437 §3); what was deleted or turned on is not. */
+export const unauthenticate: Handler<'UNAUTHENTICATE'> = async (session) => {
+  mailboxOf(session);
+  session.login?.leave();
+  session.login = null;
+  session.selected = null;
+  session.enabled.clear();
+  session.setLimits();
+  return done('UNAUTHENTICATE completed', { name: 'CAPABILITY', capabilities: capabilitiesOf(session) });
+};
+
 async function askForResponse(session: Session): Promise<Buffer> {
   await session.send(continuationLine());
   const line = await session.readLine();
@@ -117,7 +129,7 @@ async function logIn(session: Session, user: string, password: string): Promise<
     leave();
     throw error;
   }
-  session.raiseLimits();
+  session.setLimits();
   events.loginSucceeded({ protocol: 'imap', accountId });
   return done('Logged in', { name: 'CAPABILITY', capabilities: capabilitiesOf(session) });
 }

@@ -1,5 +1,5 @@
 /** From the frame of one command to a typed command (RFC 3501 §9: command). A table of command names and readers. */
-import { parseAppend } from './append-parser.ts';
+import { parseAppend, parseReplace } from './append-parser.ts';
 import type { CommandFrame } from './command-reader.ts';
 import { CommandReader } from './command-reader.ts';
 import type { Command, CommandBody, MailboxCommandName, SimpleCommandName } from './commands.ts';
@@ -19,7 +19,18 @@ const SASL_RESPONSE = /[A-Za-z0-9+/=]+/y;
 const STORE_ITEM = /[+-]?flags(?:\.silent)?/iy;
 
 const COMMANDS: ReadonlyMap<string, BodyParser> = new Map<string, BodyParser>([
-  ...simple('CAPABILITY', 'NOOP', 'LOGOUT', 'STARTTLS', 'CHECK', 'CLOSE', 'UNSELECT', 'NAMESPACE', 'IDLE'),
+  ...simple(
+    'CAPABILITY',
+    'NOOP',
+    'LOGOUT',
+    'STARTTLS',
+    'CHECK',
+    'CLOSE',
+    'UNSELECT',
+    'NAMESPACE',
+    'IDLE',
+    'UNAUTHENTICATE',
+  ),
   ['SELECT', (reader) => parseSelect(reader, 'SELECT')],
   ['EXAMINE', (reader) => parseSelect(reader, 'EXAMINE')],
   ...withMailbox('DELETE', 'SUBSCRIBE', 'UNSUBSCRIBE'),
@@ -31,6 +42,7 @@ const COMMANDS: ReadonlyMap<string, BodyParser> = new Map<string, BodyParser>([
   ['LSUB', parseLsub],
   ['STATUS', parseStatus],
   ['APPEND', parseAppend],
+  ['REPLACE', (reader) => parseReplace(reader, false)],
   ['EXPUNGE', () => ({ name: 'EXPUNGE', uid: false, set: null })],
   ['SEARCH', (reader) => parseSearch(reader, false)],
   ['FETCH', (reader) => parseFetch(reader, false)],
@@ -46,6 +58,7 @@ const COMMANDS: ReadonlyMap<string, BodyParser> = new Map<string, BodyParser>([
 ]);
 
 const UID_COMMANDS: ReadonlyMap<string, BodyParser> = new Map<string, BodyParser>([
+  ['REPLACE', (reader) => parseReplace(reader, true)],
   ['EXPUNGE', parseUidExpunge],
   ['SEARCH', (reader) => parseSearch(reader, true)],
   ['FETCH', (reader) => parseFetch(reader, true)],

@@ -2,7 +2,7 @@
  * Every command of IMAP4rev1 (RFC 3501 §6) and of the extensions LITERAL+ (7888), SASL-IR (4959), UIDPLUS (4315),
  * MOVE (6851), IDLE (2177), ID (2971), NAMESPACE (2342), ENABLE (5161), UNSELECT (3691), CONDSTORE and QRESYNC (7162),
  * ESEARCH (4731), SEARCHRES (5182), WITHIN (5032), PARTIAL (9394), LIST-EXTENDED (5258), LIST-STATUS (5819),
- * SPECIAL-USE (6154), STATUS=SIZE (8438), APPENDLIMIT (7889), OBJECTID (8474) and QUOTA (2087), as checked values.
+ * MULTIAPPEND (3502), REPLACE (8508), UNAUTHENTICATE (8437), SPECIAL-USE (6154), STATUS=SIZE (8438), APPENDLIMIT (7889), OBJECTID (8474) and QUOTA (2087), as checked values.
  */
 import type { DayComparison, EpochDay } from '../../mime/structure/calendar-day.ts';
 import type { Section } from '../../mime/structure/section.ts';
@@ -20,6 +20,7 @@ export type SimpleCommandName =
   | 'CLOSE'
   | 'UNSELECT'
   | 'NAMESPACE'
+  | 'UNAUTHENTICATE'
   | 'IDLE';
 
 export type MailboxCommandName = 'DELETE' | 'SUBSCRIBE' | 'UNSUBSCRIBE';
@@ -73,9 +74,24 @@ export interface SelectCommand {
   qresync: Resync | null;
 }
 
+/** At least one message, each empty for a client that changed its mind (RFC 3502 §6.3.11). */
 export interface AppendCommand {
   name: 'APPEND';
   mailbox: MailboxName;
+  messages: AppendMessage[];
+}
+
+/** RFC 8508 §3.1: one message takes the place of another. */
+export interface ReplaceCommand {
+  name: 'REPLACE';
+  uid: boolean;
+  /** Number or UID of the message that goes; one range of one, maybe `*`. */
+  set: SequenceSet;
+  mailbox: MailboxName;
+  message: AppendMessage;
+}
+
+export interface AppendMessage {
   flags: string[];
   internalDate: ImapDateTime | null;
   message: Buffer;
@@ -144,6 +160,7 @@ export type CommandBody =
   | { name: 'LSUB'; reference: MailboxName; pattern: MailboxName }
   | { name: 'STATUS'; mailbox: MailboxName; items: StatusItem[] }
   | AppendCommand
+  | ReplaceCommand
   /** `set` only in UID EXPUNGE (RFC 4315 §2.1). */
   | { name: 'EXPUNGE'; uid: boolean; set: SequenceSet | null }
   | SearchCommand

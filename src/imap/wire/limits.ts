@@ -7,11 +7,11 @@ export interface DecoderLimits {
   lineBytes: number;
   /** Literals in one command. */
   literals: number;
-  /** Bytes of one literal other than the message of APPEND. */
+  /** Bytes of one literal other than a message of APPEND or REPLACE. */
   literalBytes: number;
   /** Bytes of one non-synchronising literal. 4096 gives LITERAL- (RFC 7888 §5); no bound gives LITERAL+. */
   nonSyncLiteralBytes: number;
-  /** Bytes of the message literal of APPEND. 0 until login, then the size the mailbox accepts. */
+  /** Bytes of all message literals of one APPEND or REPLACE. 0 until login, then the size the mailbox accepts. */
   appendLiteralBytes: number;
   /** Bytes of one command: all its lines and all its literals but the message of APPEND. */
   commandBytes: number;

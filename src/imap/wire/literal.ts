@@ -15,7 +15,7 @@ export interface LiteralMarker {
 const MARKER = /(~?)\{(\d+)(\+?)\}$/;
 const CLOSING_BRACE = 0x7d;
 const OPENING_BRACE = 0x7b;
-const APPEND = /^[^ ]+ +APPEND +/i;
+const APPEND = /^[^ ]+ +(?:APPEND|(?:UID +)?REPLACE +[^ ]+) +/i;
 
 /** The announcement at the end of the line, or null. A number too large to be real stays as large as it is. */
 export function parseLiteralMarker(line: Buffer): LiteralMarker | null {
@@ -38,7 +38,7 @@ export class LiteralAdmission {
   #literals = 0;
   #commandBytes = 0;
   #discardedBytes = 0;
-  #messageSeen = false;
+  #messageBytes = 0;
 
   constructor(limits: DecoderLimits) {
     this.#limits = limits;
@@ -48,7 +48,7 @@ export class LiteralAdmission {
     this.#literals = 0;
     this.#commandBytes = 0;
     this.#discardedBytes = 0;
-    this.#messageSeen = false;
+    this.#messageBytes = 0;
   }
 
   countLine(sizeBytes: number): WireError | null {
@@ -61,12 +61,14 @@ export class LiteralAdmission {
     if (this.#literals > this.#limits.literals) {
       return new WireError('TOO_MANY_LITERALS', 'Command has too many literals');
     }
-    const isMessage = !this.#messageSeen && announcesMessage(frame);
-    const boundBytes = isMessage ? this.#limits.appendLiteralBytes : this.#limits.literalBytes;
+    const isMessage = announcesMessage(frame);
+    // Several messages of one APPEND (RFC 3502) together may have the bytes of one.
+    const leftBytes = this.#limits.appendLiteralBytes - this.#messageBytes;
+    const boundBytes = isMessage ? leftBytes : this.#limits.literalBytes;
     const wireBytes = marker.synchronising ? boundBytes : Math.min(boundBytes, this.#limits.nonSyncLiteralBytes);
     if (marker.sizeBytes > wireBytes) return new WireError('LITERAL_TOO_BIG', 'Literal is too big');
     if (!isMessage) return this.#countBytes(marker.sizeBytes);
-    this.#messageSeen = true;
+    this.#messageBytes += marker.sizeBytes;
     return null;
   }
 
@@ -84,7 +86,7 @@ export class LiteralAdmission {
   }
 }
 
-/** True when the literal now announced is the message of APPEND and not the name of its mailbox. */
+/** True when the literal now announced is a message of APPEND or REPLACE and not the name of a mailbox. */
 function announcesMessage(frame: CommandFrame): boolean {
   const first = frame.lines[0] ?? '';
   const prefix = APPEND.exec(first);

@@ -43,7 +43,8 @@ export type ResponseCode =
   | { name: 'MODIFIED'; numbers: readonly number[] }
   /** RFC 8474 §4. */
   | { name: 'MAILBOXID'; id: string }
-  | { name: 'APPENDUID'; uidValidity: number; uid: number }
+  /** As many UIDs as messages were appended. */
+  | { name: 'APPENDUID'; uidValidity: number; uids: readonly number[] }
   /** Equally many of each, in corresponding order. */
   | { name: 'COPYUID'; uidValidity: number; source: readonly number[]; target: readonly number[] };
 
@@ -65,7 +66,7 @@ function codeText(code: Exclude<ResponseCode, string>): string {
     case 'MAILBOXID':
       return `MAILBOXID (${code.id})`;
     case 'APPENDUID':
-      return `APPENDUID ${code.uidValidity} ${code.uid}`;
+      return `APPENDUID ${code.uidValidity} ${formatSequenceSet(code.uids)}`;
     case 'COPYUID':
       return `COPYUID ${code.uidValidity} ${formatSequenceSet(code.source)} ${formatSequenceSet(code.target)}`;
     default:

@@ -1,0 +1,33 @@
+/** APPEND (RFC 3501 §6.3.11, RFC 3502 MULTIAPPEND) and REPLACE (RFC 8508): each is one step, done whole or not at all. */
+import type { NewMail } from '../../mailbox/types.ts';
+import { done, type Handler, mailboxOf, targetFolder, writableOf } from '../context.ts';
+import { Refusal } from '../replies.ts';
+import type { AppendMessage } from '../wire/commands.ts';
+import { untaggedLine } from '../wire/responses.ts';
+import { messagesOf } from './messages.ts';
+
+export const append: Handler<'APPEND'> = async (session, { mailbox: path, messages }) => {
+  const folder = await targetFolder(session, path);
+  const [first, ...more] = messages.map(newMail);
+  if (first === undefined) throw new RangeError('APPEND without a message');
+  // RFC 3502 §6.3.11: with an empty message behind others the client takes all of them back.
+  if (more.some(({ raw }) => raw.length === 0)) throw new Refusal('NO', 'APPEND cancelled');
+  const appended = await mailboxOf(session).append({ folder, ...first, more });
+  return done('APPEND completed', { name: 'APPENDUID', ...appended });
+};
+
+export const replace: Handler<'REPLACE'> = async (session, { uid, set, mailbox: path, message }) => {
+  const selected = writableOf(session);
+  const [position] = messagesOf(selected, set, uid);
+  if (position === undefined) throw new Refusal('NO', 'There is no such message', 'NONEXISTENT');
+  const replaces = selected.at(position);
+  const folder = await targetFolder(session, path);
+  const appended = await mailboxOf(session).append({ folder, ...newMail(message), replaces });
+  // RFC 8508 §3.3: before the message that went is told.
+  await session.send(untaggedLine('OK', 'Appended', { name: 'APPENDUID', ...appended }));
+  return done(`${uid ? 'UID ' : ''}REPLACE completed`);
+};
+
+function newMail({ message: raw, flags, internalDate }: AppendMessage): NewMail {
+  return { raw, flags, internalDate };
+}
