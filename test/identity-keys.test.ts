@@ -151,6 +151,17 @@ describe('a new account', () => {
     expect(await accounts.list()).toHaveLength(1);
   });
 
+  it('has a random master key: the same address, password and moment give another one', async () => {
+    const keyNow = async (): Promise<Hex32> => (await readOwnHistory(db, { accountId, address })).history.currentKey;
+    const seen = new Set([await keyNow()]);
+    for (let again = 0; again < 3; again += 1) {
+      await accounts.remove(accountId);
+      accountId = (await accounts.add({ address, password: 'secret word', name: 'Alice' })).id;
+      seen.add(await keyNow());
+    }
+    expect(seen.size).toBe(4);
+  });
+
   it('is gone with everything when it is removed', async () => {
     await receive((await issue(1))[0] as Buffer);
     await accounts.remove(accountId);
