@@ -255,7 +255,9 @@ function createDoors(
       }
       const limits = connectionLimits(config);
       if (plays('imap')) {
-        const server = stack.use(createImapServer({ tls: material, limits, keystore, mailbox, events, clock }));
+        const { withhold } = config.imap;
+        const services = { keystore, mailbox, events, clock };
+        const server = stack.use(createImapServer({ tls: material, limits, withhold, ...services }));
         await open(server, 'imaps', true);
         await open(server, 'imap', false);
       }

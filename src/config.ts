@@ -74,6 +74,20 @@ const hostTarget = z.string().regex(/^(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:]+\])(
 const section = <Shape extends z.core.$ZodShape>(shape: Shape) => z.strictObject(shape).prefault({} as never);
 
 /** The schema of the file. Every default stands here. */
+/** Without these no client finds its way in. */
+const NEEDED_CAPABILITIES: ReadonlySet<string> = new Set([
+  'IMAP4REV1',
+  'STARTTLS',
+  'LOGINDISABLED',
+  'AUTH=PLAIN',
+  'AUTH',
+]);
+
+const capability = z
+  .string()
+  .regex(/^[\w+=-]{1,64}$/, { error: 'is not the name of an IMAP capability' })
+  .refine((name) => !NEEDED_CAPABILITIES.has(name.toUpperCase()), { error: 'cannot be withheld: nobody could log in' });
+
 export const configSchema = z.strictObject({
   deployment: z.enum(['home', 'proxy']).default('home'),
   domains: z.array(domain).min(1).default(['home.test']),
@@ -122,6 +136,17 @@ export const configSchema = z.strictObject({
     delay_notice_after: durationMs.prefault('4h'),
     give_up_after: durationMs.prefault('5d'),
     concurrency: z.int().min(1).max(256).default(8),
+  }),
+  imap: section({
+    withhold: z
+      .array(
+        z.strictObject({
+          name: z.string().min(1).max(200).nullable().default(null),
+          version: z.string().min(1).max(200).nullable().default(null),
+          capabilities: z.array(capability).min(1),
+        }),
+      )
+      .default([]),
   }),
   limits: section({
     message: sizeBytes.prefault('33MiB'),

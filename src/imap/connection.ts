@@ -36,6 +36,7 @@ export class Connection implements Session {
   readonly enter: Session['enter'];
   login: Login | null = null;
   selected: Selected | null = null;
+  client: Session['client'] = { name: null, version: null };
   readonly enabled: Session['enabled'] = new Set();
   loginFailures = 0;
   readonly #transport: Transport;

@@ -10,11 +10,14 @@ import type { Selected } from './selected.ts';
 import type { Command } from './wire/commands.ts';
 import type { ResponseCode } from './wire/response-code.ts';
 import { untaggedLine } from './wire/responses.ts';
+import type { ClientName, Withholding } from './withhold.ts';
 
 export interface ImapServices {
   keystore: Pick<Keystore, 'verifyPassword'>;
   mailbox: OpenMailbox;
   limits: ImapLimits;
+  /** Capabilities that are not announced. */
+  withhold?: readonly Withholding[];
   events: Events;
   clock: () => Date;
 }
@@ -32,6 +35,7 @@ export interface Session {
   readonly remoteAddress: string;
   login: Login | null;
   selected: Selected | null;
+  client: ClientName;
   readonly enabled: Set<Enabled>;
   loginFailures: number;
   /** Sends lines before the tagged answer; resolves when the client can take more. */

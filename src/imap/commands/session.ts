@@ -14,6 +14,7 @@ import {
   untaggedLine,
 } from '../wire/responses.ts';
 import { parseSaslLine } from '../wire/sasl-line.ts';
+import { announced } from '../withhold.ts';
 
 const ALWAYS = ['IMAP4rev1', 'SASL-IR', 'ID', 'ENABLE', 'NAMESPACE'];
 const LOGGED_IN = [
@@ -24,7 +25,11 @@ const LOGGED_IN = [
 ];
 
 /** What this connection can do now. Non-synchronising literals of any size only from people who are known (RFC 7888). */
-export function capabilitiesOf(session: Pick<Session, 'secure' | 'login' | 'services'>): string[] {
+export function capabilitiesOf(session: Pick<Session, 'secure' | 'login' | 'services' | 'client'>): string[] {
+  return announced(offered(session), session.services.withhold ?? [], session.client);
+}
+
+function offered(session: Pick<Session, 'secure' | 'login' | 'services'>): string[] {
   if (!session.secure) return [...ALWAYS, 'LITERAL-', 'STARTTLS', 'LOGINDISABLED'];
   if (session.login === null) return [...ALWAYS, 'LITERAL-', 'AUTH=PLAIN'];
   return [...ALWAYS, ...LOGGED_IN, `APPENDLIMIT=${session.services.limits.messageBytes}`];
@@ -45,7 +50,9 @@ export const logout: Handler<'LOGOUT'> = async (session) => {
   return { ...done('LOGOUT completed'), bye: true };
 };
 
-export const id: Handler<'ID'> = async (session) => {
+export const id: Handler<'ID'> = async (session, { fields }) => {
+  const said = new Map(fields?.map(([field, value]) => [field.toLowerCase(), value]));
+  session.client = { name: said.get('name') ?? null, version: said.get('version') ?? null };
   await session.send(idLine([['name', 'smimp-bridge']]));
   return done('ID completed');
 };
