@@ -44,8 +44,8 @@ async function newProcess(): Promise<Identity> {
   cleanup.unshift(https);
   const clock = () => now;
   const { db } = opened;
-  const home = createHomeClient({ https, timeoutMs: 300 });
-  const discovery = createDiscovery({ https, db, clock, timeoutMs: 300 });
+  const home = createHomeClient({ https, timeoutMs: 5_000 });
+  const discovery = createDiscovery({ https, db, clock, timeoutMs: 5_000 });
   const keystore = createKeystore({ db, serverKey: Buffer.alloc(32, 7) });
   const events = createEvents(createLogger({ level: 'info', destination: { write: (line) => logged.push(line) } }));
   const accounts = createAccounts({ db, keystore, events, clock });
