@@ -129,22 +129,13 @@ function createApp(options: ApiServices & { tls: { cert: string; key: string } }
     frameworkErrors: (error, _request, reply) => void sendProblem(reply as FastifyReply, error, unrouted(options)),
     clientErrorHandler: refuseClient,
   }) as unknown as FastifyInstance;
-  app.decorateRequest('admitted', null);
-  app.decorateRequest('upload', null);
-  app.decorateRequest('received', null);
   app.addHook('onRequest', async (request) => checkHead(request));
   app.addHook('onResponse', async (request, reply) => {
     const call = request.routeOptions.config?.call ?? 'none';
     const durationMs = Math.round(reply.elapsedTime);
     options.events.requestServed({ call, status: reply.statusCode, durationMs });
   });
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/json', async (request: FastifyRequest, payload: IncomingMessage) => {
-    const { bodyLimit = MAX_REQUEST_BYTES } = request.routeOptions;
-    request.received = await readBody(request, payload, bodyLimit);
-    // Only the body of a message is longer than any other request.
-    return parseStrictJsonInPlace(request.received, { viewFromBytes: MAX_AVATAR_REQUEST_BYTES });
-  });
+  takeBodies(app);
   app.setErrorHandler((error, request, reply) =>
     sendProblem(reply, error, { call: request.routeOptions.config.call ?? 'none', events: options.events }),
   );
@@ -154,6 +145,20 @@ function createApp(options: ApiServices & { tls: { cert: string; key: string } }
   );
   addRoutes(app, options, limits);
   return app as unknown as FastifyInstance;
+}
+
+/** Strict JSON, within the limit of its call, and nothing else. */
+function takeBodies(app: FastifyInstance): void {
+  app.decorateRequest('admitted', null);
+  app.decorateRequest('upload', null);
+  app.decorateRequest('received', null);
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', async (request: FastifyRequest, payload: IncomingMessage) => {
+    const { bodyLimit = MAX_REQUEST_BYTES } = request.routeOptions;
+    request.received = await readBody(request, payload, bodyLimit);
+    // Only the body of a message is longer than any other request.
+    return parseStrictJsonInPlace(request.received, { viewFromBytes: MAX_AVATAR_REQUEST_BYTES });
+  });
 }
 
 declare module 'fastify' {
@@ -174,8 +179,8 @@ type Admitted = { session: StoredSession | null; owner: Owner | null; now: Date 
 
 const unrouted = ({ events }: ApiServices) => ({ call: 'none', events });
 
-function addRoutes(app: FastifyInstance, services: ApiServices, limits: ApiLimits): void {
-  const handlers = {
+function handlersOf(services: ApiServices) {
+  return {
     ...identityHandlers(services),
     ...sessionHandlers(services),
     ...messageKeyHandlers(services),
@@ -189,6 +194,10 @@ function addRoutes(app: FastifyInstance, services: ApiServices, limits: ApiLimit
     ...quotaHandlers(services),
     ...avatarHandlers(services),
   } satisfies Handlers;
+}
+
+function addRoutes(app: FastifyInstance, services: ApiServices, limits: ApiLimits): void {
+  const handlers: Handlers = handlersOf(services);
   const basePath = new URL(services.baseUrl).pathname.replace(/\/$/, '');
   const budget = createBodyBudget({ totalBytes: limits.bodyBudgetBytes, clock: services.clock });
   const allowed = new Map([[addAvatarImages(app, services, basePath), new Set(['GET'])]]);
