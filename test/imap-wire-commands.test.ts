@@ -58,6 +58,11 @@ describe('commands of any state', () => {
   });
 });
 
+test('COMPRESS (RFC 4978)', () => {
+  expect(parse('COMPRESS deflate')).toEqual({ name: 'COMPRESS', mechanism: 'DEFLATE' });
+  for (const wrong of ['COMPRESS', 'COMPRESS DEFLATE x', 'COMPRESS "DEFLATE"']) expect(parse(wrong)).toBe('SYNTAX');
+});
+
 describe('logging in', () => {
   test('LOGIN takes atoms, quoted strings and literals', () => {
     const expected = { name: 'LOGIN', user: 'SMITH', password: 'SESAME' };

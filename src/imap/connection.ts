@@ -72,6 +72,10 @@ export class Connection implements Session {
     return this.#transport.remoteAddress;
   }
 
+  get compressed(): boolean {
+    return this.#transport.compressed;
+  }
+
   get closed(): boolean {
     return this.#transport.closed;
   }
@@ -216,6 +220,7 @@ export class Connection implements Session {
 
   #handle(command: Command): Promise<Done> {
     if (command.name === 'STARTTLS') return this.#startTls(command.tag);
+    if (command.name === 'COMPRESS') return this.#compress(command);
     if (command.name === 'IDLE') return this.#idle();
     const handler = HANDLERS[command.name] as (session: Session, command: Command) => Promise<Done>;
     return handler(this, command);
@@ -230,6 +235,17 @@ export class Connection implements Session {
     this.#decoder.discardInput();
     await this.#transport.startTls(this.#secureContext(), this.#timeouts.unauthenticatedMs);
     return { ...done('TLS is on'), answered: true };
+  }
+
+  /** RFC 4978: whatever came behind the command is not compressed yet, and nobody may send it. */
+  async #compress({ tag, mechanism }: { tag: string; mechanism: string }): Promise<Done> {
+    mailboxOf(this);
+    if (mechanism !== 'DEFLATE') throw new Refusal('NO', 'This mechanism is not offered');
+    if (this.compressed) throw new Refusal('NO', 'Compression is on already', 'COMPRESSIONACTIVE');
+    this.#transport.pause();
+    this.#decoder.discardInput();
+    await this.#transport.startCompression(taggedLine(tag, 'OK', 'DEFLATE active'));
+    return { ...done('DEFLATE active'), answered: true };
   }
 
   /** Tells changes until the client says DONE. */

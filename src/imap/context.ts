@@ -32,6 +32,7 @@ export interface Login {
 export interface Session {
   readonly services: ImapServices;
   readonly secure: boolean;
+  readonly compressed: boolean;
   readonly remoteAddress: string;
   login: Login | null;
   selected: Selected | null;

@@ -23,3 +23,7 @@ export const WRITE_BYTES = 256 * 1024;
 export const WRITE_TIMEOUT_MS = 120_000;
 /** A literal of a stranger: user name or password. */
 export const UNAUTHENTICATED_LITERAL_BYTES = 1_024;
+/** What a client compresses (RFC 4978) unfolds to this many times its bytes at most: mail to ten times, zeros to a thousand. */
+export const UNFOLD_RATIO = 200;
+/** So much a connection may send beyond that: a message or two of nothing but zeros. */
+export const UNFOLD_FREE_BYTES = 64 * 1024 * 1024;

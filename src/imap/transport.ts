@@ -1,13 +1,17 @@
-/** The socket of a connection: chunks in, buffers out with back-pressure, and the change to TLS. */
+/** The socket of a connection: chunks in, buffers out with back-pressure, and the changes to TLS and to compression. */
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { type SecureContext, TLSSocket } from 'node:tls';
+import type { InflateRaw } from 'node:zlib';
+import { createUnfolding, Folding } from './folding.ts';
 import { WRITE_BYTES, WRITE_TIMEOUT_MS } from './limits.ts';
 
 export class Transport {
   #socket: Socket | TLSSocket;
   #onChunk: (chunk: Buffer) => void = () => undefined;
   #onClose: () => void = () => undefined;
+  #unfolding: InflateRaw | null = null;
+  #folding: Folding | null = null;
   #closed = false;
   #writing: Promise<void> = Promise.resolve();
 
@@ -22,6 +26,10 @@ export class Transport {
 
   get closed(): boolean {
     return this.#closed;
+  }
+
+  get compressed(): boolean {
+    return this.#unfolding !== null;
   }
 
   get remoteAddress(): string {
@@ -45,6 +53,8 @@ export class Transport {
   #ended(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#unfolding?.close();
+    this.#folding?.close();
     this.#onClose();
   }
 
@@ -72,10 +82,12 @@ export class Transport {
   }
 
   async #writeTogether(buffers: readonly Buffer[]): Promise<void> {
+    if (buffers.length === 0 || this.#closed) return;
+    const wire = this.#folding === null ? buffers : await this.#folding.fold(buffers);
     if (this.#closed || this.#socket.destroyed) return;
     this.#socket.cork();
     let ready = true;
-    for (const buffer of buffers) ready = this.#socket.write(buffer);
+    for (const buffer of wire) ready = this.#socket.write(buffer);
     this.#socket.uncork();
     if (!ready) await this.#drained();
   }
@@ -94,12 +106,26 @@ export class Transport {
     }
   }
 
+  /** What is unfolded waits first, and the socket behind it. */
   pause(): void {
-    this.#socket.pause();
+    (this.#unfolding ?? this.#socket).pause();
   }
 
   resume(): void {
-    this.#socket.resume();
+    (this.#unfolding ?? this.#socket).resume();
+  }
+
+  /** From here on both sides compress; `last` is the last that goes out as it is. Everything received before is read. */
+  startCompression(last: Buffer): Promise<void> {
+    this.#socket.removeAllListeners('data');
+    this.#unfolding = createUnfolding({ onChunk: (chunk) => this.#onChunk(chunk), onBroken: () => this.close() });
+    this.#socket.pipe(this.#unfolding);
+    const started = this.#writing.then(async () => {
+      await this.#writeAll([last]);
+      if (!this.#closed) this.#folding = new Folding();
+    });
+    this.#writing = started.catch(() => undefined);
+    return started;
   }
 
   /** Everything received before is forgotten by the caller; what comes from here on is TLS. Closes when that takes too long. */

@@ -5,6 +5,7 @@
 import { once } from 'node:events';
 import { connect as connectPlain, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { constants, createDeflateRaw, createInflateRaw } from 'node:zlib';
 import { expect } from 'vitest';
 
 const CLOSED = '<closed>';
@@ -24,6 +25,7 @@ export class ImapClient implements Disposable {
   #ended = false;
   #wake: () => void = () => undefined;
   #tags = 0;
+  #write: (data: Buffer) => void = (data) => this.#socket.write(data);
   greeting = '';
 
   private constructor(socket: Socket, ca: string) {
@@ -43,10 +45,7 @@ export class ImapClient implements Disposable {
   }
 
   #listen(socket: Socket): void {
-    socket.on('data', (chunk: Buffer) => {
-      this.#received = Buffer.concat([this.#received, chunk]);
-      this.#wake();
-    });
+    socket.on('data', (chunk: Buffer) => this.#receive(chunk));
     const end = (): void => {
       this.#ended = true;
       this.#wake();
@@ -57,9 +56,14 @@ export class ImapClient implements Disposable {
     socket.on('error', end);
   }
 
+  #receive(chunk: Buffer): void {
+    this.#received = Buffer.concat([this.#received, chunk]);
+    this.#wake();
+  }
+
   /** Sends as it is; a string in Latin-1. */
   send(data: string | Buffer): void {
-    this.#socket.write(typeof data === 'string' ? Buffer.from(data, 'latin1') : data);
+    this.#write(typeof data === 'string' ? Buffer.from(data, 'latin1') : data);
   }
 
   pause(): void {
@@ -180,6 +184,38 @@ export class ImapClient implements Disposable {
     this.#socket = socket;
     this.#listen(socket);
     await once(socket, 'secureConnect');
+  }
+
+  /** After the OK of COMPRESS. */
+  compress(): void {
+    const socket = this.#socket;
+    for (const event of ['data', 'end', 'close']) socket.removeAllListeners(event);
+    const inflate = createInflateRaw();
+    const deflate = createDeflateRaw();
+    const end = (): void => {
+      this.#ended = true;
+      this.#wake();
+    };
+    inflate.on('data', (chunk: Buffer) => this.#receive(chunk));
+    // The server never ends its stream: for zlib that is an error, for us the end.
+    inflate.on('error', end).on('close', end);
+    socket.pipe(inflate);
+    socket.once('close', () => inflate.end());
+    deflate.pipe(socket);
+    this.#write = (data) => {
+      deflate.write(data);
+      deflate.flush(constants.Z_SYNC_FLUSH);
+    };
+  }
+
+  /** Past all compression. */
+  sendRaw(data: Buffer): void {
+    this.#socket.write(data);
+  }
+
+  /** Bytes that came over the wire, compressed or not. */
+  get wireBytes(): number {
+    return this.#socket.bytesRead;
   }
 
   [Symbol.dispose](): void {

@@ -25,14 +25,17 @@ const LOGGED_IN = [
 ];
 
 /** What this connection can do now. Non-synchronising literals of any size only from people who are known (RFC 7888). */
-export function capabilitiesOf(session: Pick<Session, 'secure' | 'login' | 'services' | 'client'>): string[] {
+export function capabilitiesOf(
+  session: Pick<Session, 'secure' | 'compressed' | 'login' | 'services' | 'client'>,
+): string[] {
   return announced(offered(session), session.services.withhold ?? [], session.client);
 }
 
-function offered(session: Pick<Session, 'secure' | 'login' | 'services'>): string[] {
+function offered(session: Pick<Session, 'secure' | 'compressed' | 'login' | 'services'>): string[] {
   if (!session.secure) return [...ALWAYS, 'LITERAL-', 'STARTTLS', 'LOGINDISABLED'];
   if (session.login === null) return [...ALWAYS, 'LITERAL-', 'AUTH=PLAIN'];
-  return [...ALWAYS, ...LOGGED_IN, `APPENDLIMIT=${session.services.limits.messageBytes}`];
+  const compression = session.compressed ? [] : ['COMPRESS=DEFLATE'];
+  return [...ALWAYS, ...LOGGED_IN, ...compression, `APPENDLIMIT=${session.services.limits.messageBytes}`];
 }
 
 export const capability: Handler<'CAPABILITY'> = async (session) => {

@@ -1,4 +1,4 @@
-/** Which command is handled where. IDLE and STARTTLS change the connection itself and are handled there. */
+/** Which command is handled where. IDLE, STARTTLS and COMPRESS change the connection itself and are handled there. */
 import type { Handler } from '../context.ts';
 import type { CommandName } from '../wire/commands.ts';
 import { append, replace } from './append.ts';
@@ -10,7 +10,7 @@ import { search } from './search.ts';
 import { authenticate, capability, enable, id, login, logout, namespace, noop, unauthenticate } from './session.ts';
 import { getQuotaRoot, quota, status } from './status.ts';
 
-type Handled = Exclude<CommandName, 'IDLE' | 'STARTTLS'>;
+type Handled = Exclude<CommandName, 'IDLE' | 'STARTTLS' | 'COMPRESS'>;
 
 // biome-ignore format: a table
 export const HANDLERS: { readonly [Name in Handled]: Handler<Name> } = {

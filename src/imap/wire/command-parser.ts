@@ -36,6 +36,7 @@ const COMMANDS: ReadonlyMap<string, BodyParser> = new Map<string, BodyParser>([
   ...withMailbox('DELETE', 'SUBSCRIBE', 'UNSUBSCRIBE'),
   ['AUTHENTICATE', parseAuthenticate],
   ['LOGIN', parseLogin],
+  ['COMPRESS', parseCompress],
   ['CREATE', parseCreate],
   ['RENAME', parseRename],
   ['LIST', parseList],
@@ -125,6 +126,11 @@ function parseLogin(reader: CommandReader): CommandBody {
   const user = reader.text();
   reader.space();
   return { name: 'LOGIN', user, password: reader.text() };
+}
+
+function parseCompress(reader: CommandReader): CommandBody {
+  reader.space();
+  return { name: 'COMPRESS', mechanism: reader.keyword() };
 }
 
 function parseCreate(reader: CommandReader): CommandBody {

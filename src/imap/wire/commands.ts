@@ -2,7 +2,7 @@
  * Every command of IMAP4rev1 (RFC 3501 §6) and of the extensions LITERAL+ (7888), SASL-IR (4959), UIDPLUS (4315),
  * MOVE (6851), IDLE (2177), ID (2971), NAMESPACE (2342), ENABLE (5161), UNSELECT (3691), CONDSTORE and QRESYNC (7162),
  * ESEARCH (4731), SEARCHRES (5182), WITHIN (5032), PARTIAL (9394), LIST-EXTENDED (5258), LIST-STATUS (5819),
- * MULTIAPPEND (3502), REPLACE (8508), UNAUTHENTICATE (8437), SPECIAL-USE (6154), STATUS=SIZE (8438), APPENDLIMIT (7889), OBJECTID (8474) and QUOTA (2087), as checked values.
+ * MULTIAPPEND (3502), REPLACE (8508), UNAUTHENTICATE (8437), COMPRESS (4978), SPECIAL-USE (6154), STATUS=SIZE (8438), APPENDLIMIT (7889), OBJECTID (8474) and QUOTA (2087), as checked values.
  */
 import type { DayComparison, EpochDay } from '../../mime/structure/calendar-day.ts';
 import type { Section } from '../../mime/structure/section.ts';
@@ -152,6 +152,7 @@ export type CommandBody =
   | SelectCommand
   /** `initialResponse` is decoded from base64; empty when the client sent `=` (RFC 4959 §3). */
   | { name: 'AUTHENTICATE'; mechanism: string; initialResponse: Buffer | null }
+  | { name: 'COMPRESS'; mechanism: string }
   | { name: 'LOGIN'; user: string; password: string }
   /** `specialUse` holds attributes such as `\Sent` asked for with USE (RFC 6154 §3). */
   | { name: 'CREATE'; mailbox: MailboxName; specialUse: string[] }

@@ -12,6 +12,7 @@ export type PlainResponseCode =
   | 'TRYCREATE'
   | 'UIDNOTSTICKY'
   | 'CLOSED'
+  | 'COMPRESSIONACTIVE'
   | 'USEATTR'
   | 'TOOBIG'
   | 'UNAVAILABLE'
