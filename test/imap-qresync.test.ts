@@ -112,6 +112,18 @@ describe('when it is not remembered what left', () => {
     expect(await sync('', since)).toEqual([]);
   });
 
+  it('a session that is open meanwhile misses nothing', async () => {
+    await client.ok('select inbox');
+    await expungeByOther(2);
+    await expungeByOther(3, 4);
+    await forgetExpunged(site.opened.db, 0);
+    await other.ok('append inbox ', plainMail({}, 'new'));
+    const lines = await client.ok('noop');
+    expect(lines.slice(0, 2)).toEqual([`VANISHED ${uid(2)}:${uid(4)}`, '3 EXISTS']);
+    await expungeByOther(5);
+    expect(await client.ok('noop')).toEqual([`VANISHED ${uid(5)}`]);
+  });
+
   it('keeps the number that is to be kept, and HIGHESTMODSEQ does not fall', async () => {
     await expungeByOther(1);
     await expungeByOther(2);

@@ -2,7 +2,7 @@
 import { randomBytes } from '../smimp/crypto.ts';
 import { advanceMailbox } from '../store/accounts.ts';
 import type { Db } from '../store/database.ts';
-import { rememberedExpunged } from '../store/expunged.ts';
+import { expungedFloor, rememberedExpunged } from '../store/expunged.ts';
 import { lockMailbox } from '../store/folders.ts';
 import {
   expungedSince,
@@ -41,6 +41,7 @@ export async function openView(options: {
   let highestRevision = highest(revision, [...opened, { revision: await lastExpunged(db, options.folder.id) }]);
   const uidNext = Math.max(options.folder.uidNext, (opened.at(-1)?.uid ?? 0) + 1);
   const folder = { ...options.folder, uidNext };
+  const known = new Set(opened.map(({ uid }) => uid));
   const idsOf = (messages: readonly ShownMessage[]): Buffer[] => messages.map(({ messageId }) => messageId);
 
   return {
@@ -53,10 +54,14 @@ export async function openView(options: {
       const now = await mailboxRevision(db, accountId);
       if (now === revision) return { removed: [], changed: [] };
       const changed = (await shownSince(db, folder.id, revision)).map((row) => shownMessage(account, row));
-      const removed = await expungedSince(db, folder.id, revision);
+      const expunged = await expungedSince(db, folder.id, revision);
+      const remembers = revision >= (await expungedFloor(db, accountId));
+      const removed = remembers ? expunged.map(({ seq }) => seq) : await missing(db, folder.id, known);
       revision = now;
-      highestRevision = Math.max(highestRevision, highest(now, [...changed, ...removed]));
-      return { removed: removed.map(({ seq }) => seq), changed };
+      highestRevision = Math.max(highestRevision, highest(now, [...changed, ...expunged]));
+      for (const uid of removed) known.delete(uid);
+      for (const { uid } of changed) known.add(uid);
+      return { removed, changed };
     },
     vanishedSince: (after) => rememberedExpunged(db, { accountId, folderId: folder.id }, after),
     list: (messages) => contents.list(account, idsOf(messages)),
@@ -86,6 +91,12 @@ export async function openView(options: {
  */
 function highest(now: number, rows: readonly { revision: number }[]): number {
   return rows.reduce((last, { revision }) => Math.max(last, Math.min(revision, now)), 0);
+}
+
+/** Those of `known` that are not shown any more, when it is not remembered what left. */
+async function missing(db: Db, folderId: number, known: ReadonlySet<number>): Promise<number[]> {
+  const there = new Set((await shownSince(db, folderId, -1)).map(({ seq }) => seq));
+  return [...known].filter((uid) => !there.has(uid));
 }
 
 function shownMessage(account: MailAccount, row: ShownRow): ShownMessage {
