@@ -144,6 +144,25 @@ describe('WITHIN', () => {
   });
 });
 
+describe('INPROGRESS', () => {
+  it('says how far a search is that takes long, every ten seconds', async () => {
+    let seconds = 0;
+    await using server = await site.serve({
+      clock: () => {
+        seconds += 4;
+        return new Date(site.clock.read().getTime() + seconds * 1000);
+      },
+    });
+    using slow = await site.client(server.port);
+    await slow.ok('select inbox');
+    slow.send('long search return (count) all\r\n');
+    // The clock moves by four seconds when it is asked: before the search, and at each message.
+    for (const done of [1, 4]) expect(await slow.line()).toBe(`* OK [INPROGRESS ("long" ${done} 5)] Still searching`);
+    expect(await slow.line()).toBe('* ESEARCH (TAG "long") COUNT 5');
+    expect(await client.ok('search all')).toEqual(['SEARCH 1 2 3 4 5']);
+  });
+});
+
 describe('PARTIAL', () => {
   it.each([
     ['1:2', '1:2'],

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { CommandDecoder } from '../src/imap/wire/decoder.ts';
 import { inWindow } from '../src/imap/wire/partial.ts';
+import { formatResponseCode } from '../src/imap/wire/response-code.ts';
 import { esearchLine, type SearchResult } from '../src/imap/wire/responses.ts';
 import { SAVED } from '../src/imap/wire/sets.ts';
 
@@ -113,5 +114,6 @@ test('answers', () => {
   expect(line({ partial: { range: { first: -1, last: -100 }, numbers: [200, 201] } })).toBe(
     '* ESEARCH (TAG "a1") PARTIAL (-1:-100 200:201)\r\n',
   );
+  expect(formatResponseCode({ name: 'INPROGRESS', tag: 'a1', done: 0, goal: 9 })).toBe('[INPROGRESS ("a1" 0 9)]');
   expect(line({ partial: { range: { first: 5, last: 9 }, numbers: [] } })).toContain(' PARTIAL (5:9 NIL)\r\n');
 });

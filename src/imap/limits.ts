@@ -27,3 +27,5 @@ export const UNAUTHENTICATED_LITERAL_BYTES = 1_024;
 export const UNFOLD_RATIO = 200;
 /** So much a connection may send beyond that: a message or two of nothing but zeros. */
 export const UNFOLD_FREE_BYTES = 64 * 1024 * 1024;
+/** A search that takes longer says how far it is, this often: shorter than the patience of any client. */
+export const PROGRESS_EVERY_MS = 10_000;

@@ -6,11 +6,12 @@ import type { ListedMessage, ShownMessage } from '../../mailbox/types.ts';
 import { compareDay, dayOfDateHeader, dayOfInstant } from '../../mime/structure/calendar-day.ts';
 import { bodyContains, headerContains, textContains } from '../../mime/text-search.ts';
 import { done, doneKeepingNumbers, enableCondstore, type Handler, type Session, selectedOf } from '../context.ts';
-import { LIST_BATCH } from '../limits.ts';
+import { LIST_BATCH, PROGRESS_EVERY_MS } from '../limits.ts';
 import { emailId } from '../object-id.ts';
 import type { Selected } from '../selected.ts';
 import type { SearchKey } from '../wire/commands.ts';
 import { RECENT } from '../wire/flags.ts';
+import { untaggedLine } from '../wire/responses.ts';
 import { SAVED, setContains } from '../wire/sets.ts';
 import { answerOf, type Found, savedOf } from './search-answer.ts';
 
@@ -20,7 +21,8 @@ export const search: Handler<'SEARCH'> = async (session, { tag, uid, returns, ke
   const saved = new Set(selected.savedUids().map(({ first }) => first));
   // A search that fails leaves nothing behind (RFC 5182 §2.1).
   if (returns?.save === true) selected.save([]);
-  const found = await foundBy(session, selected, { key, saved });
+  const tellProgress = progressTeller(session, { tag, goal: selected.messages.length });
+  const found = await foundBy(session, selected, { key, saved, tellProgress });
   if (returns?.save === true) selected.save(savedOf(found, returns).map(({ message }) => message.uid));
   const answer = answerOf(found, { tag, uid, returns, byModseq: needs(key, MODSEQ) });
   await session.send(...answer);
@@ -32,7 +34,7 @@ export const search: Handler<'SEARCH'> = async (session, { tag, uid, returns, ke
 async function foundBy(
   session: Session,
   selected: Selected,
-  { key, saved }: { key: SearchKey } & Pick<Candidate, 'saved'>,
+  { key, saved, tellProgress }: { key: SearchKey; tellProgress: TellProgress } & Pick<Candidate, 'saved'>,
 ): Promise<Found[]> {
   const found: Found[] = [];
   const { messages } = selected;
@@ -42,6 +44,7 @@ async function foundBy(
     const batch = messages.slice(from, from + LIST_BATCH);
     const listed = listing ? await selected.view.list(batch) : null;
     for (const [n, message] of batch.entries()) {
+      await tellProgress(from + n);
       const candidate: Candidate = {
         selected,
         saved,
@@ -56,6 +59,20 @@ async function foundBy(
     }
   }
   return found;
+}
+
+type TellProgress = (done: number) => Promise<void>;
+
+/** Messages are opened one by one for BODY and TEXT: that may take a while (RFC 9585). */
+function progressTeller(session: Session, { tag, goal }: { tag: string; goal: number }): TellProgress {
+  const { clock } = session.services;
+  let lastMs = clock().getTime();
+  return async (done) => {
+    const nowMs = clock().getTime();
+    if (nowMs - lastMs < PROGRESS_EVERY_MS) return;
+    lastMs = nowMs;
+    await session.send(untaggedLine('OK', 'Still searching', { name: 'INPROGRESS', tag, done, goal }));
+  };
 }
 
 interface Candidate {

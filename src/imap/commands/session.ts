@@ -21,7 +21,7 @@ const LOGGED_IN = [
   ...['LITERAL+', 'IDLE', 'UIDPLUS', 'MOVE', 'UNSELECT', 'CHILDREN', 'SPECIAL-USE', 'CREATE-SPECIAL-USE'],
   ...['CONDSTORE', 'QRESYNC', 'ESEARCH', 'SEARCHRES', 'WITHIN', 'PARTIAL'],
   ...['LIST-EXTENDED', 'LIST-STATUS', 'STATUS=SIZE', 'OBJECTID', 'QUOTA'],
-  ...['MULTIAPPEND', 'REPLACE', 'UNAUTHENTICATE'],
+  ...['MULTIAPPEND', 'REPLACE', 'UNAUTHENTICATE', 'INPROGRESS'],
 ];
 
 /** What this connection can do now. Non-synchronising literals of any size only from people who are known (RFC 7888). */

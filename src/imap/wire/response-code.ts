@@ -42,6 +42,8 @@ export type ResponseCode =
   | { name: 'UIDNEXT' | 'UIDVALIDITY' | 'UNSEEN' | 'HIGHESTMODSEQ'; value: number }
   /** Numbers or UIDs that STORE left alone, at least one. */
   | { name: 'MODIFIED'; numbers: readonly number[] }
+  /** How much of a long command is done (RFC 9585 §3). */
+  | { name: 'INPROGRESS'; tag: string; done: number; goal: number }
   /** RFC 8474 §4. */
   | { name: 'MAILBOXID'; id: string }
   /** As many UIDs as messages were appended. */
@@ -64,6 +66,8 @@ function codeText(code: Exclude<ResponseCode, string>): string {
       return `PERMANENTFLAGS (${code.flags.join(' ')})`;
     case 'MODIFIED':
       return `MODIFIED ${formatSequenceSet(code.numbers)}`;
+    case 'INPROGRESS':
+      return `INPROGRESS ("${code.tag}" ${code.done} ${code.goal})`;
     case 'MAILBOXID':
       return `MAILBOXID (${code.id})`;
     case 'APPENDUID':
