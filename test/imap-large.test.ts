@@ -82,6 +82,22 @@ describe('a folder of 10,000 messages', { timeout: 120_000 }, () => {
     expect(await client.search('keyword $Done')).toHaveLength(COUNT);
   });
 
+  it('is synchronised by a client that comes back: one line for all that left, one for each that changed', async () => {
+    using client = await site.client();
+    await client.ok('enable qresync');
+    const comeBack = async (name: string): Promise<string[]> => {
+      const validity = /UIDVALIDITY (\d+)/.exec((await client.ok(`status ${name} (uidvalidity)`)).join())?.[1];
+      const lines = await client.ok(`select ${name} (qresync (${validity} 1))`);
+      return lines.filter((line) => /^VANISHED|FETCH/.test(line));
+    };
+    const [vanished = '', ...more] = await comeBack('Big');
+    const [, first, last] = /^VANISHED \(EARLIER\) (\d+):(\d+)$/.exec(vanished) ?? [];
+    expect([Number(last) - Number(first) + 1, more]).toEqual([COUNT, []]);
+    expect(await comeBack('Copy')).toHaveLength(COUNT);
+    expect((await client.ok('search return (count min save) keyword $Done')).join()).toContain(`COUNT ${COUNT}`);
+    expect(await client.ok('uid fetch $ (flags) (partial -1:-5)')).toHaveLength(5);
+  });
+
   it('waits with what the client does not take', async () => {
     using client = await site.client();
     await client.ok('select Copy');
