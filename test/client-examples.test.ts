@@ -1,6 +1,5 @@
 /** The examples of docs/client.md, run against a real home server. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { firstSteps } from '../examples/first-steps.ts';
@@ -11,6 +10,7 @@ import { readInbox } from '../examples/read.ts';
 import { sendShortMessage } from '../examples/send.ts';
 import { loadState } from '../examples/state-file.ts';
 import { answerSite, Site } from '../examples/web-site.ts';
+import { temporaryDirectory } from '../src/admin/demo/temporary-directory.ts';
 import type { Outgoing, ReadMessage } from '../src/client/index.ts';
 import { parseAddress } from '../src/smimp/address.ts';
 import { initializeDigest } from '../src/smimp/transcript.ts';
@@ -27,7 +27,7 @@ beforeAll(async () => {
   world = await clientSite();
   // The examples go by the real clock.
   world.site.now = new Date();
-  directory = await mkdtemp(join(tmpdir(), 'smimp-examples-'));
+  directory = await temporaryDirectory('examples');
   for (const name of ['alice', 'bob']) {
     const address = parseAddress(`${name}#corp.test`);
     const account = { address, initializeHash: initializeDigest(address, CODE), now: world.site.now };

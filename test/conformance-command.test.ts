@@ -1,11 +1,11 @@
 /** `smimp-bridge conformance` as people and programs use it: what it prints and how it ends. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { temporaryDirectory } from '../src/admin/demo/temporary-directory.ts';
 import { type ApiSite, startApi } from './support/api-site.ts';
 import { type CommandLine, commandLine } from './support/command-line.ts';
 import { no, startSpoilingProxy } from './support/spoiling-proxy.ts';
@@ -31,7 +31,7 @@ beforeAll(async () => {
   site = await startApi();
   site.now = new Date();
   cli = await commandLine(site.opened.connection);
-  directory = await mkdtemp(join(tmpdir(), 'smimp-kit-'));
+  directory = await temporaryDirectory('kit');
   ca = join(directory, 'ca.pem');
   await writeFile(ca, site.ca);
 });

@@ -1,8 +1,8 @@
 /** `smimp-bridge pow simulate`, as a person and as a program reads it. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { temporaryDirectory } from '../src/admin/demo/temporary-directory.ts';
 import { CommandError, EXIT } from '../src/admin/output.ts';
 import { simulate } from '../src/admin/pow.ts';
 import { ConfigError } from '../src/config.ts';
@@ -10,7 +10,7 @@ import type { ScenarioResult } from '../src/policy/pow-simulation.ts';
 
 let directory: string;
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'smimp-pow-'));
+  directory = await temporaryDirectory('pow');
 });
 afterAll(() => rm(directory, { recursive: true, force: true }));
 

@@ -1,5 +1,6 @@
+import { tmpdir } from 'node:os';
 import { sql } from 'kysely';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { openQueue } from '../src/pipeline/queue.ts';
 import { createAccount, findAccount } from '../src/store/accounts.ts';
 import { notify, type OpenedDatabase } from '../src/store/database.ts';
@@ -14,6 +15,10 @@ beforeAll(async () => {
   opened = await testDatabase();
 });
 afterAll(() => opened[Symbol.asyncDispose]());
+
+it('keeps the database of a test, or of a demonstration, where it is deleted with the rest, also for root', () => {
+  expect(inject('postgres').host.startsWith(`${tmpdir()}/smimp-test-`)).toBe(true);
+});
 
 function message(accountId: number, folderId: number, number: number): NewMessage {
   return {

@@ -1,10 +1,9 @@
 /** Two bridges as processes on this machine with accounts, proof of work at 0 bits, and the clients that use them. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import { createTransport, type Transporter } from 'nodemailer';
 import type { Person } from '../../src/admin/demo/mail-clients.ts';
 import { layOutSites, type RunningSite, runJson, type Site, startSite } from '../../src/admin/demo/sites.ts';
+import { temporaryDirectory } from '../../src/admin/demo/temporary-directory.ts';
 
 export interface Pair extends AsyncDisposable {
   /** At the first bridge. */
@@ -16,7 +15,7 @@ export interface Pair extends AsyncDisposable {
 
 export async function openPair(options: { senders: number }): Promise<Pair> {
   const owned = new AsyncDisposableStack();
-  const directory = await mkdtemp(join(tmpdir(), 'smimp-bench-'));
+  const directory = await temporaryDirectory('bench');
   owned.defer(() => rm(directory, { recursive: true, force: true }));
   try {
     const settings = {

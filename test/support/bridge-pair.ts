@@ -1,10 +1,10 @@
 /** Two whole bridges as programs of their own, over databases that a test can look into, with all that they log. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import type { Person } from '../../src/admin/demo/mail-clients.ts';
 import { layOutSites, type RunningSite, runJson, type Site, startSite } from '../../src/admin/demo/sites.ts';
+import { temporaryDirectory } from '../../src/admin/demo/temporary-directory.ts';
 import { createEvents } from '../../src/events.ts';
 import { createKeystore, type Keystore } from '../../src/keystore/keystore.ts';
 import { readServerKey } from '../../src/keystore/server-key.ts';
@@ -34,7 +34,7 @@ export const silentEvents = () => createEvents(createLogger({ level: 'silent' })
 
 export async function startBridgePair(): Promise<BridgePair> {
   const owned = new AsyncDisposableStack();
-  const directory = await mkdtemp(join(tmpdir(), 'smimp-pair-'));
+  const directory = await temporaryDirectory('pair');
   owned.defer(() => rm(directory, { recursive: true, force: true }));
   const settings = { proof_of_work: { zero_bits: 4, threads: 1 }, log: { level: 'trace' } };
   const sites = await layOutSites({ directory, domains: ['acme.test', 'corp.test'], settings });

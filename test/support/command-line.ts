@@ -1,10 +1,10 @@
 /** The command line as an operator uses it, over a database of the test; what it prints is caught. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type pg from 'pg';
 import { type MockInstance, vi } from 'vitest';
 import { runCommandLine } from '../../src/admin/cli.ts';
+import { temporaryDirectory } from '../../src/admin/demo/temporary-directory.ts';
 
 export type Ended = { exitCode: number; stdout: string; stderr: string };
 
@@ -24,7 +24,7 @@ export async function commandLine(
   connection: pg.PoolConfig,
   { settings = [], serverKey = null }: { settings?: string[]; serverKey?: Buffer | null } = {},
 ): Promise<CommandLine> {
-  const directory = await mkdtemp(join(tmpdir(), 'smimp-bridge-'));
+  const directory = await temporaryDirectory('bridge');
   const config = join(directory, 'config.yaml');
   const lines = ['domains: [corp.test]', 'base_url: https://smimp.corp.test', `data_directory: ${directory}`];
   await writeFile(config, [...lines, `database: { url: '${databaseUrl(connection)}' }`, ...settings].join('\n'));

@@ -2,11 +2,10 @@
  * A bridge as `smimp-bridge start` runs it (API and worker), with a configuration file of its own and a real database, and
  * commands that are run against it as the command line runs them, but for standard input and output.
  */
-import { appendFile, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { appendFile, rm } from 'node:fs/promises';
 import { stringify } from 'yaml';
 import { layOutSites, type Site } from '../../src/admin/demo/sites.ts';
+import { temporaryDirectory } from '../../src/admin/demo/temporary-directory.ts';
 import { CommandError, type Output } from '../../src/admin/output.ts';
 import { type Bridge, openBridge } from '../../src/bridge.ts';
 import { loadConfig } from '../../src/config.ts';
@@ -33,7 +32,7 @@ export async function databaseUrl(): Promise<string> {
 
 export async function commandSite(domain: string): Promise<CommandSite> {
   const owned = new AsyncDisposableStack();
-  const directory = await mkdtemp(join(tmpdir(), 'smimp-commands-'));
+  const directory = await temporaryDirectory('commands');
   owned.defer(() => rm(directory, { recursive: true, force: true }));
   const [site] = await layOutSites({ directory, domains: [domain], settings: { log: { level: 'error' } } });
   if (site === undefined) throw new Error('no site');

@@ -1,8 +1,8 @@
 /** A configuration file for the bridge over a test database, in a directory of its own that goes with it. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PoolConfig } from 'pg';
+import { temporaryDirectory } from '../../src/admin/demo/temporary-directory.ts';
 
 export interface ConfigFile extends AsyncDisposable {
   readonly path: string;
@@ -10,7 +10,7 @@ export interface ConfigFile extends AsyncDisposable {
 
 /** `more`: further lines of YAML. The server key is that of the sites in this folder. */
 export async function configFile(connection: PoolConfig, more: readonly string[] = []): Promise<ConfigFile> {
-  const directory = await mkdtemp(join(tmpdir(), 'smimp-config-'));
+  const directory = await temporaryDirectory('config');
   const { host = '', port = 5432, user = '', database = '' } = connection;
   const place = `host=${encodeURIComponent(host)}&port=${port}`;
   await writeFile(join(directory, 'server.key'), `${'07'.repeat(32)}\n`, { mode: 0o600 });

@@ -1,8 +1,7 @@
 /** One PostgreSQL for the whole run, in a directory of its own that goes when the run ends. */
-import { mkdtemp } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
+import { temporaryDirectory } from '../../src/admin/demo/temporary-directory.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { ensureDatabase, removeCluster, startEmbeddedPostgres } from '../../src/store/embedded.ts';
 
@@ -15,7 +14,7 @@ declare module 'vitest' {
 export const TEMPLATE_DATABASE = 'template_bridge';
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const directory = await mkdtemp(join(tmpdir(), 'smimp-test-'));
+  const directory = await temporaryDirectory('test');
   const flags = ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off'];
   const postgres = await startEmbeddedPostgres({ directory: join(directory, 'pg'), flags });
   await ensureDatabase(postgres, TEMPLATE_DATABASE);

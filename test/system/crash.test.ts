@@ -4,13 +4,12 @@
  *
  * The moments are drawn from a seeded generator and counted in events the bridges log, not in time.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import { createTransport } from 'nodemailer';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { imapClient, type Person } from '../../src/admin/demo/mail-clients.ts';
 import { layOutSites, type RunningSite, runJson, type Site, startSite } from '../../src/admin/demo/sites.ts';
+import { temporaryDirectory } from '../../src/admin/demo/temporary-directory.ts';
 
 const MESSAGES = 200;
 const SENDERS = 8;
@@ -77,7 +76,7 @@ let alice: Person;
 let bob: Person;
 
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'smimp-crash-'));
+  directory = await temporaryDirectory('crash');
   const settings = { proof_of_work: { zero_bits: 8 }, log: { level: 'info' } };
   const sites = (await layOutSites({ directory, domains: ['acme.test', 'corp.test'], settings })) as [Site, Site];
   const random = generator(SEED);

@@ -2,9 +2,7 @@
  * Three programs: the homes of corp.test and acme.test, and Bob's proxy in front of his account at corp.test. Mail goes both
  * ways, both sides of the mailbox follow each other, and Bob's mail program works on when his home is dead.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { imapClient, type Person, readInbox, send } from '../../src/admin/demo/mail-clients.ts';
 import {
@@ -15,6 +13,7 @@ import {
   type Site,
   startSite,
 } from '../../src/admin/demo/sites.ts';
+import { temporaryDirectory } from '../../src/admin/demo/temporary-directory.ts';
 import { openBridge } from '../../src/bridge.ts';
 import { loadConfig } from '../../src/config.ts';
 import { createHomeClient, type Session } from '../../src/remote/home.ts';
@@ -42,7 +41,7 @@ let master: MasterKeyPair;
 const start = async (site: Site): Promise<void> => void running.set(site.domain, await startSite(site));
 
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'smimp-proxy-'));
+  directory = await temporaryDirectory('proxy');
   const domains = ['corp.test', 'acme.test', 'proxy.test'];
   const settings = { proof_of_work: { zero_bits: 6 } };
   const sites = await layOutSites({ directory, domains, settings, proxies: ['proxy.test'] });

@@ -4,12 +4,11 @@
  * identity and Alice's bridge refuses to send to it.
  */
 import { createHash } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import type { ParsedMail } from 'mailparser';
 import { type Person, type ReadMail, readInbox, send } from './mail-clients.ts';
 import { layOutSites, type RunningSite, runCommand, runJson, type Site, startSite } from './sites.ts';
+import { temporaryDirectory } from './temporary-directory.ts';
 
 const ATTACHMENT_BYTES = 5_000_000;
 /** A red square, 1 × 1 pixel. */
@@ -22,7 +21,7 @@ type Say = (line: string) => void;
 
 /** Runs the whole demonstration; true when every check held. */
 export async function demonstrate(say: Say): Promise<boolean> {
-  const directory = await mkdtemp(join(tmpdir(), 'smimp-demo-'));
+  const directory = await temporaryDirectory('demo');
   const story = new Story(say);
   const running: RunningSite[] = [];
   try {
