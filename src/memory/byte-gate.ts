@@ -1,3 +1,5 @@
+import { collectGarbage } from './free-memory.ts';
+
 /**
  * Bounds how many bytes of messages are worked on at once, because each passes through several buffers of its size. Small
  * messages go together; a large one goes alone. In order of arrival, so that none starves.
@@ -15,6 +17,7 @@ export class ByteGate {
   async pass<T>(sizeBytes: number, work: () => Promise<T>): Promise<T> {
     const size = Math.min(sizeBytes, this.#capacityBytes);
     await this.#enter(size);
+    collectGarbage(size);
     try {
       return await work();
     } finally {

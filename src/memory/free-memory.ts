@@ -10,3 +10,15 @@ export function freeMemory(bytes: Uint8Array): void {
   const ownsAll = buffer instanceof ArrayBuffer && bytes.byteLength === buffer.byteLength;
   if (ownsAll && bytes.byteLength >= LARGE_BYTES) buffer.transfer(0);
 }
+
+/** From this size on a message is worth a pause of the program. */
+const WORTH_A_PAUSE_BYTES = 4 * 1024 * 1024;
+
+/**
+ * Around work on a message of `sizeBytes`: what nobody refers to any more is given back before more is taken, base64 of a large
+ * attachment above all, which is one string. It takes some tens of milliseconds, so small messages do without. Only a program
+ * that was started with the flags of runtime.json can do it; every other one needs more memory.
+ */
+export function collectGarbage(sizeBytes: number): void {
+  if (sizeBytes >= WORTH_A_PAUSE_BYTES) globalThis.gc?.();
+}

@@ -6,7 +6,7 @@ import type { Events } from '../events.ts';
 import type { AccountKeys, Keystore } from '../keystore/keystore.ts';
 import { referenceOf } from '../keystore/references.ts';
 import type { ByteGate } from '../memory/byte-gate.ts';
-import { freeMemory } from '../memory/free-memory.ts';
+import { collectGarbage, freeMemory } from '../memory/free-memory.ts';
 import { type MailPart, type ParsedMail, parseMail } from '../mime/parse.ts';
 import { uidOfMessageId } from '../mime/threads.ts';
 import { ownMessageId, parentMessageId, toEmailBody } from '../mime/to-email.ts';
@@ -134,12 +134,14 @@ interface Prepared {
 /** Everything that is large lives and dies in here, but for what is stored. */
 async function prepare(db: Db, keys: AccountKeys, submitted: Submitted, uid: Buffer): Promise<Prepared> {
   const mail = await parseMail(submitted.raw);
+  collectGarbage(submitted.raw.length);
   const messageId = ownMessageId(mail);
   const digest = messageId === null ? randomBytes(DIGEST_BYTES) : submissionDigest(keys, submitted);
   const parent = await parentUid(db, keys, mail);
   const body = translate(mail, submitted, { uid: toHex<Hex32>(uid), parentUid: parent });
   if (body.byteLength > MAX_BODY_BYTES) throw new AcceptError('too-large');
   const sizeBytes = paddedLength(body.byteLength);
+  collectGarbage(sizeBytes);
   const sealed = sealContent(keys, uid, body);
   freeMemory(body);
   return { messageType: 'email', messageId, digest, sealed, sizeBytes };
