@@ -109,7 +109,9 @@ for (const backend of BACKENDS) {
       });
       await queue.add([9]);
       await untilAdded(queue, 9, ran, 1);
-      expect(errors.splice(0).map(({ message }) => message)).toEqual(['once']);
+      // The queue reports a failure when it has written it down, which may be after the next run.
+      await expect.poll(() => errors.map(({ message }) => message)).toEqual(['once']);
+      errors.length = 0;
     });
 
     it('forgets everything when it is cleared, and goes on', async () => {
