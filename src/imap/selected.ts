@@ -94,7 +94,7 @@ export class Selected {
       else lines.push(...this.#update(position, message));
     }
     if (mayExpunge) lines.unshift(...this.#expunge());
-    this.#messages.push(...added);
+    for (const message of added) this.#messages.push(message);
     if (added.length > 0) lines.push(countLine(this.#messages.length, 'EXISTS'), countLine(0, 'RECENT'));
     return lines;
   }
