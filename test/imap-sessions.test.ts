@@ -45,6 +45,16 @@ describe('two sessions', () => {
     expect(await client.search('all')).toEqual([1, 2]);
   });
 
+  it('are told of a flag by the number that the message has at that moment', async () => {
+    await both('One', 'Two');
+    const [found] = await client.ok('fetch 2 uid');
+    const uid = /UID (\d+)/.exec(found ?? '')?.[1];
+    await other.ok('store 1 +flags.silent (\\Deleted)');
+    await other.ok('store 2 +flags.silent (\\Flagged)');
+    await other.ok('expunge');
+    expect(await client.ok('noop')).toEqual([`2 FETCH (UID ${uid} FLAGS (\\Flagged))`, '1 EXPUNGE']);
+  });
+
   it('keep their numbers during FETCH, STORE and SEARCH', async () => {
     await both('One', 'Two', 'Three');
     await other.ok('store 1 +flags.silent (\\Deleted)');

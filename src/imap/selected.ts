@@ -93,7 +93,8 @@ export class Selected {
       if (position === undefined) added.push(message);
       else lines.push(...this.#update(position, message));
     }
-    if (mayExpunge) lines.unshift(...this.#expunge());
+    // Behind what is said by the numbers as they were; before new ones are counted.
+    if (mayExpunge) lines.push(...this.#expunge());
     for (const message of added) this.#messages.push(message);
     if (added.length > 0) lines.push(countLine(this.#messages.length, 'EXISTS'), countLine(0, 'RECENT'));
     return lines;
