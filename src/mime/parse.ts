@@ -8,6 +8,8 @@ import { Readable } from 'node:stream';
 import { type AttachmentStream, MailParser } from 'mailparser';
 import { type HeaderBlock, MAX_HEADER_BYTES, readHeaderBlock } from './header-block.ts';
 import { decodeParameters, parseRawField, type RawField } from './headers.ts';
+import { parsePartTree } from './structure/part-tree.ts';
+import { DEFAULT_STRUCTURE_LIMITS, type Part } from './structure/types.ts';
 import { cleanLine } from './text.ts';
 
 /** What a server advertises at most, base64 and headers included, with room for growth. */
@@ -74,6 +76,7 @@ export async function parseMail(message: Uint8Array, options: { maxBytes?: numbe
   if (isEmptyMultipart(root)) return { fields: block.fields, root: textPart(body), degraded: null };
   const degraded = findFault(root);
   if (degraded !== null) return { fields: block.fields, root: keptWhole(bytes), degraded };
+  emptyWhatIsEmpty(root, bytes);
   return { fields: block.fields, root, degraded: null };
 }
 
@@ -161,6 +164,29 @@ function findFault(root: MailPart): Degraded | null {
     level = level.flatMap((part) => part.children);
   }
   return null;
+}
+
+const isLineEnd = (content: Buffer): boolean => content.length <= 2 && /^\r?\n$/.test(content.toString('latin1'));
+
+/** The splitter gives a part of no bytes the line end that belongs to the boundary behind it; the index tells the two apart. */
+function emptyWhatIsEmpty(root: MailPart, bytes: Buffer): void {
+  const leaves = leavesOf(root, isMultipart);
+  if (!leaves.some(({ content }) => isLineEnd(content))) return;
+  const ranges = leavesOf<Part>(
+    parsePartTree(bytes, DEFAULT_STRUCTURE_LIMITS).root,
+    ({ kind }) => kind === 'multipart',
+  );
+  if (ranges.length !== leaves.length) return;
+  for (const [at, leaf] of leaves.entries()) {
+    const range = ranges[at];
+    if (isLineEnd(leaf.content) && range?.bodyStart === range?.bodyEnd) leaf.content = Buffer.alloc(0);
+  }
+}
+
+/** Recursion is as deep as the parts are nested, at most MAX_PARTS. */
+function leavesOf<Node extends object>(node: Node, isParent: (node: Node) => boolean): Node[] {
+  if (!isParent(node) || !('children' in node)) return [node];
+  return (node.children as Node[]).flatMap((child) => leavesOf(child, isParent));
 }
 
 const NO_PARAMETERS: ReadonlyMap<string, string> = new Map();
