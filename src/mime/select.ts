@@ -28,8 +28,15 @@ function collectAlternative(part: MailPart, selected: Selected): void {
   const best = part.children.findLast(holdsHtml) ?? part.children.findLast((child) => textKind(child) === 'plain');
   for (const child of part.children) {
     if (child === best || isCompanion(child)) collect(child, selected);
+    else if (isMultipart(child)) collectFiles(child, best === undefined, selected);
   }
-  if (best === undefined) for (const child of part.children) if (isMultipart(child)) collect(child, selected);
+}
+
+/** What stands beside the text in a writing of it that was not chosen: no file is lost with it. */
+function collectFiles(part: MailPart, withTexts: boolean, selected: Selected): void {
+  if (withTexts) collect(part, selected);
+  else if (isMultipart(part)) for (const child of part.children) collectFiles(child, false, selected);
+  else if (isCompanion(part)) selected.attachments.push(part);
 }
 
 /** Other writings of the same text that nobody needs once one was chosen. */
