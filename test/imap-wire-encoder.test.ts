@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { FetchSection } from '../src/imap/wire/commands.ts';
+import { ASCII, UTF8 } from '../src/imap/wire/dialect.ts';
 import { ResponseLine } from '../src/imap/wire/encoder.ts';
 import { type FetchValue, fetchLine } from '../src/imap/wire/fetch-response.ts';
 import {
@@ -106,33 +107,54 @@ describe('responses', () => {
     [searchLine([]), '* SEARCH\r\n'],
     [searchLine([2, 84, 882]), '* SEARCH 2 84 882\r\n'],
     [
-      statusLine('blurdy bloop', [
-        ['MESSAGES', 231],
-        ['UIDNEXT', 44292],
-      ]),
+      statusLine(
+        'blurdy bloop',
+        [
+          ['MESSAGES', 231],
+          ['UIDNEXT', 44292],
+        ],
+        ASCII,
+      ),
       '* STATUS "blurdy bloop" (MESSAGES 231 UIDNEXT 44292)\r\n',
     ],
     [
-      statusLine('a', [
-        ['MAILBOXID', 'F7'],
-        ['SIZE', 8],
-      ]),
+      statusLine(
+        'a',
+        [
+          ['MAILBOXID', 'F7'],
+          ['SIZE', 8],
+        ],
+        ASCII,
+      ),
       '* STATUS a (MAILBOXID (F7) SIZE 8)\r\n',
     ],
     [quotaLine('', { usedKib: 10, limitKib: 512 }), '* QUOTA "" (STORAGE 10 512)\r\n'],
     [quotaLine('x', null), '* QUOTA x ()\r\n'],
-    [quotaRootLine('INBOX', ['', 'x']), '* QUOTAROOT INBOX "" x\r\n'],
+    [quotaRootLine('INBOX', ['', 'x'], ASCII), '* QUOTAROOT INBOX "" x\r\n'],
     [taggedLine('a', 'OK', 'x', { name: 'MAILBOXID', id: 'F7' }), 'a OK [MAILBOXID (F7)] x\r\n'],
     [
-      listLine('LIST', { attributes: ['\\HasNoChildren', '\\Sent'], delimiter: '/', mailbox: 'Gesendete Entwürfe' }),
+      listLine(
+        'LIST',
+        { attributes: ['\\HasNoChildren', '\\Sent'], delimiter: '/', mailbox: 'Gesendete Entwürfe' },
+        ASCII,
+      ),
       '* LIST (\\HasNoChildren \\Sent) "/" "Gesendete Entw&APw-rfe"\r\n',
     ],
-    [listLine('LIST', { attributes: ['\\Noselect'], delimiter: null, mailbox: '' }), '* LIST (\\Noselect) NIL ""\r\n'],
-    [listLine('LSUB', { attributes: [], delimiter: '\\', mailbox: 'INBOX' }), '* LSUB () "\\\\" INBOX\r\n'],
     [
-      listLine('LIST', { attributes: [], delimiter: '/', mailbox: 'a', childInfo: ['SUBSCRIBED'] }),
+      listLine('LIST', { attributes: ['\\Noselect'], delimiter: null, mailbox: '' }, ASCII),
+      '* LIST (\\Noselect) NIL ""\r\n',
+    ],
+    [listLine('LSUB', { attributes: [], delimiter: '\\', mailbox: 'INBOX' }, ASCII), '* LSUB () "\\\\" INBOX\r\n'],
+    [
+      listLine('LIST', { attributes: [], delimiter: '/', mailbox: 'a', childInfo: ['SUBSCRIBED'] }, ASCII),
       '* LIST () "/" a ("CHILDINFO" ("SUBSCRIBED"))\r\n',
     ],
+    [
+      listLine('LIST', { attributes: [], delimiter: '/', mailbox: 'Entwürfe & "mehr"', oldName: 'Böse' }, UTF8),
+      '* LIST () "/" "Entw\u00c3\u00bcrfe & \\"mehr\\"" ("OLDNAME" ("B\u00c3\u00b6se"))\r\n',
+    ],
+    [statusLine('日', [['MESSAGES', 1]], UTF8), '* STATUS "\u00e6\u0097\u00a5" (MESSAGES 1)\r\n'],
+    [quotaRootLine('a & b', [''], UTF8), '* QUOTAROOT "a & b" ""\r\n'],
     [
       namespaceLine({ personal: [{ prefix: '', delimiter: '/' }], others: null, shared: [] }),
       '* NAMESPACE (("" "/")) NIL NIL\r\n',

@@ -6,6 +6,7 @@ import type { SecureContext } from 'node:tls';
 import { capabilitiesOf } from './commands/session.ts';
 import { HANDLERS } from './commands/table.ts';
 import { type Done, done, type ImapServices, type Login, mailboxOf, type Session } from './context.ts';
+import { dialectOf } from './enabled.ts';
 import {
   IDLE_TIMEOUT_MS,
   MAX_BAD_COMMANDS,
@@ -19,6 +20,7 @@ import type { Selected } from './selected.ts';
 import type { Transport } from './transport.ts';
 import type { Command } from './wire/commands.ts';
 import { CommandDecoder, type DecoderEvent } from './wire/decoder.ts';
+import type { Dialect } from './wire/dialect.ts';
 import { continuationLine, errorLine, taggedLine, untaggedLine } from './wire/responses.ts';
 
 /** RFC 7888 §5: what LITERAL- allows. */
@@ -74,6 +76,10 @@ export class Connection implements Session {
 
   get compressed(): boolean {
     return this.#transport.compressed;
+  }
+
+  get dialect(): Dialect {
+    return dialectOf(this.enabled);
   }
 
   get closed(): boolean {
@@ -179,6 +185,7 @@ export class Connection implements Session {
   }
 
   async #step(): Promise<void> {
+    this.#decoder.setDialect(this.dialect);
     const event = await this.#nextEvent();
     if (event === null) return;
     if (event.type === 'continue') await this.send(continuationLine('Ready'));

@@ -1,6 +1,7 @@
 /** What the handlers of commands work with: the session's state and the way to answer. */
 import type { Events } from '../events.ts';
 import type { Keystore } from '../keystore/keystore.ts';
+import { MailboxError } from '../mailbox/errors.ts';
 import type { Folder } from '../mailbox/folder-tree.ts';
 import type { AccountMailbox, OpenMailbox } from '../mailbox/types.ts';
 import type { Enabled } from './enabled.ts';
@@ -8,6 +9,7 @@ import type { ImapLimits } from './limits.ts';
 import { Refusal } from './replies.ts';
 import type { Selected } from './selected.ts';
 import type { Command } from './wire/commands.ts';
+import type { Dialect } from './wire/dialect.ts';
 import type { ResponseCode } from './wire/response-code.ts';
 import { untaggedLine } from './wire/responses.ts';
 import type { ClientName, Withholding } from './withhold.ts';
@@ -38,6 +40,8 @@ export interface Session {
   selected: Selected | null;
   client: ClientName;
   readonly enabled: Set<Enabled>;
+  /** How the client takes text, by what it turned on. */
+  readonly dialect: Dialect;
   loginFailures: number;
   /** Sends lines before the tagged answer; resolves when the client can take more. */
   send(...lines: Buffer[]): Promise<void>;
@@ -117,7 +121,10 @@ export function writableOf(session: Session): Selected {
 
 /** The folder messages are put into; when it is not there the client may make it (RFC 3501 §6.3.11). */
 export async function targetFolder(session: Session, path: string): Promise<Folder> {
-  const found = (await mailboxOf(session).folders.list()).find((folder) => folder.path === path);
-  if (found === undefined) throw new Refusal('NO', 'There is no such mailbox', 'TRYCREATE');
-  return found;
+  try {
+    return await mailboxOf(session).folders.find(path);
+  } catch (error) {
+    if (!(error instanceof MailboxError) || error.code !== 'no-folder') throw error;
+    throw new Refusal('NO', 'There is no such mailbox', 'TRYCREATE');
+  }
 }

@@ -19,7 +19,7 @@ export class Refusal extends Error {
 const MAILBOX_REFUSALS: Readonly<Record<MailboxErrorCode, [text: string, code: ResponseCode]>> = {
   'no-folder': ['There is no such mailbox', 'NONEXISTENT'],
   'folder-exists': ['The mailbox exists already', 'ALREADYEXISTS'],
-  'has-children': ['The mailbox has mailboxes below it; delete those first', 'INUSE'],
+  'has-children': ['The mailbox has mailboxes below it; delete those first', 'HASCHILDREN'],
   inbox: ['This cannot be done with INBOX', 'CANNOT'],
   'bad-folder-name': ['A mailbox cannot have this name', 'CANNOT'],
   'too-deep': ['The mailbox would lie too deep', 'LIMIT'],

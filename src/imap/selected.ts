@@ -3,7 +3,7 @@
  * (RFC 3501 §7.4.1: no EXPUNGE while a command that uses numbers is answered).
  */
 import type { FolderView, ShownMessage } from '../mailbox/types.ts';
-import type { Enabled } from './enabled.ts';
+import { dialectOf, type Enabled } from './enabled.ts';
 import { type FetchValue, fetchLine } from './wire/fetch-response.ts';
 import { countLine, vanishedLine } from './wire/responses.ts';
 import {
@@ -96,8 +96,13 @@ export class Selected {
     // Behind what is said by the numbers as they were; before new ones are counted.
     if (mayExpunge) lines.push(...this.#expunge());
     for (const message of added) this.#messages.push(message);
-    if (added.length > 0) lines.push(countLine(this.#messages.length, 'EXISTS'), countLine(0, 'RECENT'));
+    if (added.length > 0) lines.push(...this.#sizeLines());
     return lines;
+  }
+
+  #sizeLines(): Buffer[] {
+    const exists = countLine(this.#messages.length, 'EXISTS');
+    return this.#enabled.has('IMAP4rev2') ? [exists] : [exists, countLine(0, 'RECENT')];
   }
 
   #update(position: number, message: ShownMessage): Buffer[] {
@@ -112,7 +117,12 @@ export class Selected {
   /** The flags of the message at a position, told without being asked for. */
   flagsLine(position: number): Buffer[] {
     const message = this.at(position);
-    return fetchLine(position + 1, [{ type: 'uid', uid: message.uid }, ...this.flagValues(message)]);
+    return this.fetchLine(position, [{ type: 'uid', uid: message.uid }, ...this.flagValues(message)]);
+  }
+
+  /** What is told of the message at a position. */
+  fetchLine(position: number, values: readonly FetchValue[]): Buffer[] {
+    return fetchLine(position + 1, values, dialectOf(this.#enabled));
   }
 
   /** Flags of a message as they are told without being asked for. */

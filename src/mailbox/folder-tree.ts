@@ -32,9 +32,12 @@ export type Folder = {
   readonly uidNext: number;
 };
 
-/** The levels of a path, INBOX in its one spelling. Throws MailboxError `bad-folder-name`, `too-deep`. */
+/** One name of those that look alike (RFC 9051 §5.1: NFC). */
+export const normalizedPath = (path: string): string => path.normalize('NFC');
+
+/** The levels of a path, normalized, INBOX in its one spelling. Throws MailboxError `bad-folder-name`, `too-deep`. */
 export function parsePath(path: string): string[] {
-  const levels = path.split(SEPARATOR);
+  const levels = normalizedPath(path).split(SEPARATOR);
   if (levels.length > MAX_DEPTH) throw new MailboxError('too-deep');
   if (!levels.every(isDisplayName)) throw new MailboxError('bad-folder-name');
   if (levels[0]?.toUpperCase() === INBOX_PATH) levels[0] = INBOX_PATH;

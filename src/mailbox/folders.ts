@@ -26,6 +26,7 @@ import {
   joinPath,
   MAX_DEPTH,
   MAX_FOLDERS,
+  normalizedPath,
   parsePath,
   SEPARATOR,
   SPECIAL_FOLDERS,
@@ -97,7 +98,8 @@ export async function holdFolder(tx: Tx, accountId: number, folder: Pick<Folder,
 
 function hasPath(levels: readonly string[]): (folder: Folder) => boolean {
   const path = joinPath(levels);
-  return (folder) => folder.path === path;
+  // Another client may have made it of composed letters or of others.
+  return (folder) => normalizedPath(folder.path) === path;
 }
 
 function required(rows: readonly StoredFolder[], path: string): Folder {
@@ -130,7 +132,7 @@ async function makeLevels(
   for (const [depth, level] of levels.entries()) {
     const parentId: number | null = parent?.id ?? null;
     const known: StoredFolder | undefined = rows.find(
-      (row) => row.parent_id === parentId && row.display_name === level,
+      (row) => row.parent_id === parentId && normalizedPath(row.display_name) === level,
     );
     if (known !== undefined) {
       parent = known;

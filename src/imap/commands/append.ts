@@ -4,6 +4,7 @@ import { done, type Handler, mailboxOf, targetFolder, writableOf } from '../cont
 import { Refusal } from '../replies.ts';
 import type { AppendMessage } from '../wire/commands.ts';
 import { untaggedLine } from '../wire/responses.ts';
+import { namedLine } from './list.ts';
 import { messagesOf } from './messages.ts';
 
 export const append: Handler<'APPEND'> = async (session, { mailbox: path, messages }) => {
@@ -13,6 +14,7 @@ export const append: Handler<'APPEND'> = async (session, { mailbox: path, messag
   // RFC 3502 §6.3.11: with an empty message behind others the client takes all of them back.
   if (more.some(({ raw }) => raw.length === 0)) throw new Refusal('NO', 'APPEND cancelled');
   const appended = await mailboxOf(session).append({ folder, ...first, more });
+  await session.send(...namedLine(session, folder, { said: path }));
   return done('APPEND completed', { name: 'APPENDUID', ...appended });
 };
 

@@ -10,7 +10,7 @@ import { emailId } from '../object-id.ts';
 import type { Selected } from '../selected.ts';
 import { vanishedEarlier } from '../vanished.ts';
 import type { FetchItem, FetchSection } from '../wire/commands.ts';
-import { type FetchValue, fetchLine } from '../wire/fetch-response.ts';
+import type { FetchValue } from '../wire/fetch-response.ts';
 import { inWindow } from '../wire/partial.ts';
 import { SAVED } from '../wire/sets.ts';
 import { messagesOf } from './messages.ts';
@@ -40,7 +40,7 @@ export const fetch: Handler<'FETCH'> = async (session, { uid, set, items, change
       const message = selected.at(position);
       const told = seenNow.has(message.uid) ? withFlags(items, selected) : items;
       const values = await valuesOf(selected, message, told, listed?.[n] ?? null);
-      if (values.length > 0) lines.push(...fetchLine(position + 1, values));
+      if (values.length > 0) lines.push(...selected.fetchLine(position, values));
       if (sizeOf(lines) > FLUSH_BYTES) await session.send(...lines.splice(0));
       if (session.closed) break;
     }

@@ -1,6 +1,6 @@
 /** LIST and LSUB (RFC 3501 §6.3.8, §6.3.9; RFC 5258 LIST-EXTENDED, RFC 5819 LIST-STATUS, RFC 6154 SPECIAL-USE). */
 import type { Folder } from '../../mailbox/folder-tree.ts';
-import { done, type Handler, mailboxOf } from '../context.ts';
+import { done, type Handler, mailboxOf, type Session } from '../context.ts';
 import { listPattern } from '../list-pattern.ts';
 import type { ListCommand, ListSelection } from '../wire/commands.ts';
 import { type ListEntry, listLine } from '../wire/responses.ts';
@@ -12,13 +12,15 @@ const DELIMITER = '/';
 export const list: Handler<'LIST'> = async (session, command) => {
   const folders = await mailboxOf(session).folders.list();
   if (!command.extended && command.patterns[0] === '') {
-    await session.send(listLine('LIST', { attributes: ['\\Noselect'], delimiter: DELIMITER, mailbox: '' }));
+    await session.send(
+      listLine('LIST', { attributes: ['\\Noselect'], delimiter: DELIMITER, mailbox: '' }, session.dialect),
+    );
     return done('LIST completed');
   }
   const matches = command.patterns.map((pattern) => listPattern(command.reference + pattern));
   const matched = folders.filter(({ path }) => matches.some((match) => match(path)));
   const listed = matched.flatMap((folder) => listEntry(command, folder, folders));
-  await session.send(...listed.map(({ entry }) => listLine('LIST', entry)));
+  await session.send(...listed.map(({ entry }) => listLine('LIST', entry, session.dialect)));
   // Of a mailbox that is here only for those below it nothing was asked (RFC 5819 §2).
   const selected = listed.filter(({ isSelected }) => isSelected).map(({ folder }) => folder);
   if (command.status.length > 0) await session.send(...(await statusLines(session, selected, command.status)));
@@ -35,15 +37,35 @@ function listEntry(command: ListCommand, folder: Folder, folders: readonly Folde
   const hasSelectedBelow = recursive && folders.some((other) => isAbove(other) && selects(selection, other));
   if (!isSelected && !hasSelectedBelow) return [];
   const tellsSubscribed = selection.includes('SUBSCRIBED') || returns.includes('SUBSCRIBED');
-  const attributes = [
-    folder.hasChildren ? '\\HasChildren' : '\\HasNoChildren',
-    ...(folder.specialUse === null ? [] : [folder.specialUse]),
-    ...(tellsSubscribed && folder.subscribed ? ['\\Subscribed'] : []),
-  ];
+  const attributes = attributesOf(folder, { tellsSubscribed });
   const childInfo = hasSelectedBelow
     ? selection.filter((option) => option !== 'RECURSIVEMATCH' && option !== 'REMOTE')
     : [];
   return [{ folder, isSelected, entry: { attributes, delimiter: DELIMITER, mailbox: folder.path, childInfo } }];
+}
+
+function attributesOf(folder: Folder, { tellsSubscribed }: { tellsSubscribed: boolean }): string[] {
+  return [
+    folder.hasChildren ? '\\HasChildren' : '\\HasNoChildren',
+    ...(folder.specialUse === null ? [] : [folder.specialUse]),
+    ...(tellsSubscribed && folder.subscribed ? ['\\Subscribed'] : []),
+  ];
+}
+
+/**
+ * A mailbox that the client named, for those that know OLDNAME: when it has another name than the client said (RFC 9051
+ * §6.3.9.7). `always`: also when it has not.
+ */
+export function namedLine(
+  session: Session,
+  folder: Folder,
+  { said, always = false, gone = false }: { said: string; always?: boolean; gone?: boolean },
+): Buffer[] {
+  const isOther = folder.path !== said;
+  if (!session.enabled.has('IMAP4rev2') || !(always || isOther)) return [];
+  const attributes = gone ? ['\\NonExistent'] : attributesOf(folder, { tellsSubscribed: true });
+  const entry = { attributes, delimiter: DELIMITER, mailbox: folder.path };
+  return [listLine('LIST', isOther ? { ...entry, oldName: said } : entry, session.dialect)];
 }
 
 /** Whether all that was selected by holds. There are no remote mailboxes. */
@@ -67,6 +89,6 @@ export const lsub: Handler<'LSUB'> = async (session, { reference, pattern }) => 
     const attributes = shown === path ? [] : ['\\Noselect'];
     entries.set(shown, { attributes, delimiter: DELIMITER, mailbox: shown });
   }
-  await session.send(...[...entries.values()].map((entry) => listLine('LSUB', entry)));
+  await session.send(...[...entries.values()].map((entry) => listLine('LSUB', entry, session.dialect)));
   return done('LSUB completed');
 };

@@ -1,4 +1,7 @@
 /** Commands that open, make, change and fill mailboxes (RFC 3501 §6.3). */
+import { MailboxError } from '../../mailbox/errors.ts';
+import type { Folders } from '../../mailbox/folders.ts';
+import type { ShownMessage } from '../../mailbox/types.ts';
 import {
   type Done,
   done,
@@ -15,8 +18,10 @@ import { Refusal } from '../replies.ts';
 import { Selected } from '../selected.ts';
 import { vanishedEarlier } from '../vanished.ts';
 import type { Resync } from '../wire/commands.ts';
-import { SYSTEM_FLAGS } from '../wire/flags.ts';
+import { KNOWN_KEYWORDS, SYSTEM_FLAGS } from '../wire/flags.ts';
+import { INBOX } from '../wire/mailbox-name.ts';
 import { countLine, flagsLine, untaggedLine } from '../wire/responses.ts';
+import { namedLine } from './list.ts';
 
 export const select: Handler<'SELECT' | 'EXAMINE'> = async (session, { name, mailbox: path, condstore, qresync }) => {
   const mailbox = mailboxOf(session);
@@ -29,16 +34,14 @@ export const select: Handler<'SELECT' | 'EXAMINE'> = async (session, { name, mai
   const view = await mailbox.view(folder);
   const selected = new Selected(view, { readOnly: name === 'EXAMINE', enabled: session.enabled });
   const { messages } = selected;
-  const keywords = [...new Set(messages.flatMap(({ flags }) => flags))].filter((flag) => !flag.startsWith('\\'));
-  const flags = [...SYSTEM_FLAGS, ...keywords];
-  const firstUnseen = messages.findIndex((message) => !message.flags.includes('\\Seen'));
+  const flags = flagsOf(messages);
   const permanent = selected.readOnly ? [] : [...flags, '\\*'];
   const { uidValidity, uidNext } = view.folder;
   await session.send(
     flagsLine(flags),
     countLine(messages.length, 'EXISTS'),
-    countLine(0, 'RECENT'),
-    ...(firstUnseen < 0 ? [] : [untaggedLine('OK', 'First unseen', { name: 'UNSEEN', value: firstUnseen + 1 })]),
+    ...(session.enabled.has('IMAP4rev2') ? [] : firstLines(messages)),
+    ...namedLine(session, view.folder, { said: path, always: true }),
     untaggedLine('OK', 'Flags that are kept', { name: 'PERMANENTFLAGS', flags: permanent }),
     untaggedLine('OK', 'UIDs are valid', { name: 'UIDVALIDITY', value: uidValidity }),
     untaggedLine('OK', 'Next UID', { name: 'UIDNEXT', value: uidNext }),
@@ -49,6 +52,22 @@ export const select: Handler<'SELECT' | 'EXAMINE'> = async (session, { name, mai
   session.selected = selected;
   return done(`${name} completed`, selected.readOnly ? 'READ-ONLY' : 'READ-WRITE');
 };
+
+/** Flags that are in use here, or known everywhere. Keywords that differ in case only are one. */
+function flagsOf(messages: readonly ShownMessage[]): string[] {
+  const flags = new Map<string, string>();
+  const all = [...SYSTEM_FLAGS, ...KNOWN_KEYWORDS, ...messages.flatMap((message) => message.flags)];
+  for (const flag of all) if (!flags.has(flag.toLowerCase())) flags.set(flag.toLowerCase(), flag);
+  return [...flags.values()];
+}
+
+/** What only clients of IMAP4rev1 are told (RFC 3501 §6.3.1; RFC 9051 appendix E). */
+function firstLines(messages: readonly ShownMessage[]): Buffer[] {
+  const firstUnseen = messages.findIndex(({ flags }) => !flags.includes('\\Seen'));
+  const recent = countLine(0, 'RECENT');
+  if (firstUnseen < 0) return [recent];
+  return [recent, untaggedLine('OK', 'First unseen', { name: 'UNSEEN', value: firstUnseen + 1 })];
+}
 
 /** What left and what changed, of the UIDs the client knows (RFC 7162 §3.2.5). */
 async function resynchronize(session: Session, selected: Selected, resync: Resync): Promise<void> {
@@ -65,7 +84,10 @@ async function resynchronize(session: Session, selected: Selected, resync: Resyn
 
 export const create: Handler<'CREATE'> = async (session, { mailbox: path, specialUse }) => {
   if (specialUse.length > 1) throw new Refusal('NO', 'A mailbox has one use', 'USEATTR');
-  const id = await mailboxOf(session).folders.create(path, specialUse[0] ?? null);
+  const { folders } = mailboxOf(session);
+  const id = await folders.create(path, specialUse[0] ?? null);
+  const said = path.replace(/\/$/, '');
+  await session.send(...namedLine(session, await folders.find(said), { said }));
   return done('CREATE completed', { name: 'MAILBOXID', id: mailboxId({ id }) });
 };
 
@@ -73,19 +95,34 @@ export const remove: Handler<'DELETE'> = async (session, { mailbox: path }) => {
   const { folders } = mailboxOf(session);
   const folder = await folders.find(path);
   await folders.remove(path);
+  await session.send(...namedLine(session, folder, { said: path, gone: true }));
   if (session.selected?.view.folder.id === folder.id) session.selected = null;
   return done('DELETE completed');
 };
 
 export const rename: Handler<'RENAME'> = async (session, { from, to }) => {
-  await mailboxOf(session).folders.rename(from, to);
+  const { folders } = mailboxOf(session);
+  await folders.rename(from, to);
+  // The inbox is where it was: what was in it moved (RFC 9051 §6.3.6).
+  if (from !== INBOX) await session.send(...namedLine(session, await folders.find(to), { said: from }));
   return done('RENAME completed');
 };
 
 export const subscribe: Handler<'SUBSCRIBE' | 'UNSUBSCRIBE'> = async (session, { name, mailbox: path }) => {
-  await mailboxOf(session).folders.setSubscribed(path, name === 'SUBSCRIBE');
+  const { folders } = mailboxOf(session);
+  if (name === 'SUBSCRIBE') await folders.setSubscribed(path, true);
+  else await unsubscribe(folders, path);
   return done(`${name} completed`);
 };
+
+/** A mailbox that is not there is not subscribed: after it was renamed, programs give up the old name (RFC 9051 §6.3.6). */
+async function unsubscribe(folders: Folders, path: string): Promise<void> {
+  try {
+    await folders.setSubscribed(path, false);
+  } catch (error) {
+    if (!(error instanceof MailboxError) || error.code !== 'no-folder') throw error;
+  }
+}
 
 /** CLOSE removes what is marked \Deleted and says nothing of it; UNSELECT removes nothing (RFC 3501 §6.4.2, RFC 3691). */
 export const close: Handler<'CLOSE' | 'UNSELECT'> = async (session, { name }): Promise<Done> => {

@@ -14,7 +14,7 @@ import {
 } from '../context.ts';
 import { Refusal } from '../replies.ts';
 import type { Selected } from '../selected.ts';
-import { type FetchValue, fetchLine } from '../wire/fetch-response.ts';
+import type { FetchValue } from '../wire/fetch-response.ts';
 import { untaggedLine } from '../wire/responses.ts';
 import type { SequenceSet } from '../wire/sets.ts';
 import { removeDeleted } from './mailboxes.ts';
@@ -40,7 +40,7 @@ export const store: Handler<'STORE'> = async (session, { uid, set, mode, silent,
   const numberOf = (own: number): number => numbers.get(own) ?? 0;
   const answers = after.map((message) => ({ message, values: storeValues(selected, message, { uid, silent }) }));
   const told = answers.filter(({ values }) => values.length > 0);
-  await session.send(...told.flatMap(({ message, values }) => fetchLine(numberOf(message.uid), values)));
+  await session.send(...told.flatMap(({ message, values }) => selected.fetchLine(numberOf(message.uid) - 1, values)));
   return endStore(uid, uid ? refused : refused.map(numberOf));
 };
 

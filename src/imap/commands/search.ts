@@ -8,15 +8,21 @@ import { bodyContains, headerContains, textContains } from '../../mime/text-sear
 import { done, doneKeepingNumbers, enableCondstore, type Handler, type Session, selectedOf } from '../context.ts';
 import { LIST_BATCH, PROGRESS_EVERY_MS } from '../limits.ts';
 import { emailId } from '../object-id.ts';
+import { Refusal } from '../replies.ts';
 import type { Selected } from '../selected.ts';
-import type { SearchKey } from '../wire/commands.ts';
+import type { SearchKey, SearchReturn } from '../wire/commands.ts';
 import { RECENT } from '../wire/flags.ts';
 import { untaggedLine } from '../wire/responses.ts';
 import { SAVED, setContains } from '../wire/sets.ts';
 import { answerOf, type Found, savedOf } from './search-answer.ts';
 
-export const search: Handler<'SEARCH'> = async (session, { tag, uid, returns, key }) => {
+/** The only answer of IMAP4rev2 is ESEARCH (RFC 9051 §6.4.4). */
+const ALL: SearchReturn = { min: false, max: false, all: true, count: false, save: false, partial: null };
+
+export const search: Handler<'SEARCH'> = async (session, { tag, uid, charset, returns: asked, key }) => {
   const selected = selectedOf(session);
+  if (charset !== null && session.enabled.has('UTF8=ACCEPT')) throw new Refusal('BAD', 'All text is UTF-8 now');
+  const returns = asked ?? (session.enabled.has('IMAP4rev2') ? ALL : null);
   if (needs(key, MODSEQ)) await enableCondstore(session);
   const saved = new Set(selected.savedUids().map(({ first }) => first));
   // A search that fails leaves nothing behind (RFC 5182 §2.1).

@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type Address, fromMailbox, normalizeAddress } from '../../smimp/address.ts';
 import { ProfileError } from '../../smimp/errors.ts';
 import { type Done, done, enableCondstore, type Handler, mailboxOf, type Session } from '../context.ts';
+import { ENABLES } from '../enabled.ts';
 import { MAX_LOGIN_FAILURES } from '../limits.ts';
 import { Refusal } from '../replies.ts';
 import {
@@ -21,7 +22,7 @@ const LOGGED_IN = [
   ...['LITERAL+', 'IDLE', 'UIDPLUS', 'MOVE', 'UNSELECT', 'CHILDREN', 'SPECIAL-USE', 'CREATE-SPECIAL-USE'],
   ...['CONDSTORE', 'QRESYNC', 'ESEARCH', 'SEARCHRES', 'WITHIN', 'PARTIAL'],
   ...['LIST-EXTENDED', 'LIST-STATUS', 'STATUS=SIZE', 'OBJECTID', 'QUOTA'],
-  ...['MULTIAPPEND', 'REPLACE', 'UNAUTHENTICATE', 'INPROGRESS'],
+  ...['MULTIAPPEND', 'REPLACE', 'UNAUTHENTICATE', 'INPROGRESS', 'UTF8=ACCEPT'],
 ];
 
 /** What this connection can do now. Non-synchronising literals of any size only from people who are known (RFC 7888). */
@@ -64,8 +65,9 @@ export const id: Handler<'ID'> = async (session, { fields }) => {
 export const enable: Handler<'ENABLE'> = async (session, { capabilities }) => {
   mailboxOf(session);
   const before = new Set(session.enabled);
-  if (capabilities.includes('CONDSTORE') || capabilities.includes('QRESYNC')) await enableCondstore(session);
-  if (capabilities.includes('QRESYNC')) session.enabled.add('QRESYNC');
+  const asked = new Set(capabilities.flatMap((name) => ENABLES.get(name) ?? []));
+  if (asked.has('CONDSTORE')) await enableCondstore(session);
+  for (const name of asked) session.enabled.add(name);
   await session.send(enabledLine([...session.enabled].filter((name) => !before.has(name))));
   return done('ENABLE completed');
 };

@@ -27,7 +27,7 @@ export async function statusLines(
     if (counted === undefined) continue;
     const values: [StatusItem, number | string][] = [];
     for (const item of items) values.push([item, await statusValue(session, { folder, counted, item })]);
-    lines.push(statusLine(folder.path, values));
+    lines.push(statusLine(folder.path, values, session.dialect));
   }
   return lines;
 }
@@ -66,7 +66,7 @@ const KIB = 1024;
 
 export const getQuotaRoot: Handler<'GETQUOTAROOT'> = async (session, { mailbox: path }) => {
   const folder = await mailboxOf(session).folders.find(path);
-  await session.send(quotaRootLine(folder.path, [ROOT]), await quotaOf(session));
+  await session.send(quotaRootLine(folder.path, [ROOT], session.dialect), await quotaOf(session));
   return done('GETQUOTAROOT completed');
 };
 

@@ -4,6 +4,7 @@ import type { CommandFrame } from './command-reader.ts';
 import { CommandReader } from './command-reader.ts';
 import type { Command, CommandBody, MailboxCommandName, SimpleCommandName } from './commands.ts';
 import { parseSelect, parseUnchangedSince } from './condstore-parser.ts';
+import type { Dialect } from './dialect.ts';
 import { parseFetch } from './fetch-parser.ts';
 import { settableFlags } from './flags.ts';
 import type { DecoderLimits } from './limits.ts';
@@ -71,8 +72,8 @@ const UID_COMMANDS: ReadonlyMap<string, BodyParser> = new Map<string, BodyParser
 export type ParsedCommand = { tag: string; command: Command } | { tag: string | null; error: WireError };
 
 /** Reads a whole command. Errors are returned together with the tag, as far as it could be read. */
-export function parseCommand(frame: CommandFrame, limits: DecoderLimits): ParsedCommand {
-  const reader = new CommandReader(frame, limits);
+export function parseCommand(frame: CommandFrame, limits: DecoderLimits, dialect: Dialect): ParsedCommand {
+  const reader = new CommandReader(frame, limits, dialect);
   let tag: string | null = null;
   try {
     tag = reader.tag();

@@ -4,8 +4,10 @@
  *
  * Lines are latin1 strings, one character per byte. The literal `n` stands at the end of line `n`.
  */
+import { isUtf8 } from 'node:buffer';
+import { ASCII, type Dialect } from './dialect.ts';
 import type { DecoderLimits } from './limits.ts';
-import { decodeMailboxName, type MailboxName } from './mailbox-name.ts';
+import { decodeMailboxName, decodeUtf8MailboxName, type MailboxName } from './mailbox-name.ts';
 import { parseSequenceSet, SAVED, type SequenceSet } from './sets.ts';
 import { WireError } from './wire-error.ts';
 
@@ -36,14 +38,16 @@ const TAG_CHARS = 128;
 export class CommandReader {
   readonly #frame: CommandFrame;
   readonly #limits: DecoderLimits;
+  readonly #dialect: Dialect;
   #segment = 0;
   #position = 0;
   #tokens = 0;
   #depth = 0;
 
-  constructor(frame: CommandFrame, limits: DecoderLimits) {
+  constructor(frame: CommandFrame, limits: DecoderLimits, dialect: Dialect = ASCII) {
     this.#frame = frame;
     this.#limits = limits;
+    this.#dialect = dialect;
   }
 
   /** The next character, or an empty string before a literal and at the end. */
@@ -157,13 +161,17 @@ export class CommandReader {
   }
 
   mailbox(): MailboxName {
-    return decodeMailboxName(this.astring());
+    return this.#mailboxName(this.astring());
   }
 
   /** A mailbox name that may hold `*` and `%`, as LIST has it. */
   listMailbox(): MailboxName {
     const bytes = this.#stringOrNull() ?? Buffer.from(this.#token(LIST_ATOM, 'a mailbox pattern'), 'latin1');
-    return decodeMailboxName(bytes);
+    return this.#mailboxName(bytes);
+  }
+
+  #mailboxName(bytes: Buffer): MailboxName {
+    return this.#dialect.utf8 ? decodeUtf8MailboxName(bytes) : decodeMailboxName(bytes);
   }
 
   /** The literal that must stand here; `binary` ones only where the caller allows them. */
@@ -216,7 +224,10 @@ export class CommandReader {
     if (this.#literalHere() !== null) return this.literal().bytes;
     if (this.peek() !== '"') return null;
     const quoted = this.#token(QUOTED, 'a quoted string');
-    return Buffer.from(quoted.slice(1, -1).replace(QUOTED_PAIR, '$1'), 'latin1');
+    const bytes = Buffer.from(quoted.slice(1, -1).replace(QUOTED_PAIR, '$1'), 'latin1');
+    // RFC 6855 §3. From others any bytes are taken, because some programs send what they like.
+    if (this.#dialect.utf8 && !isUtf8(bytes)) throw this.syntax('Quoted string is not UTF-8');
+    return bytes;
   }
 
   #token(expression: RegExp, what: string): string {

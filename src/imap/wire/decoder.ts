@@ -13,6 +13,7 @@ import { ByteQueue, GrowingBuffer } from './byte-queue.ts';
 import { parseCommand } from './command-parser.ts';
 import type { CommandFrame } from './command-reader.ts';
 import type { Command } from './commands.ts';
+import { ASCII, type Dialect } from './dialect.ts';
 import { DEFAULT_LIMITS, type DecoderLimits } from './limits.ts';
 import { LiteralAdmission, type LiteralMarker, parseLiteralMarker } from './literal.ts';
 import { WireError, type WireErrorCode } from './wire-error.ts';
@@ -45,6 +46,7 @@ export class CommandDecoder {
   /** Why the present command is being skipped. */
   #refusal: WireError | null = null;
   #lineExpected = false;
+  #dialect: Dialect = ASCII;
 
   constructor(options: { limits?: Partial<DecoderLimits> } = {}) {
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
@@ -65,6 +67,11 @@ export class CommandDecoder {
   /** Changes limits, for literals announced from now on; login raises `appendLiteralBytes`. */
   setLimits(limits: Partial<DecoderLimits>): void {
     Object.assign(this.#limits, limits);
+  }
+
+  /** For commands that end from now on. */
+  setDialect(dialect: Dialect): void {
+    this.#dialect = dialect;
   }
 
   /** Adds received bytes. The chunk is kept, not copied: do not write to it afterwards. */
@@ -172,7 +179,7 @@ export class CommandDecoder {
     const refusal = this.#refusal;
     this.#resetCommand();
     if (refusal !== null) return errorEvent(tagOf(frame), refusal, false);
-    const parsed = parseCommand(frame, this.#limits);
+    const parsed = parseCommand(frame, this.#limits, this.#dialect);
     if ('error' in parsed) return errorEvent(parsed.tag, parsed.error, false);
     return { type: 'command', command: parsed.command };
   }

@@ -1,11 +1,14 @@
 /**
  * Building the lines of responses (RFC 3501 §7, §9): atoms, quoted strings, literals and NIL. A line is a list of
  * buffers, so that the body of a message goes out without being copied. Nothing here lets a value end its line early:
- * what holds a line end, a NUL or 8-bit bytes goes out as a literal.
+ * what holds a line end, a NUL or 8-bit bytes goes out as a literal; UTF-8 is quoted where the client takes it.
  */
+import { isUtf8 } from 'node:buffer';
+import { ASCII, type Dialect } from './dialect.ts';
 import { encodeMailboxName } from './mailbox-name.ts';
 
 const QUOTABLE = /^[\x01-\x09\x0b\x0c\x0e-\x7f]*$/;
+const UTF8_QUOTABLE = /^[\x01-\x09\x0b\x0c\x0e-\xff]*$/;
 const ATOM = /^[^\x00-\x20(){%*"\\\]\x7f-\xff]+$/;
 /** Longer strings go out as literals, which clients read without scanning. */
 const QUOTED_CHARS = 1024;
@@ -14,7 +17,12 @@ const CRLF = '\r\n';
 /** Collects one response line; text given is one byte per character unless said otherwise. */
 export class ResponseLine {
   readonly #buffers: Buffer[] = [];
+  readonly #dialect: Dialect;
   #text = '';
+
+  constructor(dialect: Dialect = ASCII) {
+    this.#dialect = dialect;
+  }
 
   /** Text of the grammar, written as it is. Throws RangeError for a line end: that would be a bug of the caller. */
   raw(text: string): this {
@@ -27,7 +35,7 @@ export class ResponseLine {
   nstring(value: string | Buffer | null): this {
     if (value === null) return this.raw('NIL');
     const text = typeof value === 'string' ? value : value.length <= QUOTED_CHARS ? value.toString('latin1') : null;
-    if (text !== null && text.length <= QUOTED_CHARS && QUOTABLE.test(text)) return this.raw(quote(text));
+    if (text !== null && text.length <= QUOTED_CHARS && this.#isQuotable(text)) return this.raw(quote(text));
     return this.literal(typeof value === 'string' ? Buffer.from(value, 'latin1') : value);
   }
 
@@ -41,9 +49,14 @@ export class ResponseLine {
     return ATOM.test(value) && value.toUpperCase() !== 'NIL' ? this.raw(value) : this.nstring(value);
   }
 
-  /** A Unicode mailbox name in modified UTF-7. */
+  /** A Unicode mailbox name, in UTF-8 or in modified UTF-7. */
   mailbox(name: string): this {
-    return this.astring(encodeMailboxName(name));
+    return this.astring(this.#dialect.utf8 ? Buffer.from(name, 'utf8').toString('latin1') : encodeMailboxName(name));
+  }
+
+  #isQuotable(text: string): boolean {
+    if (QUOTABLE.test(text)) return true;
+    return this.#dialect.utf8 && UTF8_QUOTABLE.test(text) && isUtf8(Buffer.from(text, 'latin1'));
   }
 
   /** The bytes are kept, not copied. */

@@ -3,6 +3,7 @@ import type { Section } from '../../mime/structure/section.ts';
 import type { Envelope, Part } from '../../mime/structure/types.ts';
 import type { FetchSection } from './commands.ts';
 import { formatDateTime, type ImapDateTime } from './date-time.ts';
+import { ASCII, type Dialect } from './dialect.ts';
 import { ResponseLine } from './encoder.ts';
 import { writeEnvelope, writeStructure } from './structure-encoder.ts';
 
@@ -29,8 +30,8 @@ const SECTION_NAMES: Readonly<Record<Section['kind'], string>> = {
 };
 
 /** `* 12 FETCH (…)` as buffers to be written in order; section data is not copied. */
-export function fetchLine(sequenceNumber: number, values: readonly FetchValue[]): Buffer[] {
-  const line = new ResponseLine().raw(`* ${sequenceNumber} FETCH `);
+export function fetchLine(sequenceNumber: number, values: readonly FetchValue[], dialect: Dialect = ASCII): Buffer[] {
+  const line = new ResponseLine(dialect).raw(`* ${sequenceNumber} FETCH `);
   return line.list(values, (value) => writeValue(line, value)).end();
 }
 

@@ -1,6 +1,8 @@
 /** Message flags (RFC 3501 §2.3.2). System flags compare without case; keywords keep the case they were sent in. */
 
 export const SYSTEM_FLAGS = ['\\Answered', '\\Flagged', '\\Deleted', '\\Seen', '\\Draft'] as const;
+/** Keywords that programs know by these names (RFC 9051 §2.3.2): told of before any message has them. */
+export const KNOWN_KEYWORDS = ['$Forwarded', '$MDNSent', '$Junk', '$NotJunk', '$Phishing'] as const;
 export const RECENT = '\\Recent';
 
 const CANONICAL = new Map([...SYSTEM_FLAGS, RECENT].map((flag) => [flag.toLowerCase(), flag]));

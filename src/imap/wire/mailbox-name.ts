@@ -1,6 +1,6 @@
 /**
- * Mailbox names on the wire: modified UTF-7 (RFC 3501 §5.1.3) to and from Unicode. INBOX is the same in any case
- * (§5.1). A decoded name holds no control characters and no lone surrogates, and encoding it gives one form only.
+ * Mailbox names on the wire: modified UTF-7 (RFC 3501 §5.1.3) or UTF-8 (RFC 9051 §5.1) to and from Unicode. INBOX is the
+ * same in any case (§5.1). A decoded name holds no control characters and no lone surrogates, and encoding it gives one form only.
  */
 import { WireError } from './wire-error.ts';
 
@@ -12,7 +12,8 @@ export type MailboxName = string & { readonly [mailboxNameBrand]: 'MailboxName' 
 export const INBOX = 'INBOX' as MailboxName;
 
 const PRINTABLE_ASCII = /^[\x20-\x7e]*$/;
-const CONTROL = /[\x00-\x1f\x7f]/;
+/** RFC 6855 §3: controls, and what ends lines and paragraphs. */
+const CONTROL = /[\x00-\x1f\x7f-\x9f\u2028\u2029]/;
 const SHIFTED = /&([^&-]*)-/g;
 // Without the u flag, so that no letter beyond ASCII folds to one of these.
 const ANY_CASE_INBOX = /^inbox$/i;
@@ -32,6 +33,11 @@ export function toMailboxName(name: string): MailboxName {
 export function decodeMailboxName(bytes: Buffer): MailboxName {
   const ascii = bytes.toString('latin1');
   return toMailboxName(PRINTABLE_ASCII.test(ascii) ? decodeModifiedUtf7(ascii) : decodeUtf8(bytes));
+}
+
+/** The name in Unicode, of UTF-8: an ampersand is one. Throws WireError `BAD_MAILBOX_NAME`. */
+export function decodeUtf8MailboxName(bytes: Buffer): MailboxName {
+  return toMailboxName(decodeUtf8(bytes));
 }
 
 /** Modified UTF-7, in ASCII, of a Unicode name. */
@@ -66,5 +72,5 @@ function decodeUtf8(bytes: Buffer): string {
 }
 
 function badName(cause?: unknown): WireError {
-  return new WireError('BAD_MAILBOX_NAME', 'Mailbox name is not valid modified UTF-7', { cause });
+  return new WireError('BAD_MAILBOX_NAME', 'Mailbox name is not valid', { cause });
 }

@@ -23,6 +23,8 @@ export type PlainResponseCode =
   | 'CONTACTADMIN'
   | 'NOPERM'
   | 'INUSE'
+  /** RFC 9051 §7.1. */
+  | 'HASCHILDREN'
   | 'EXPUNGEISSUED'
   | 'CORRUPTION'
   | 'SERVERBUG'

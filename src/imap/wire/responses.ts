@@ -2,6 +2,7 @@
 
 import type { StatusItem } from './commands.ts';
 import type { DecoderEvent } from './decoder.ts';
+import type { Dialect } from './dialect.ts';
 import { ResponseLine } from './encoder.ts';
 import type { PartialRange } from './partial.ts';
 import { formatResponseCode, type ResponseCode } from './response-code.ts';
@@ -98,17 +99,21 @@ export interface ListEntry {
   mailbox: string;
   /** RFC 5258 §3.5: CHILDINFO, the selection options that children match. */
   childInfo?: readonly string[];
+  /** RFC 9051 §6.3.9.7: OLDNAME, what the mailbox was called before, or by the client. */
+  oldName?: string;
 }
 
-export function listLine(name: 'LIST' | 'LSUB', entry: ListEntry): Buffer {
-  const line = new ResponseLine().raw(`* ${name} (${entry.attributes.join(' ')}) `);
+export function listLine(name: 'LIST' | 'LSUB', entry: ListEntry, dialect: Dialect): Buffer {
+  const line = new ResponseLine(dialect).raw(`* ${name} (${entry.attributes.join(' ')}) `);
   line.nstring(entry.delimiter).raw(' ').mailbox(entry.mailbox);
-  if (entry.childInfo !== undefined && entry.childInfo.length > 0) {
+  const { childInfo = [], oldName } = entry;
+  if (childInfo.length > 0) {
     line
       .raw(' ("CHILDINFO" ')
-      .list(entry.childInfo, (option) => line.nstring(option))
+      .list(childInfo, (option) => line.nstring(option))
       .raw(')');
   }
+  if (oldName !== undefined) line.raw(' ("OLDNAME" (').mailbox(oldName).raw('))');
   return line.toBuffer();
 }
 
@@ -116,9 +121,10 @@ export function listLine(name: 'LIST' | 'LSUB', entry: ListEntry): Buffer {
 export function statusLine(
   mailbox: string,
   items: readonly (readonly [item: StatusItem, value: number | string])[],
+  dialect: Dialect,
 ): Buffer {
   const values = items.map(([item, value]) => `${item} ${typeof value === 'string' ? `(${value})` : value}`).join(' ');
-  return new ResponseLine().raw('* STATUS ').mailbox(mailbox).raw(` (${values})`).toBuffer();
+  return new ResponseLine(dialect).raw('* STATUS ').mailbox(mailbox).raw(` (${values})`).toBuffer();
 }
 
 /** `* QUOTA "" (STORAGE 10 512)` in KiB (RFC 2087 §5.1); no resource where there is no limit. */
@@ -127,8 +133,8 @@ export function quotaLine(root: string, storage: { usedKib: number; limitKib: nu
   return new ResponseLine().raw('* QUOTA ').astring(root).raw(` (${resources})`).toBuffer();
 }
 
-export function quotaRootLine(mailbox: string, roots: readonly string[]): Buffer {
-  const line = new ResponseLine().raw('* QUOTAROOT ').mailbox(mailbox);
+export function quotaRootLine(mailbox: string, roots: readonly string[], dialect: Dialect): Buffer {
+  const line = new ResponseLine(dialect).raw('* QUOTAROOT ').mailbox(mailbox);
   for (const root of roots) line.raw(' ').astring(root);
   return line.toBuffer();
 }
