@@ -3,7 +3,7 @@
  *
  * Every service is owned by one stack, so that closing goes the way back: doors first, then work, then the database.
  */
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Registry } from 'prom-client';
@@ -20,6 +20,7 @@ import { createKeystoreTransfer, type KeystoreTransfer } from './identity/transf
 import { createImapServer } from './imap/listener.ts';
 import { createKeystore, type Keystore } from './keystore/keystore.ts';
 import { openServerKey } from './keystore/server-key.ts';
+import { createLegacyIdentities, type LegacyIdentities } from './legacy/identities.ts';
 import { createLogger } from './log.ts';
 import { createMailbox, type Mailbox } from './mailbox/mailbox.ts';
 import { createMeters } from './metrics/meters.ts';
@@ -29,17 +30,17 @@ import type { MirrorServices } from './mirror/mirror.ts';
 import { startMirrors } from './mirror/mirrors.ts';
 import { withMirrors } from './mirror/rotation.ts';
 import { createPipeline, type Pipeline } from './pipeline/pipeline.ts';
-import type { QueueSettings } from './pipeline/queue.ts';
-import { policyOf } from './policy/pow-policy.ts';
 import { createDiscovery } from './remote/discovery.ts';
 import { createHomeClient } from './remote/home.ts';
 import { createHttps } from './remote/https.ts';
 import { createOwnerClient } from './remote/owner.ts';
 import { createFetchPublicKey, type FetchPublicKey } from './remote/public-keys.ts';
 import { createSessions } from './remote/sessions.ts';
+import { connectionLimits, networkOf, priceRules, queueSettings } from './settings.ts';
+import type { Domain } from './smimp/address.ts';
 import type { BaseUrl } from './smimp/discovery.ts';
 import { createSubmission } from './smtp/submission.ts';
-import { type Channel, type OpenedDatabase, openDatabase } from './store/database.ts';
+import { type Channel, type Db, type OpenedDatabase, openDatabase } from './store/database.ts';
 import { ensureDatabase, startEmbeddedPostgres } from './store/embedded.ts';
 
 export const ROLES = ['api', 'smtp', 'imap', 'worker'] as const;
@@ -149,6 +150,8 @@ interface Parts {
   mirrors: MirrorServices;
   elsewhere: Connect;
   fetchPublicKey: FetchPublicKey;
+  /** Of a gateway. */
+  legacy: LegacyIdentities | null;
 }
 
 async function buildParts(stack: AsyncDisposableStack, base: Base): Promise<Parts> {
@@ -191,28 +194,14 @@ async function buildParts(stack: AsyncDisposableStack, base: Base): Promise<Part
     mirrors,
     elsewhere: createConnect({ ...mirrors, discovery }),
     fetchPublicKey: createFetchPublicKey({ discovery, home, clock }),
+    legacy: legacyOf(config, { db, keystore, events }),
   };
 }
 
-function queueSettings(config: Config, opened: OpenedDatabase): QueueSettings {
-  if (config.queue.redis !== null) return { kind: 'redis', url: config.queue.redis };
-  return { kind: 'postgres', connection: opened.connection };
-}
-
-/** Its own names lead straight to its own door: no DNS, no way out through the router and in again. */
-async function networkOf(
-  config: Config,
-  tls: TlsMaterial,
-): Promise<{ hosts: Record<string, string>; allow: string[]; ca: string[] }> {
-  const { hosts, allow, ca } = config.network;
-  const authorities = ca === null ? [] : [await readFile(ca, 'utf8')];
-  if (tls.authority !== null) authorities.push(tls.authority.pem);
-  const door = config.listen.api;
-  if (door === null) return { hosts, allow, ca: authorities };
-  const address = door.host === '0.0.0.0' || door.host === '::' ? '127.0.0.1' : door.host;
-  const here = address.includes(':') ? `[${address}]:${door.port}` : `${address}:${door.port}`;
-  const names = [new URL(config.base_url).hostname, ...(tls.authority === null ? [] : config.domains)];
-  return { hosts: { ...Object.fromEntries(names.map((name) => [name, here])), ...hosts }, allow, ca: authorities };
+function legacyOf(config: Config, services: Pick<Parts, 'keystore'> & Pick<Base, 'events'> & { db: Db }) {
+  const { domain, senders, recipients, new_identities_per_day: newPerDay } = config.gateway;
+  if (config.deployment !== 'gateway' || domain === null) return null;
+  return createLegacyIdentities({ ...services, gatewayDomain: domain as Domain, senders, recipients, newPerDay });
 }
 
 function createDoors(
@@ -227,6 +216,7 @@ function createDoors(
     submissions: null,
     imap: null,
     imaps: null,
+    mx: null,
     metrics: null,
   };
   const plays = (role: Role): boolean => roles.includes(role);
@@ -249,7 +239,8 @@ function createDoors(
       if (plays('worker')) await startWork(stack, base);
       if (plays('api')) {
         const { db, listener } = opened;
-        const services = { db, listener, events, clock, fetchPublicKey: base.fetchPublicKey };
+        const { fetchPublicKey, legacy } = base;
+        const services = { db, listener, events, clock, fetchPublicKey, legacy };
         const own = { baseUrl: config.base_url as BaseUrl, ...priceRules(config), quotaBytes: config.limits.quota };
         await open(stack.use(createApi({ ...services, ...own, tls: material })), 'api', true);
       }
@@ -269,19 +260,6 @@ function createDoors(
         await open(server, 'submission', false);
       }
     },
-  };
-}
-
-const priceRules = ({ domains, proof_of_work }: Config) => ({ domains, powPolicy: policyOf(proof_of_work) });
-
-function connectionLimits(config: Config) {
-  const { message, recipients, connections, connections_per_address, connections_per_account } = config.limits;
-  return {
-    messageBytes: message,
-    recipients,
-    connections,
-    connectionsPerAddress: connections_per_address,
-    connectionsPerAccount: connections_per_account,
   };
 }
 

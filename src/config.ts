@@ -10,6 +10,7 @@ import { type Document, isNode, isScalar, LineCounter, type Node, parseDocument,
 import { z } from 'zod';
 import { powPolicySchema } from './policy/pow-policy-schema.ts';
 import { parseQuantity, SIZE_UNITS, TIME_UNITS, type Units } from './policy/quantity.ts';
+import { isAddress } from './smimp/address.ts';
 import { parseDiscovery } from './smimp/discovery.ts';
 
 /** What is wrong with a configuration, one line each: `FILE:LINE:COLUMN: PATH: what`. */
@@ -71,6 +72,14 @@ const hostTarget = z.string().regex(/^(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:]+\])(
   error: 'is not an address with or without a port, such as 127.0.0.1:9443 or [::1]:9443',
 });
 
+/** `corp.test`, `alice#corp.test` or `alice@corp.test`, as it is compared: `corp.test`, `alice#corp.test`. */
+const domainOrAddress = z.string().transform((text, context): string => {
+  const typed = text.replace('@', '#');
+  if (domain.safeParse(typed).success || isAddress(typed)) return typed;
+  context.addIssue({ code: 'custom', message: 'is neither a domain nor an SMIMP address, both in lower case' });
+  return z.NEVER;
+});
+
 const section = <Shape extends z.core.$ZodShape>(shape: Shape) => z.strictObject(shape).prefault({} as never);
 
 /** The schema of the file. Every default stands here. */
@@ -88,8 +97,8 @@ const capability = z
   .regex(/^[\w+=-]{1,64}$/, { error: 'is not the name of an IMAP capability' })
   .refine((name) => !NEEDED_CAPABILITIES.has(name.toUpperCase()), { error: 'cannot be withheld: nobody could log in' });
 
-export const configSchema = z.strictObject({
-  deployment: z.enum(['home', 'proxy']).default('home'),
+const settings = z.strictObject({
+  deployment: z.enum(['home', 'proxy', 'gateway']).default('home'),
   domains: z.array(domain).min(1).default(['home.test']),
   base_url: baseUrl.default('https://smimp.home.test:8443'),
   mail_host: z.string().min(1).max(253).default('localhost'),
@@ -113,6 +122,7 @@ export const configSchema = z.strictObject({
     submissions: listenAddress.nullable().prefault('0.0.0.0:1465'),
     imap: listenAddress.nullable().prefault('0.0.0.0:1143'),
     imaps: listenAddress.nullable().prefault('0.0.0.0:1993'),
+    mx: listenAddress.nullable().default(null),
     metrics: listenAddress.nullable().default(null),
   }),
   tls: section({
@@ -148,6 +158,13 @@ export const configSchema = z.strictObject({
       )
       .default([]),
   }),
+  gateway: section({
+    domain: domain.nullable().default(null),
+    senders: z.array(domainOrAddress).default([]),
+    recipients: z.array(domain).default([]),
+    new_identities_per_day: z.int().min(1).max(100_000).default(200),
+    dmarc: z.enum(['enforce', 'mark']).default('enforce'),
+  }),
   limits: section({
     message: sizeBytes.prefault('33MiB'),
     quota: sizeBytes.nullable().default(null),
@@ -157,6 +174,15 @@ export const configSchema = z.strictObject({
     connections_per_account: z.int().min(1).max(10_000).default(30),
   }),
   log: section({ level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info') }),
+});
+
+export const configSchema = settings.superRefine(({ deployment, gateway: { domain, recipients } }, context) => {
+  const mistake = (name: string, message: string): void =>
+    context.addIssue({ code: 'custom', path: ['gateway', name], message });
+  if (deployment === 'gateway' && domain === null)
+    mistake('domain', 'a gateway needs a domain of its own, at which its legacy correspondents have their identities');
+  if (domain !== null && recipients.includes(domain))
+    mistake('recipients', 'cannot hold the domain of the gateway itself: nobody has a mailbox there');
 });
 
 export type Config = z.infer<typeof configSchema> & { secrets: { serverKey: string | null } };
@@ -192,10 +218,16 @@ async function readConfigFile(path: string): Promise<string> {
   }
 }
 
-/** A proxy hosts nobody: it has no domains, and nothing at which other servers would call. */
+/**
+ * A proxy hosts nobody: it has no domains, and nothing at which other servers would call. A gateway is the server of its own
+ * domain, whose identities belong to people who have no mail program here. Only a gateway takes mail in for other domains.
+ */
 function asDeployed(config: z.infer<typeof configSchema>): z.infer<typeof configSchema> {
-  if (config.deployment === 'home') return config;
-  return { ...config, domains: [], listen: { ...config.listen, api: null } };
+  const { deployment, listen, gateway } = config;
+  if (deployment === 'home') return { ...config, listen: { ...listen, mx: null } };
+  if (deployment === 'proxy') return { ...config, domains: [], listen: { ...listen, api: null, mx: null } };
+  const noDoors = { submission: null, submissions: null, imap: null, imaps: null };
+  return { ...config, domains: gateway.domain === null ? [] : [gateway.domain], listen: { ...listen, ...noDoors } };
 }
 
 /** Parses the text of a configuration file; `name` is how mistakes call it. */

@@ -8,11 +8,12 @@ import { initializeDigest } from '../src/smimp/transcript.ts';
 import { type ApiSite, CAROL, codeOf, keyOf, startApi } from './support/api-site.ts';
 import { type CommandLine, commandLine } from './support/command-line.ts';
 
+const SERVER_KEY = Buffer.alloc(32, 7);
 let site: ApiSite;
 let cli: CommandLine;
 beforeAll(async () => {
   site = await startApi();
-  cli = await commandLine(site.opened.connection, { settings: ['limits: { quota: 5MiB }'] });
+  cli = await commandLine(site.opened.connection, { settings: ['limits: { quota: 5MiB }'], serverKey: SERVER_KEY });
 });
 afterAll(async () => {
   await cli[Symbol.asyncDispose]();
@@ -52,6 +53,27 @@ describe('account invite', () => {
   it('is refused for other domains and for what is no address', async () => {
     expect((await cli.run('account', 'invite', 'x@acme.test')).exitCode).toBe(65);
     expect((await cli.run('account', 'invite', `${'x'.repeat(65)}@corp.test`)).exitCode).toBe(65);
+  });
+});
+
+describe('a gateway', () => {
+  it('has no accounts but those of its legacy correspondents, and no passwords', async () => {
+    await using gateway = await commandLine(site.opened.connection, {
+      serverKey: SERVER_KEY,
+      settings: ['deployment: gateway', 'gateway: { domain: corp.test }'],
+    });
+    const commands = [
+      ['account', 'add', 'dave@corp.test'],
+      ['account', 'invite', 'dave@corp.test'],
+      ['account', 'password', 'carol@corp.test'],
+    ];
+    for (const command of commands) {
+      const { exitCode, stdout, stderr } = await gateway.run(...command);
+      expect({ exitCode, stdout }, command[1]).toEqual({ exitCode: 65, stdout: '' });
+      expect(stderr).toContain(
+        'this is the gateway corp.test, which makes the identities of people of the old internet',
+      );
+    }
   });
 });
 

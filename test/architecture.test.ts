@@ -92,6 +92,12 @@ describe('the layout', () => {
     expect(breaches((from, to) => within(from, 'pipeline') && within(to, 'smtp', 'imap', 'mailbox', 'api'))).toEqual(
       [],
     );
+    expect(
+      breaches((from, to) => within(from, 'legacy') && within(to, 'smtp', 'imap', 'api', 'admin', 'pipeline')),
+    ).toEqual([]);
+    expect(
+      breaches((from, to) => within(from, 'mailbox', 'identity', 'keystore', 'remote') && within(to, 'legacy')),
+    ).toEqual([]);
     expect(breaches((from, to) => within(from, 'keystore', 'remote') && within(to, 'identity', 'mailbox'))).toEqual([]);
   });
 

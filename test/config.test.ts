@@ -72,6 +72,27 @@ describe('the configuration', () => {
     expect(parseConfig('deployment: proxy\nlisten: { api: 0.0.0.0:8443 }', 'x').listen.api).toBeNull();
   });
 
+  it('makes a gateway out of its example: one domain of its own, an MX, no door for mail programs', async () => {
+    const text = await readFile(new URL('../config/gateway.yaml', import.meta.url), 'utf8');
+    const gateway = parseConfig(text, 'gateway');
+    expect(gateway).toMatchObject({ deployment: 'gateway', domains: ['gw.example.com'] });
+    expect(gateway.listen).toMatchObject({ mx: { host: '0.0.0.0', port: 25 }, api: { port: 8443 }, metrics: null });
+    expect(gateway.listen).toMatchObject({ submission: null, submissions: null, imap: null, imaps: null });
+    expect(parseConfig('listen: { mx: 0.0.0.0:25 }', 'x').listen.mx).toBeNull();
+    const named = parseConfig('gateway: { senders: [corp.test, alice@acme.test, bob#acme.test] }', 'x').gateway.senders;
+    expect(named).toEqual(['corp.test', 'alice#acme.test', 'bob#acme.test']);
+  });
+
+  it('refuses a gateway without a domain, one that takes mail in for itself, and senders that are none', () => {
+    expect(mistakesOf('deployment: gateway')).toEqual([
+      'bridge.yaml: gateway.domain: a gateway needs a domain of its own, at which its legacy correspondents have their identities',
+    ]);
+    expect(mistakesOf('deployment: gateway\ngateway: { domain: gw.test, recipients: [gw.test] }')).toEqual([
+      'bridge.yaml:2:41: gateway.recipients: cannot hold the domain of the gateway itself: nobody has a mailbox there',
+    ]);
+    expect(mistakesOf('gateway: { senders: ["*", "*@corp.test", Corp.test, a.b@corp.test] }')).toHaveLength(4);
+  });
+
   it('understands sizes and times', () => {
     const config = parseConfig('limits: {message: 64KiB}\ndelivery: {give_up_after: 90s, delay_notice_after: 2h}', 'x');
     expect(config.limits.message).toBe(65_536);

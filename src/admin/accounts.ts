@@ -71,9 +71,17 @@ export function randomGroups(groups: number): string {
 /** A password of 99 bits. */
 export const newPassword = (): string => randomGroups(PASSWORD_GROUPS);
 
+/** Throws CommandError: nobody moves in where people of the old internet have their identities (SMIMP 0.1 §6). */
+export function refuseAtGateway({ config: { deployment, gateway } }: Bridge): void {
+  if (deployment !== 'gateway') return;
+  const why = 'which makes the identities of people of the old internet by itself; no other accounts can live here';
+  throw new CommandError(`this is the gateway ${gateway.domain}, ${why}`, EXIT.badInput);
+}
+
 /** The address of an account to be made, as typed. Throws CommandError when no such account can live here. */
 export function newAddress(bridge: Bridge, typed: string): Address {
   const address = parseTyped(typed);
+  refuseAtGateway(bridge);
   const { local, domain } = addressParts(address);
   if (!bridge.config.domains.includes(domain))
     throw new CommandError(`${domain} is not one of the domains of the configuration`, EXIT.badInput);
@@ -145,6 +153,7 @@ export async function changePassword(
 ): Promise<void> {
   const password = await passwordFor(command.passwordFromInput);
   await withBridge(command.configPath, async (bridge) => {
+    refuseAtGateway(bridge);
     const { id, address } = await accountOf(bridge, command.address);
     await bridge.keystore.setPassword(id, password);
     const shown = command.passwordFromInput ? {} : { password };

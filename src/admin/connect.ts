@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { MirrorError, type MirrorErrorCode } from '../mirror/errors.ts';
 import { RemoteError } from '../remote/errors.ts';
 import { addressParts, toMailbox } from '../smimp/address.ts';
-import { newPassword, parseTyped, withBridge } from './accounts.ts';
+import { newPassword, parseTyped, refuseAtGateway, withBridge } from './accounts.ts';
 import { type Add, where } from './command-line.ts';
 import { readLine } from './input.ts';
 import { CommandError, EXIT, explained, type Output, table } from './output.ts';
@@ -41,6 +41,7 @@ export async function connectAccount(command: {
     throw new CommandError('no one-time code on standard input, and none with --code', EXIT.badInput);
   const password = newPassword();
   await withBridge(command.configPath, async (bridge) => {
+    refuseAtGateway(bridge);
     if (bridge.config.domains.includes(addressParts(address).domain))
       throw new CommandError(`${toMailbox(address)} lives here: account add makes it`, EXIT.badInput);
     await explained(

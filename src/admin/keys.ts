@@ -15,7 +15,7 @@ import { SiteAuthError, type SiteAuthErrorCode, signSiteAuth } from '../client/s
 import { TransferError, type TransferErrorCode } from '../identity/transfer.ts';
 import { addressParts, toMailbox } from '../smimp/address.ts';
 import { wipe } from '../smimp/crypto.ts';
-import { accountOf, type CommandContext, newPassword, parseTyped, withBridge } from './accounts.ts';
+import { accountOf, type CommandContext, newPassword, parseTyped, refuseAtGateway, withBridge } from './accounts.ts';
 import { type Add, where } from './command-line.ts';
 import { type Input, readFileBounded, readLine } from './input.ts';
 import { acceptSecret } from './keystore-accept.ts';
@@ -136,11 +136,12 @@ export async function importKeystore(command: KeystoreCommand): Promise<void> {
   });
 }
 
-function checkAccount({ config }: Bridge, typed: string, { address }: KeystoreData): void {
+function checkAccount(bridge: Bridge, typed: string, { address }: KeystoreData): void {
   if (parseTyped(typed) !== address)
     throw new CommandError(`this is the keystore of ${toMailbox(address)}`, EXIT.badInput);
+  refuseAtGateway(bridge);
   const { domain } = addressParts(address);
-  if (!config.domains.includes(domain))
+  if (!bridge.config.domains.includes(domain))
     throw new CommandError(`${domain} is not one of the domains of the configuration`, EXIT.badInput);
 }
 

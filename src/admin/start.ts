@@ -23,7 +23,7 @@ export async function start(options: {
   const isHome = config.deployment === 'home';
   const first = isHome && roles.length === ROLES.length ? await firstAccount(bridge, config) : null;
   await bridge.listen();
-  const text = isHome ? welcome(bridge, config, first) : await welcomeOfProxy(bridge, config);
+  const text = await WELCOMES[config.deployment](bridge, config, first);
   options.output.result(connectionFacts(bridge, first), text);
   bridge.events.started({ roles: roles.join(',') });
   await new Promise<void>((resolve) => {
@@ -33,9 +33,14 @@ export async function start(options: {
   bridge.events.stopped();
 }
 
+const WELCOMES: Readonly<
+  Record<Config['deployment'], (bridge: Bridge, config: Config, first: FirstAccount | null) => string | Promise<string>>
+> = { home: welcome, proxy: welcomeOfProxy, gateway: welcomeOfGateway };
+
 const DEFAULT_ROLES: Readonly<Record<Config['deployment'], string>> = {
   home: ROLES.join(','),
   proxy: 'smtp,imap,worker',
+  gateway: 'api,smtp,worker',
 };
 
 function parseRoles(text: string): Role[] {
@@ -123,6 +128,22 @@ async function welcomeOfProxy(bridge: Bridge, config: Config): Promise<string> {
   ].join('\n');
 }
 
+function welcomeOfGateway(bridge: Bridge, { gateway, base_url, mail_host }: Config): string {
+  const { api, mx } = bridge.listening();
+  const named = (names: readonly string[], none: string): string => (names.length === 0 ? none : names.join(', '));
+  return [
+    '',
+    `smimp-bridge is the gateway ${gateway.domain}, on ${hostname()}.`,
+    '',
+    `  Mail from outside  ${mx === null ? 'not here' : `host ${mail_host}, port ${mx}`}, for ${named(gateway.recipients, 'no domain: see gateway.recipients')}`,
+    `  Relays outward for ${named(gateway.senders, 'nobody: see gateway.senders')}`,
+    `  Other servers      ${base_url}${api === null ? ' (not here)' : `, listening on port ${api}`}`,
+    '',
+    '  Stop: Ctrl-C',
+    '',
+  ].join('\n');
+}
+
 export function addServing(program: Command, add: Add, { stop }: Surroundings): void {
   add(program, 'start', 'Serve until told to end (SIGINT or SIGTERM).', (output, options) =>
     start({
@@ -134,7 +155,7 @@ export function addServing(program: Command, add: Add, { stop }: Surroundings): 
   ).addOption(
     new Option(
       '--roles <list>',
-      'api: other servers and SMIMP clients · smtp: mail programs send · imap: mail programs read · worker: delivers, opens and keeps keys fresh (default: all of the deployment; a proxy has no api)',
+      'api: other servers and SMIMP clients · smtp: mail programs send · imap: mail programs read · worker: delivers, opens and keeps keys fresh (default: all of the deployment; a proxy has no api, a gateway no imap)',
     ),
   );
   add(program, 'demo', 'Show two bridges exchanging mail on this machine, and one refusing a forgery.', async () => {

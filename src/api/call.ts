@@ -2,6 +2,7 @@
 
 import type { z } from 'zod';
 import type { Events } from '../events.ts';
+import type { LegacyIdentities } from '../legacy/identities.ts';
 import type { PowPolicy } from '../policy/pow-policy.ts';
 import type { Address } from '../smimp/address.ts';
 import type { CALLS, CallName, PublicKeyAnswer } from '../smimp/api.ts';
@@ -22,6 +23,8 @@ export interface ApiServices {
   quotaBytes?: DefaultQuota;
   /** The present key of a user of another server. Throws RemoteError. */
   fetchPublicKey(address: Address): Promise<PublicKeyAnswer>;
+  /** Whom a gateway has behind it; null or absent: this is none. */
+  legacy?: LegacyIdentities | null;
   events: Events;
   clock: () => Date;
 }

@@ -28,6 +28,7 @@ import { listRecords } from '../store/records.ts';
 import { type ApiServices, type Handlers, ownerOf, seconds, secondsLater, sessionOf } from './call.ts';
 import { ApiError } from './errors.ts';
 import { currentIdentity } from './identity.ts';
+import { prepareRelay } from './legacy.ts';
 import { refuseBlocked } from './lists.ts';
 
 const DAY_SECONDS = 86_400;
@@ -105,6 +106,7 @@ export function messageKeyHandlers(services: ApiServices): Handlers {
   return {
     get_message_key: async (call) => {
       const sender = sessionOf(call).address as Address;
+      await prepareRelay(services, { sender, recipient: call.request.address, now: call.now });
       const { accountId, address: owner } = await currentIdentity(db, call.request.address);
       await refuseBlocked(db, { accountId, owner, sender });
       return db.transaction().execute(async (tx) => {

@@ -29,6 +29,7 @@ import {
 import { type ApiServices, type Handlers, seconds, secondsLater, sessionOf } from './call.ts';
 import { ApiError } from './errors.ts';
 import { type CurrentIdentity, currentIdentity } from './identity.ts';
+import { refuseRelay } from './legacy.ts';
 import { refuseBlocked } from './lists.ts';
 import { SIGNATURE_CODES } from './message-keys.ts';
 import { countingRefusals, decidePrice, type PriceQuestion } from './pow-price.ts';
@@ -62,7 +63,9 @@ export function sendHandlers(services: ApiServices): Handlers {
   /** Its twin may have used up key and nonce between the look above and the checks: then both get the same answer. */
   const checked = async (submission: Submission): Promise<Hex32> => {
     try {
-      await refuseBlocked(db, peopleOf(submission));
+      const { accountId, owner, sender } = peopleOf(submission);
+      refuseRelay(services, { sender, recipient: owner });
+      await refuseBlocked(db, { accountId, owner, sender });
       const key = await checkKey(services, submission);
       const nonce = await checkWork(services, submission);
       await refreshSenderKey(services, submission.session, submission.now);

@@ -8,27 +8,22 @@ import { addMasterSecret } from '../keystore/account-keys.ts';
 import type { AccountKeys, Keystore } from '../keystore/keystore.ts';
 import { FORGET_AFTER_MS } from '../keystore/throttle.ts';
 import { masterKeyPair, wipe } from '../smimp/crypto.ts';
-import { formatTimestamp, toHex } from '../smimp/encoding.ts';
+import { toHex } from '../smimp/encoding.ts';
 import type { MessageKey } from '../smimp/message-key.ts';
 import { type IdentityRecord, rotateRecord } from '../smimp/record.ts';
 import type { Db, Tx } from '../store/database.ts';
 import { lockMailbox } from '../store/folders.ts';
+import { claimLegacyKeys, forgetMadeFor } from '../store/legacy-identities.ts';
 import { forgetOldFailures } from '../store/login-failures.ts';
-import { appendKeys, countAvailableKeys, dropExpiringKeys, setNonEphemeral } from '../store/message-keys.ts';
 import { findMirror } from '../store/mirrors.ts';
 import { changeMasterKey } from '../store/records.ts';
 import { deleteAccountSessions, deleteExpiredRemoteSessions } from '../store/remote-sessions.ts';
-import {
-  deleteSecret,
-  eraseExpiredSecrets,
-  eraseRetiredSecrets,
-  findNonEphemeralSecret,
-  retireMessageSecrets,
-} from '../store/secrets.ts';
+import { deleteSecret, eraseExpiredSecrets, eraseRetiredSecrets, retireMessageSecrets } from '../store/secrets.ts';
 import { listUserIds } from '../store/users.ts';
-import { KEEP_RETIRED_MS, KEEP_UNUSED_MS, LAST_ISSUE_BEFORE_MS, ROTATE_AFTER_MS, TOP_UP_BELOW } from './key-policy.ts';
+import { freshenKeys } from './fresh-keys.ts';
+import { KEEP_RETIRED_MS, KEEP_UNUSED_MS } from './key-policy.ts';
 import { readOwnHistory } from './own-history.ts';
-import { keepOwnRecord, makeKeySet, makeMessageKeys, POOL_SIZE } from './publish.ts';
+import { keepOwnRecord, makeKeySet } from './publish.ts';
 
 export {
   KEEP_RETIRED_MS,
@@ -37,6 +32,10 @@ export {
   ROTATE_AFTER_MS,
   TOP_UP_BELOW,
 } from './key-policy.ts';
+
+const DAY_MS = 86_400_000;
+/** A gateway may have a hundred thousand correspondents: each is looked after once a day, so many in a round. */
+const LEGACY_AT_ONCE = 200;
 
 export interface KeyMaintenance {
   /** One round over all accounts. */
@@ -58,23 +57,23 @@ export function createKeyMaintenance(options: { db: Db; keystore: Keystore; even
       // What lives at another server is published there (src/mirror/keys.ts).
       const mirror = await findMirror(tx, accountId);
       const isHere = mirror === undefined;
-      const nonEphemeral = isHere ? await rotateNonEphemeral(tx, keys, now) : 0;
-      const ephemeral = isHere ? await topUp(tx, keys, now) : 0;
+      const made = isHere ? await freshenKeys(tx, keys, now) : { ephemeral: 0, nonEphemeral: 0 };
       // Mail under a key may wait at the account's home for as long as nobody fetched it.
       const knownMs = isHere ? now.getTime() : (mirror.synced_at?.getTime() ?? 0);
       await eraseExpiredSecrets(tx, accountId, new Date(knownMs - KEEP_UNUSED_MS));
       await eraseRetiredSecrets(tx, accountId, new Date(knownMs - KEEP_RETIRED_MS));
-      return { ephemeral, nonEphemeral };
+      return made;
     });
     published(accountId, made.ephemeral, made.nonEphemeral);
   };
 
   return {
     async runOnce(now) {
-      for (const accountId of await listUserIds(db)) {
+      for (const accountId of [...(await listUserIds(db)), ...(await dueLegacyIdentities(db, now))]) {
         // One account that cannot be opened must not starve the others.
         await maintain(accountId, now).catch((error: unknown) => events.unexpected('key maintenance', error));
       }
+      await forgetMadeFor(db, new Date(now.getTime() - DAY_MS));
       await forgetOldFailures(db, new Date(now.getTime() - FORGET_AFTER_MS));
       await deleteExpiredRemoteSessions(db, now);
     },
@@ -88,32 +87,9 @@ export function createKeyMaintenance(options: { db: Db; keystore: Keystore; even
   };
 }
 
-/** Fills the pool up when it runs low. Returns how many keys were made. */
-async function topUp(tx: Tx, keys: AccountKeys, now: Date): Promise<number> {
-  const { accountId } = keys;
-  await dropExpiringKeys(tx, accountId, formatTimestamp((now.getTime() + LAST_ISSUE_BEFORE_MS) / 1000));
-  const available = await countAvailableKeys(tx, accountId);
-  if (available >= TOP_UP_BELOW) return 0;
-  const master = await keys.master();
-  const count = POOL_SIZE - available;
-  const made = await makeMessageKeys(tx, keys, { master, kind: 'ephemeral', count, now });
-  await appendKeys(tx, accountId, made, toHex(master.publicKey));
-  wipe(master.secretKey);
-  return count;
-}
-
-/** Returns how many keys were made: one, or none when the present one is young enough. */
-async function rotateNonEphemeral(tx: Tx, keys: AccountKeys, now: Date): Promise<number> {
-  const { accountId } = keys;
-  const present = await findNonEphemeralSecret(tx, accountId);
-  if (present !== undefined && now.getTime() - present.created_at.getTime() < ROTATE_AFTER_MS) return 0;
-  const master = await keys.master();
-  const [made] = await makeMessageKeys(tx, keys, { master, kind: 'non-ephemeral', count: 1, now });
-  if (made === undefined) return 0;
-  await retireMessageSecrets(tx, accountId, { kind: 'non-ephemeral', except: [bytesOf(made)], now });
-  await setNonEphemeral(tx, accountId, made, toHex(master.publicKey), now);
-  wipe(master.secretKey);
-  return 1;
+/** Whoever was never written to has given out no key, and gets fresh ones when that happens (src/legacy/identities.ts). */
+function dueLegacyIdentities(db: Db, now: Date): Promise<number[]> {
+  return claimLegacyKeys(db, { before: new Date(now.getTime() - DAY_MS), now, limit: LEGACY_AT_ONCE });
 }
 
 /**

@@ -34,10 +34,11 @@ export async function makeMessageKeys(
 export async function makeKeySet(
   tx: Tx,
   keys: AccountKeys,
-  make: { master: MasterKeyPair; now: Date },
+  make: { master: MasterKeyPair; now: Date; poolSize?: number },
 ): Promise<{ nonEphemeralKey: MessageKey; ephemeralKeys: MessageKey[] }> {
-  const [nonEphemeralKey] = await makeMessageKeys(tx, keys, { ...make, kind: 'non-ephemeral', count: 1 });
-  const ephemeralKeys = await makeMessageKeys(tx, keys, { ...make, kind: 'ephemeral', count: POOL_SIZE });
+  const { poolSize: count = POOL_SIZE, ...by } = make;
+  const [nonEphemeralKey] = await makeMessageKeys(tx, keys, { ...by, kind: 'non-ephemeral', count: 1 });
+  const ephemeralKeys = count === 0 ? [] : await makeMessageKeys(tx, keys, { ...by, kind: 'ephemeral', count });
   return { nonEphemeralKey: nonEphemeralKey as MessageKey, ephemeralKeys };
 }
 
@@ -67,15 +68,23 @@ export async function provisionAccount(
   tx: Tx,
   account: { keystore: Keystore; address: Address; passwordHash: string; profile?: Profile; now: Date },
 ): Promise<number> {
-  const { keystore, address, passwordHash, profile, now } = account;
-  const { id: accountId } = await createAccount(tx, { address, initializeHash: null, now });
+  const { id: accountId } = await createAccount(tx, { ...account, initializeHash: null });
+  await provideIdentity(tx, { ...account, accountId, poolSize: POOL_SIZE });
+  return accountId;
+}
+
+/** Gives an account that has none its user, identity and keys. */
+export async function provideIdentity(
+  tx: Tx,
+  account: Parameters<typeof provisionAccount>[1] & { accountId: number; poolSize: number },
+): Promise<void> {
+  const { keystore, accountId, address, passwordHash, profile, poolSize, now } = account;
   const keys = await keystore.createUser(tx, { accountId, address, passwordHash, now });
   const master = masterKeyPair();
   await addMasterSecret(tx, keys, master, now);
   const record = createRecord({ address, master, now: now.getTime() / 1000, ...(profile ? { profile } : {}) });
   await keepOwnRecord(tx, accountId, record, { seq: 0, now });
-  const made = await makeKeySet(tx, keys, { master, now });
+  const made = await makeKeySet(tx, keys, { master, now, poolSize });
   await initializeAccount(tx, { accountId, record, masterKey: toHex(master.publicKey), ...made, now });
   wipe(master.secretKey);
-  return accountId;
 }

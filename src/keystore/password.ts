@@ -89,6 +89,10 @@ export async function hashPassword(password: string): Promise<string> {
     memory: ARGON2_MEMORY_KIB,
     passes: ARGON2_PASSES,
   });
+  return phcOf(nonce, tag);
+}
+
+function phcOf(nonce: Buffer, tag: Buffer): string {
   const parameters = `m=${ARGON2_MEMORY_KIB},t=${ARGON2_PASSES},p=${ARGON2_LANES}`;
   return `$argon2id$v=19$${parameters}$${unpadded(nonce)}$${unpadded(tag)}`;
 }
@@ -116,6 +120,11 @@ const NOBODY: Stored = {
   salt: randomBytes(SALT_BYTES),
   tag: randomBytes(TAG_BYTES),
 };
+
+/** The PHC string that no password has: of an account that nobody logs in to. */
+export function noPassword(): string {
+  return phcOf(randomBytes(SALT_BYTES), randomBytes(TAG_BYTES));
+}
 
 /** Whether the password is the one of the PHC string; with `null`, never, after the same work. Throws `busy`, `damaged`. */
 export async function matchesPassword(password: string, phc: string | null): Promise<boolean> {

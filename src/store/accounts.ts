@@ -16,10 +16,28 @@ export async function createAccount(
     .values({ address: account.address, created_at: account.now, initialize_hash: account.initializeHash })
     .returningAll()
     .executeTakeFirstOrThrow();
+  await insertInbox(tx, created.id);
+  return created;
+}
+
+/** The same; null when the address exists, also when somebody else makes it just now: then it waits for that. */
+export async function createAccountOnce(tx: Tx, account: { address: string; now: Date }): Promise<Account | null> {
+  const created = await tx
+    .insertInto('account')
+    .values({ address: account.address, created_at: account.now, initialize_hash: null })
+    .onConflict((conflict) => conflict.column('address').doNothing())
+    .returningAll()
+    .executeTakeFirst();
+  if (created === undefined) return null;
+  await insertInbox(tx, created.id);
+  return created;
+}
+
+async function insertInbox(tx: Tx, accountId: number): Promise<void> {
   await tx
     .insertInto('folder')
     .values({
-      account_id: created.id,
+      account_id: accountId,
       message_type: 'email',
       folder_name: null,
       display_name: 'INBOX',
@@ -27,7 +45,6 @@ export async function createAccount(
       special_use: null,
     })
     .execute();
-  return created;
 }
 
 export function findAccount(db: Executor, address: string): Promise<Account | undefined> {

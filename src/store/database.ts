@@ -16,6 +16,7 @@ import * as proofOfWork from './migrations/0003-proof-of-work.ts';
 import * as alarms from './migrations/0004-alarms.ts';
 import * as mirror from './migrations/0005-mirror.ts';
 import * as imap from './migrations/0008-imap.ts';
+import * as gateway from './migrations/0009-gateway.ts';
 import type { Database } from './schema.ts';
 
 export type Db = Kysely<Database>;
@@ -31,6 +32,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0004-alarms': alarms,
   '0005-mirror': mirror,
   '0008-imap': imap,
+  '0009-gateway': gateway,
 };
 const INT8_OID = 20;
 

@@ -25,6 +25,7 @@ import type {
   SettingTable,
   SubmissionTable,
 } from './schema/client.ts';
+import type { LegacyIdentityTable, ReturnPathTable } from './schema/gateway.ts';
 import type { MirrorFolderTable, MirrorLocalTable, MirrorMessageTable, MirrorTable } from './schema/mirror.ts';
 import type { PowContactTable, PowDomainTable, PowRecipientTable, PowSenderTable } from './schema/proof-of-work.ts';
 import type {
@@ -44,6 +45,7 @@ import type {
 } from './schema/server.ts';
 
 export type * from './schema/client.ts';
+export type * from './schema/gateway.ts';
 export type * from './schema/mirror.ts';
 export type * from './schema/proof-of-work.ts';
 export type * from './schema/server.ts';
@@ -86,4 +88,6 @@ export interface Database {
   mirror_folder: MirrorFolderTable;
   mirror_message: MirrorMessageTable;
   mirror_local: MirrorLocalTable;
+  legacy_identity: LegacyIdentityTable;
+  return_path: ReturnPathTable;
 }

@@ -1,5 +1,5 @@
 /** Users of this bridge: password hash and wrapped account key. What the columns hold is decided in src/keystore. */
-import type { Insertable, Selectable } from 'kysely';
+import { type Insertable, type Selectable, sql } from 'kysely';
 import type { Executor } from './database.ts';
 import type { MailUserTable } from './schema.ts';
 
@@ -30,10 +30,22 @@ export function anyUser(db: Executor): Promise<MailUser | undefined> {
   return users(db).orderBy('mail_user.account_id').limit(1).executeTakeFirst();
 }
 
-/** Ids of all accounts whose secrets are kept here. */
+/** Ids of all accounts of people whose secrets are kept here; those of a gateway's correspondents stand apart. */
 export async function listUserIds(db: Executor): Promise<number[]> {
-  const rows = await db.selectFrom('mail_user').select('account_id').orderBy('account_id').execute();
+  const rows = await db
+    .selectFrom('mail_user')
+    .select('account_id')
+    .where(({ not, exists }) => not(exists(standsForLegacy(db))))
+    .orderBy('account_id')
+    .execute();
   return rows.map(({ account_id }) => account_id);
+}
+
+function standsForLegacy(db: Executor) {
+  return db
+    .selectFrom('legacy_identity')
+    .select('legacy_identity.account_id')
+    .whereRef('legacy_identity.account_id', '=', sql.ref('mail_user.account_id'));
 }
 
 /** False when there is no such user. */
@@ -46,7 +58,7 @@ export async function setPasswordHash(db: Executor, accountId: number, passwordH
   return numUpdatedRows === 1n;
 }
 
-/** Accounts whose own server was last asked before `before`; they count as asked now. */
+/** Accounts of people whose own server was last asked before `before`; they count as asked now. */
 export async function claimOwnChecks(
   db: Executor,
   { before, now, limit }: { before: Date; now: Date; limit: number },
@@ -55,6 +67,7 @@ export async function claimOwnChecks(
     .selectFrom('mail_user')
     .select('account_id')
     .where((eb) => eb.or([eb('own_checked_at', 'is', null), eb('own_checked_at', '<', before)]))
+    .where(({ not, exists }) => not(exists(standsForLegacy(db))))
     .orderBy('own_checked_at', (order) => order.asc().nullsFirst())
     .limit(limit)
     .forUpdate()

@@ -9,6 +9,7 @@ import { connect } from 'node:tls';
 import { issueCertificate } from '../../src/admin/certificates.ts';
 import { type ApiLimits, createApi } from '../../src/api/server.ts';
 import { createEvents } from '../../src/events.ts';
+import type { LegacyIdentities } from '../../src/legacy/identities.ts';
 import { createLogger } from '../../src/log.ts';
 import { constantPolicy, type PowPolicy } from '../../src/policy/pow-policy.ts';
 import { type Address, parseAddress } from '../../src/smimp/address.ts';
@@ -82,12 +83,15 @@ export interface ApiSiteOptions {
   quotaBytes?: number;
   /** Of another site: a second process of the same server. */
   opened?: OpenedDatabase;
+  /** Makes it a gateway. */
+  legacy?: (opened: OpenedDatabase) => LegacyIdentities;
   /** Instead of `remoteKeys`. */
   fetchPublicKey?: (address: Address) => Promise<PublicKeyAnswer>;
 }
 
 export async function startApi(options: ApiSiteOptions = {}): Promise<ApiSite> {
   const opened = options.opened ?? (await testDatabase());
+  const legacy = options.legacy?.(opened) ?? null;
   const authority = await testAuthority();
   const { certificate: cert, key } = await issueCertificate({ authority, names: ['smimp.corp.test', 'corp.test'] });
   const agent = new Agent({ keepAlive: true, maxSockets: 60 });
@@ -97,7 +101,8 @@ export async function startApi(options: ApiSiteOptions = {}): Promise<ApiSite> {
     db: opened.db,
     listener: opened.listener,
     baseUrl: BASE_URL,
-    domains: ['corp.test'],
+    domains: legacy === null ? ['corp.test'] : [legacy.domain],
+    legacy,
     tls: { cert, key },
     quotaBytes: options.quotaBytes ?? null,
     powPolicy: options.powPolicy ?? constantPolicy(options.zeroBits ?? 4),

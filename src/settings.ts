@@ -1,0 +1,41 @@
+/** What services take from the configuration, in the form they take it. */
+import { readFile } from 'node:fs/promises';
+import type { TlsMaterial } from './admin/tls.ts';
+import type { Config } from './config.ts';
+import type { QueueSettings } from './pipeline/queue.ts';
+import { policyOf } from './policy/pow-policy.ts';
+import type { OpenedDatabase } from './store/database.ts';
+
+export function queueSettings(config: Config, opened: OpenedDatabase): QueueSettings {
+  if (config.queue.redis !== null) return { kind: 'redis', url: config.queue.redis };
+  return { kind: 'postgres', connection: opened.connection };
+}
+
+/** Its own names lead straight to its own door: no DNS, no way out through the router and in again. */
+export async function networkOf(
+  config: Config,
+  tls: TlsMaterial,
+): Promise<{ hosts: Record<string, string>; allow: string[]; ca: string[] }> {
+  const { hosts, allow, ca } = config.network;
+  const authorities = ca === null ? [] : [await readFile(ca, 'utf8')];
+  if (tls.authority !== null) authorities.push(tls.authority.pem);
+  const door = config.listen.api;
+  if (door === null) return { hosts, allow, ca: authorities };
+  const address = door.host === '0.0.0.0' || door.host === '::' ? '127.0.0.1' : door.host;
+  const here = address.includes(':') ? `[${address}]:${door.port}` : `${address}:${door.port}`;
+  const names = [new URL(config.base_url).hostname, ...(tls.authority === null ? [] : config.domains)];
+  return { hosts: { ...Object.fromEntries(names.map((name) => [name, here])), ...hosts }, allow, ca: authorities };
+}
+
+export const priceRules = ({ domains, proof_of_work }: Config) => ({ domains, powPolicy: policyOf(proof_of_work) });
+
+export function connectionLimits(config: Config) {
+  const { message, recipients, connections, connections_per_address, connections_per_account } = config.limits;
+  return {
+    messageBytes: message,
+    recipients,
+    connections,
+    connectionsPerAddress: connections_per_address,
+    connectionsPerAccount: connections_per_account,
+  };
+}
