@@ -13,6 +13,7 @@ import { createApi } from './api/server.ts';
 import { startChores } from './chores.ts';
 import type { Config } from './config.ts';
 import { createEvents, type Events } from './events.ts';
+import { createHighWaterMark, type HighWaterMark } from './high-water-mark.ts';
 import { type Accounts, createAccounts } from './identity/accounts.ts';
 import { createKeyMaintenance, type KeyMaintenance } from './identity/maintenance.ts';
 import { createIdentity, type Identity } from './identity/resolve.ts';
@@ -61,6 +62,7 @@ export interface Bridge extends AsyncDisposable {
   readonly pipeline: Pipeline;
   /** Accounts that live at other servers. */
   readonly elsewhere: Connect;
+  readonly highWaterMark: HighWaterMark;
   /** What the next message of a sender to an account here would cost it in proof of work. */
   explainPrice(ask: Omit<PriceQuestion, 'now'>): Promise<PriceDecision>;
   /** Opens the doors and starts the work of this process's roles. */
@@ -110,6 +112,7 @@ async function assemble(owned: AsyncDisposableStack, config: Config, roles: read
     mailbox,
     pipeline,
     elsewhere: parts.elsewhere,
+    highWaterMark: parts.highWaterMark,
     explainPrice: (ask) => explainPrice(opened.db, priceRules(config), { ...ask, now: clock() }),
     ...doors,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
@@ -149,6 +152,7 @@ interface Parts {
   pipeline: Pipeline;
   mirrors: MirrorServices;
   elsewhere: Connect;
+  highWaterMark: HighWaterMark;
   fetchPublicKey: FetchPublicKey;
   /** Of a gateway. */
   legacy: LegacyIdentities | null;
@@ -193,6 +197,7 @@ async function buildParts(stack: AsyncDisposableStack, base: Base): Promise<Part
     pipeline,
     mirrors,
     elsewhere: createConnect({ ...mirrors, discovery }),
+    highWaterMark: createHighWaterMark({ db, directory: config.data_directory, events, clock }),
     fetchPublicKey: createFetchPublicKey({ discovery, home, clock }),
     legacy: legacyOf(config, { db, keystore, events }),
   };
@@ -233,6 +238,8 @@ function createDoors(
     listening: () => ({ ...ports }),
     async listen() {
       await opened.listener.start(CHANNELS);
+      // Before anybody is told anything of a mailbox.
+      if (roles.length > 0) stack.use(await base.highWaterMark.start());
       if (registry !== null) {
         await open(stack.use(createMetrics({ registry, db: opened.db, events, clock })), 'metrics', false);
       }

@@ -6,6 +6,7 @@ import type { Identity } from './identity/resolve.ts';
 import { SESSION_IDLE_SECONDS, SESSION_SECONDS } from './smimp/api.ts';
 import type { Db } from './store/database.ts';
 import { forgetStrangeDomains } from './store/domains.ts';
+import { forgetEpochs } from './store/epochs.ts';
 import { forgetExpunged } from './store/expunged.ts';
 import { forgetOldKeys } from './store/key-issue.ts';
 import { forgetOldPowFacts } from './store/pow-facts.ts';
@@ -24,8 +25,8 @@ const KEEP_SILENT_MS = 2 * DAY_MS;
 /** Who wrote once may write again after a year as somebody known. */
 const KEEP_KNOWN_MS = 400 * DAY_MS;
 
-/** It looks at every account: in some rounds only. */
-const FORGET_EXPUNGED_EVERY_MINUTES = 30;
+/** These look at every account: in some rounds only. */
+const FORGET_CHANGES_EVERY_MINUTES = 30;
 
 /** Begins at once and goes on until disposed. */
 export function startChores(options: {
@@ -62,6 +63,9 @@ export async function doChores(options: Parameters<typeof startChores>[0]): Prom
   await forgetOldKeys(db, new Date(now.getTime() - KEEP_KEYS_MS));
   await forgetStrangeDomains(db, new Date(now.getTime() - DAY_MS));
   await forgetFinishedSubmissions(db, new Date(now.getTime() - KEEP_FINISHED_MS));
-  if (now.getUTCMinutes() % FORGET_EXPUNGED_EVERY_MINUTES === 0) await forgetExpunged(db);
+  if (now.getUTCMinutes() % FORGET_CHANGES_EVERY_MINUTES === 0) {
+    await forgetExpunged(db);
+    await forgetEpochs(db);
+  }
   await checkDueAccounts({ ...options, now });
 }

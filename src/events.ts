@@ -22,6 +22,9 @@ export function createEvents(log: Logger, meter: Meter = () => undefined) {
     stopped: () => info('stopped', {}),
     listening: (facts: { role: string; port: number; tls: boolean }) => info('listening', facts),
 
+    /** The database is older than what was known of it (docs/backups.md); `told`: an operator said so. */
+    mailboxesRenewed: (facts: { mailboxes: number; told: boolean }) => warn('mailboxes_renewed', facts),
+
     loginSucceeded: (facts: { protocol: string; accountId: number }) => info('login_succeeded', facts),
     loginFailed: (facts: { protocol: string; failures: number }) => warn('login_failed', facts),
 

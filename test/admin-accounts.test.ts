@@ -88,3 +88,14 @@ describe('account quota', () => {
     expect((await cli.run('account', 'quota', 'nobody@corp.test')).exitCode).toBe(67);
   });
 });
+
+describe('restored', () => {
+  it('makes every mailbox begin anew', async () => {
+    const folders = () => site.opened.db.selectFrom('folder').select(['id', 'uid_validity']).orderBy('id').execute();
+    const before = await folders();
+    expect(await cli.json('restored')).toEqual({ mailboxes: (await states()).length });
+    const after = await folders();
+    for (const [n, folder] of after.entries())
+      expect(folder.uid_validity).toBeGreaterThan(before[n]?.uid_validity ?? 0);
+  });
+});

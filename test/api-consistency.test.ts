@@ -183,6 +183,9 @@ describe('changes', () => {
     return rows.map(({ message_id }) => toHex(message_id));
   }
 
+  /** A cursor without its token. */
+  const place = (cursor: string): string => cursor.replace(/\.e[0-9a-f]{16}$/, '');
+
   it('come in pages of 500, each once, and never half of one revision', async () => {
     const owner = await site.account(newAddress());
     const login = await site.logIn(owner);
@@ -204,7 +207,7 @@ describe('changes', () => {
     }
     expect(sizes).toEqual([519, 500, 181]);
     expect(seen).toEqual(ids);
-    expect(cursor).toBe('r1200');
+    expect(place(cursor)).toBe('r1200');
   });
 
   it('begin again after a cursor from the future, in pages too', async () => {
@@ -215,9 +218,9 @@ describe('changes', () => {
       [...Array(700).keys()].map((i) => i + 1),
     );
     const first = await page(login, '?cursor=r9000');
-    expect([first.reset, first.changes.length, first.cursor]).toEqual([true, 500, 'r500']);
+    expect([first.reset, first.changes.length, place(first.cursor)]).toEqual([true, 500, 'r500']);
     const rest = await page(login, `?cursor=${first.cursor}`);
-    expect([rest.reset, rest.changes.length, rest.cursor]).toEqual([false, 200, 'r700']);
+    expect([rest.reset, rest.changes.length, place(rest.cursor)]).toEqual([false, 200, 'r700']);
   });
 
   it('begin again after a cursor from before what is remembered of deletions, and that once only', async () => {
@@ -227,16 +230,17 @@ describe('changes', () => {
       owner,
       [...Array(1_200).keys()].map((i) => i + 1),
     );
-    const at600 = await page(login, '?cursor=r600');
-    expect([at600.reset, at600.cursor]).toEqual([false, 'r1100']);
+    const { cursor: first500 } = await page(login, '');
+    const next = await page(login, `?cursor=${first500}`);
+    expect([next.reset, place(next.cursor)]).toEqual([false, 'r1000']);
     const { accountId } = owner;
     const { db } = site.opened;
     await db.transaction().execute((tx) => deleteMessages(tx, accountId, [Buffer.from(first, 'hex')]));
     await db.updateTable('account').set({ expunged_floor: 1_201 }).where('id', '=', accountId).execute();
     const pages: [boolean, number, string][] = [];
-    for (let cursor = 'r600'; pages.at(-1)?.[1] !== 0; ) {
+    for (let cursor = first500; pages.at(-1)?.[1] !== 0; ) {
       const answer = await page(login, `?cursor=${cursor}`);
-      pages.push([answer.reset, answer.changes.length, answer.cursor]);
+      pages.push([answer.reset, answer.changes.length, place(answer.cursor)]);
       cursor = answer.cursor;
     }
     expect(pages).toEqual([
@@ -246,7 +250,7 @@ describe('changes', () => {
       [false, 0, 'r1201'],
     ]);
     expect((await page(login, '')).reset).toBe(false);
-    expect((await page(login, '?cursor=r501.1200')).reset).toBe(true);
+    expect((await page(login, `?cursor=${first500}`)).reset).toBe(true);
   });
 
   it('are waited for as long as was asked, and no longer than the caller', async () => {

@@ -19,6 +19,7 @@ import { addProofOfWorkCommands } from './pow.ts';
 import { addQueueCommands } from './queue.ts';
 import { addQuotaCommand } from './quota.ts';
 import { addReadCommand } from './read.ts';
+import { addRestoredCommand } from './restored.ts';
 import { addSendCommand } from './send.ts';
 import { addServing } from './start.ts';
 import { addTrustCommands } from './trust.ts';
@@ -96,6 +97,7 @@ function createProgram(surroundings: Surroundings): Command {
   addWhoisCommand(program, add);
   addKeyCommands(program, add);
   addProofOfWorkCommands(program, add);
+  addRestoredCommand(program, add);
   return program;
 }
 

@@ -3,6 +3,7 @@
  * §7), IDLE (RFC 2177) and STARTTLS (RFC 3501 §6.2.1).
  */
 import type { SecureContext } from 'node:tls';
+import { MailboxError } from '../mailbox/errors.ts';
 import { capabilitiesOf } from './commands/session.ts';
 import { HANDLERS } from './commands/table.ts';
 import { type Done, done, type ImapServices, type Login, mailboxOf, type Session } from './context.ts';
@@ -105,10 +106,14 @@ export class Connection implements Session {
 
   /** Says goodbye and closes: the server is ending. */
   async shutDown(): Promise<void> {
-    this.#ending = true;
-    await this.send(untaggedLine('BYE', 'The server is going down'));
+    await this.#sayGoodbye('The server is going down');
     this.#transport.end();
     this.#wake();
+  }
+
+  async #sayGoodbye(why: string): Promise<void> {
+    this.#ending = true;
+    await this.send(untaggedLine('BYE', why));
   }
 
   send(...lines: Buffer[]): Promise<void> {
@@ -222,6 +227,7 @@ export class Connection implements Session {
     if (refusal === null) this.services.events.unexpected(`imap ${name}`, error);
     const { status, message, responseCode } = refusal ?? new Refusal('NO', 'Something went wrong here', 'SERVERBUG');
     await this.send(taggedLine(tag, status, message, responseCode));
+    if (error instanceof MailboxError && error.code === 'renewed') await this.#sayGoodbye('The mailbox begins anew');
     if (status === 'BAD' || this.loginFailures >= MAX_LOGIN_FAILURES) this.#countMistake(false);
   }
 

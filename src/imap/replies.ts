@@ -27,6 +27,7 @@ const MAILBOX_REFUSALS: Readonly<Record<MailboxErrorCode, [text: string, code: R
   'special-use': ['There is a mailbox for this use, or there is no such use', 'USEATTR'],
   'too-many-keywords': ['A message cannot have so many or so long keywords', 'LIMIT'],
   expunged: ['Some of the messages are gone', 'EXPUNGEISSUED'],
+  renewed: ['The mailbox was restored from a backup', 'UNAVAILABLE'],
   unreadable: ['The message cannot be opened', 'CORRUPTION'],
   'too-large': ['The message is too large', 'TOOBIG'],
   'over-quota': ['The mailbox is full', 'OVERQUOTA'],

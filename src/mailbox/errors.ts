@@ -14,6 +14,8 @@ export type MailboxErrorCode =
   | 'too-many-keywords'
   /** Messages left the folder meanwhile. */
   | 'expunged'
+  /** The database was restored from an old copy (docs/backups.md): nothing known of the folder is true any more. */
+  | 'renewed'
   /** Stored content does not open. */
   | 'unreadable'
   | 'too-large'

@@ -7,8 +7,8 @@ import { lockMailbox } from '../store/folders.ts';
 import {
   expungedSince,
   type FlagWrite,
+  folderRevision,
   lastExpunged,
-  mailboxRevision,
   type ShownRow,
   shownAmong,
   shownSince,
@@ -36,7 +36,13 @@ export async function openView(options: {
 }): Promise<FolderView> {
   const { db, account, contents, defaultQuota } = options;
   const { accountId } = account;
-  let revision = await mailboxRevision(db, accountId);
+  const revisionNow = async (): Promise<number> => {
+    const now = await folderRevision(db, accountId, options.folder.id);
+    // A folder that is gone is seen to become empty.
+    if (now.uidValidity !== null && now.uidValidity !== options.folder.uidValidity) throw new MailboxError('renewed');
+    return now.revision;
+  };
+  let revision = await revisionNow();
   const opened = (await shownSince(db, options.folder.id, -1)).map((row) => shownMessage(account, row));
   let highestRevision = highest(revision, [...opened, { revision: await lastExpunged(db, options.folder.id) }]);
   const uidNext = Math.max(options.folder.uidNext, (opened.at(-1)?.uid ?? 0) + 1);
@@ -51,7 +57,7 @@ export async function openView(options: {
       return highestRevision;
     },
     async refresh() {
-      const now = await mailboxRevision(db, accountId);
+      const now = await revisionNow();
       if (now === revision) return { removed: [], changed: [] };
       const changed = (await shownSince(db, folder.id, revision)).map((row) => shownMessage(account, row));
       const expunged = await expungedSince(db, folder.id, revision);

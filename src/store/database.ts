@@ -17,6 +17,7 @@ import * as alarms from './migrations/0004-alarms.ts';
 import * as mirror from './migrations/0005-mirror.ts';
 import * as imap from './migrations/0008-imap.ts';
 import * as gateway from './migrations/0009-gateway.ts';
+import * as epochs from './migrations/0011-epochs.ts';
 import type { Database } from './schema.ts';
 
 export type Db = Kysely<Database>;
@@ -33,6 +34,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0005-mirror': mirror,
   '0008-imap': imap,
   '0009-gateway': gateway,
+  '0011-epochs': epochs,
 };
 const INT8_OID = 20;
 

@@ -21,9 +21,19 @@ export type ShownRow = {
 const SIGNATURE_BYTES = 64;
 const digestColumn = sql<Buffer>`substring(message_hash from ${sql.lit(SIGNATURE_BYTES + 1)})`.as('digest');
 
-export async function mailboxRevision(db: Executor, accountId: number): Promise<number> {
-  const row = await db.selectFrom('account').select('revision').where('id', '=', accountId).executeTakeFirstOrThrow();
-  return row.revision;
+/** The mailbox's revision, and the UIDVALIDITY of a folder in it; null when the folder is gone. */
+export async function folderRevision(
+  db: Executor,
+  accountId: number,
+  folderId: number,
+): Promise<{ revision: number; uidValidity: number | null }> {
+  const row = await db
+    .selectFrom('account')
+    .leftJoin('folder', (join) => join.on('folder.id', '=', folderId))
+    .select(['account.revision', 'folder.uid_validity'])
+    .where('account.id', '=', accountId)
+    .executeTakeFirstOrThrow();
+  return { revision: row.revision, uidValidity: row.uid_validity };
 }
 
 /** Shown messages changed after `afterRevision`, all of them with -1; ascending by seq. */

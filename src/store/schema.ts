@@ -25,6 +25,7 @@ import type {
   SettingTable,
   SubmissionTable,
 } from './schema/client.ts';
+import type { DataDirectoryTable, EpochTable } from './schema/epochs.ts';
 import type { LegacyIdentityTable, ReturnPathTable } from './schema/gateway.ts';
 import type { MirrorFolderTable, MirrorLocalTable, MirrorMessageTable, MirrorTable } from './schema/mirror.ts';
 import type { PowContactTable, PowDomainTable, PowRecipientTable, PowSenderTable } from './schema/proof-of-work.ts';
@@ -45,6 +46,7 @@ import type {
 } from './schema/server.ts';
 
 export type * from './schema/client.ts';
+export type * from './schema/epochs.ts';
 export type * from './schema/gateway.ts';
 export type * from './schema/mirror.ts';
 export type * from './schema/proof-of-work.ts';
@@ -84,6 +86,8 @@ export interface Database {
   login_failure: LoginFailureTable;
   remote_session: RemoteSessionTable;
   setting: SettingTable;
+  epoch: EpochTable;
+  data_directory: DataDirectoryTable;
   mirror: MirrorTable;
   mirror_folder: MirrorFolderTable;
   mirror_message: MirrorMessageTable;
