@@ -59,9 +59,9 @@ export class Selected {
     return this.#messages.map(({ uid }) => uid);
   }
 
-  /** Keeps UIDs for `$`. */
+  /** Keeps UIDs, in whatever order, for `$`. */
   save(uids: readonly number[]): void {
-    this.#saved = uids;
+    this.#saved = [...uids].sort((a, b) => a - b);
   }
 
   /** What `$` stands for, as a set of UIDs. */

@@ -13,12 +13,12 @@ export interface Found {
 /** No line at all when the result is only to be kept. */
 export function answerOf(
   found: readonly Found[],
-  ask: { tag: string; uid: boolean; returns: SearchReturn | null; byModseq: boolean },
+  ask: { name: 'SEARCH' | 'SORT'; tag: string; uid: boolean; returns: SearchReturn | null; byModseq: boolean },
 ): Buffer[] {
   const { tag, uid, returns } = ask;
   const numberOf = ({ message, number }: Found): number => (uid ? message.uid : number);
   const numbers = found.map(numberOf);
-  if (returns === null) return [searchLine(numbers, ask.byModseq ? highest(found) : null)];
+  if (returns === null) return [searchLine(numbers, ask.byModseq ? highest(found) : null, ask.name)];
   const { min, max, all, count, partial } = returns;
   if (!min && !max && !all && !count && partial === null) return [];
   const line = esearchLine({

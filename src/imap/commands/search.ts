@@ -5,12 +5,20 @@
 import type { ListedMessage, ShownMessage } from '../../mailbox/types.ts';
 import { compareDay, dayOfDateHeader, dayOfInstant } from '../../mime/structure/calendar-day.ts';
 import { bodyContains, headerContains, textContains } from '../../mime/text-search.ts';
-import { done, doneKeepingNumbers, enableCondstore, type Handler, type Session, selectedOf } from '../context.ts';
+import {
+  type Done,
+  done,
+  doneKeepingNumbers,
+  enableCondstore,
+  type Handler,
+  type Session,
+  selectedOf,
+} from '../context.ts';
 import { LIST_BATCH, PROGRESS_EVERY_MS } from '../limits.ts';
 import { emailId } from '../object-id.ts';
 import { Refusal } from '../replies.ts';
 import type { Selected } from '../selected.ts';
-import type { SearchKey, SearchReturn } from '../wire/commands.ts';
+import type { SearchCommand, SearchKey, SearchReturn } from '../wire/commands.ts';
 import { RECENT } from '../wire/flags.ts';
 import { untaggedLine } from '../wire/responses.ts';
 import { SAVED, setContains } from '../wire/sets.ts';
@@ -19,22 +27,42 @@ import { answerOf, type Found, savedOf } from './search-answer.ts';
 /** The only answer of IMAP4rev2 is ESEARCH (RFC 9051 §6.4.4). */
 const ALL: SearchReturn = { min: false, max: false, all: true, count: false, save: false, partial: null };
 
-export const search: Handler<'SEARCH'> = async (session, { tag, uid, charset, returns: asked, key }) => {
+export const search: Handler<'SEARCH'> = async (session, command) => {
   const selected = selectedOf(session);
-  if (charset !== null && session.enabled.has('UTF8=ACCEPT')) throw new Refusal('BAD', 'All text is UTF-8 now');
-  const returns = asked ?? (session.enabled.has('IMAP4rev2') ? ALL : null);
+  if (command.charset !== null && session.enabled.has('UTF8=ACCEPT')) throw new Refusal('BAD', 'All text is UTF-8 now');
+  const found = await findMessages(session, selected, command);
+  const returns = command.returns ?? (session.enabled.has('IMAP4rev2') ? ALL : null);
+  return tellFound(session, selected, { ...command, returns, found });
+};
+
+/** What a command searches for, and keeps or tells of what it finds; SORT and THREAD have the same. */
+type Asked = Pick<SearchCommand, 'uid' | 'returns' | 'key'> & { tag: string };
+
+/** What the keys of a command find, in the order of the mailbox. */
+export async function findMessages(
+  session: Session,
+  selected: Selected,
+  { tag, returns, key }: Asked,
+): Promise<Found[]> {
   if (needs(key, MODSEQ)) await enableCondstore(session);
   const saved = new Set(selected.savedUids().map(({ first }) => first));
   // A search that fails leaves nothing behind (RFC 5182 §2.1).
   if (returns?.save === true) selected.save([]);
   const tellProgress = progressTeller(session, { tag, goal: selected.messages.length });
-  const found = await foundBy(session, selected, { key, saved, tellProgress });
+  return foundBy(session, selected, { key, saved, tellProgress });
+}
+
+/** Tells what was found, in the order it has now, and keeps it. */
+export async function tellFound(
+  session: Session,
+  selected: Selected,
+  { name, tag, uid, returns, key, found }: Asked & { name: 'SEARCH' | 'SORT'; found: readonly Found[] },
+): Promise<Done> {
   if (returns?.save === true) selected.save(savedOf(found, returns).map(({ message }) => message.uid));
-  const answer = answerOf(found, { tag, uid, returns, byModseq: needs(key, MODSEQ) });
-  await session.send(...answer);
-  const text = `${uid ? 'UID ' : ''}SEARCH completed`;
+  await session.send(...answerOf(found, { name, tag, uid, returns, byModseq: needs(key, MODSEQ) }));
+  const text = `${uid ? 'UID ' : ''}${name} completed`;
   return uid ? done(text) : doneKeepingNumbers(text);
-};
+}
 
 /** Everything that the keys hold for, in the order of the mailbox. */
 async function foundBy(

@@ -23,6 +23,7 @@ const LOGGED_IN = [
   ...['CONDSTORE', 'QRESYNC', 'ESEARCH', 'SEARCHRES', 'WITHIN', 'PARTIAL'],
   ...['LIST-EXTENDED', 'LIST-STATUS', 'STATUS=SIZE', 'OBJECTID', 'QUOTA'],
   ...['MULTIAPPEND', 'REPLACE', 'UNAUTHENTICATE', 'INPROGRESS', 'UTF8=ACCEPT'],
+  ...['SORT', 'SORT=DISPLAY', 'ESORT', 'THREAD=REFERENCES', 'THREAD=ORDEREDSUBJECT'],
 ];
 
 /** What this connection can do now. Non-synchronising literals of any size only from people who are known (RFC 7888). */

@@ -11,6 +11,7 @@ import type { DecoderLimits } from './limits.ts';
 import { parseList } from './list-parser.ts';
 import { decodeSaslBase64 } from './sasl-line.ts';
 import { parseSearch } from './search-parser.ts';
+import { parseSort, parseThread } from './sort-parser.ts';
 import { parseStatusItems } from './status-parser.ts';
 import { WireError } from './wire-error.ts';
 
@@ -47,6 +48,8 @@ const COMMANDS: ReadonlyMap<string, BodyParser> = new Map<string, BodyParser>([
   ['REPLACE', (reader) => parseReplace(reader, false)],
   ['EXPUNGE', () => ({ name: 'EXPUNGE', uid: false, set: null })],
   ['SEARCH', (reader) => parseSearch(reader, false)],
+  ['SORT', (reader) => parseSort(reader, false)],
+  ['THREAD', (reader) => parseThread(reader, false)],
   ['FETCH', (reader) => parseFetch(reader, false)],
   ['STORE', (reader) => parseStore(reader, false)],
   ['COPY', (reader) => parseTransfer(reader, 'COPY', false)],
@@ -63,6 +66,8 @@ const UID_COMMANDS: ReadonlyMap<string, BodyParser> = new Map<string, BodyParser
   ['REPLACE', (reader) => parseReplace(reader, true)],
   ['EXPUNGE', parseUidExpunge],
   ['SEARCH', (reader) => parseSearch(reader, true)],
+  ['SORT', (reader) => parseSort(reader, true)],
+  ['THREAD', (reader) => parseThread(reader, true)],
   ['FETCH', (reader) => parseFetch(reader, true)],
   ['STORE', (reader) => parseStore(reader, true)],
   ['COPY', (reader) => parseTransfer(reader, 'COPY', true)],

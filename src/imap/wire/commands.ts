@@ -2,7 +2,7 @@
  * Every command of IMAP4rev1 (RFC 3501 §6) and of the extensions LITERAL+ (7888), SASL-IR (4959), UIDPLUS (4315),
  * MOVE (6851), IDLE (2177), ID (2971), NAMESPACE (2342), ENABLE (5161), UNSELECT (3691), CONDSTORE and QRESYNC (7162),
  * ESEARCH (4731), SEARCHRES (5182), WITHIN (5032), PARTIAL (9394), LIST-EXTENDED (5258), LIST-STATUS (5819),
- * MULTIAPPEND (3502), REPLACE (8508), UNAUTHENTICATE (8437), COMPRESS (4978), SPECIAL-USE (6154), STATUS=SIZE (8438), APPENDLIMIT (7889), OBJECTID (8474) and QUOTA (2087), as checked values.
+ * MULTIAPPEND (3502), REPLACE (8508), UNAUTHENTICATE (8437), COMPRESS (4978), SPECIAL-USE (6154), STATUS=SIZE (8438), APPENDLIMIT (7889), OBJECTID (8474), QUOTA (2087), SORT and THREAD (5256, 5957, 5267), as checked values.
  */
 import type { DayComparison, EpochDay } from '../../mime/structure/calendar-day.ts';
 import type { Section } from '../../mime/structure/section.ts';
@@ -121,6 +121,31 @@ export interface SearchCommand {
   key: SearchKey;
 }
 
+/** RFC 5256 §3, RFC 5957 §3. */
+export type SortKey = 'ARRIVAL' | 'CC' | 'DATE' | 'FROM' | 'SIZE' | 'SUBJECT' | 'TO' | 'DISPLAYFROM' | 'DISPLAYTO';
+
+export interface SortCriterion {
+  key: SortKey;
+  reverse: boolean;
+}
+
+export interface SortCommand extends Omit<SearchCommand, 'name' | 'charset'> {
+  name: 'SORT';
+  /** At least one. */
+  criteria: SortCriterion[];
+  charset: string;
+}
+
+export type ThreadAlgorithm = 'REFERENCES' | 'ORDEREDSUBJECT';
+
+export interface ThreadCommand {
+  name: 'THREAD';
+  uid: boolean;
+  algorithm: ThreadAlgorithm;
+  charset: string;
+  key: SearchKey;
+}
+
 export interface FetchCommand {
   name: 'FETCH';
   uid: boolean;
@@ -165,6 +190,8 @@ export type CommandBody =
   /** `set` only in UID EXPUNGE (RFC 4315 §2.1). */
   | { name: 'EXPUNGE'; uid: boolean; set: SequenceSet | null }
   | SearchCommand
+  | SortCommand
+  | ThreadCommand
   | FetchCommand
   | StoreCommand
   | { name: 'COPY' | 'MOVE'; uid: boolean; set: SequenceSet; mailbox: MailboxName }

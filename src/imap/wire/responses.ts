@@ -56,9 +56,18 @@ export function flagsLine(flags: readonly string[]): Buffer {
 }
 
 /** Numbers or UIDs, none of them for an empty result; `modseq`: the highest of the messages found, when it was searched for. */
-export function searchLine(numbers: readonly number[], modseq: number | null = null): Buffer {
+export function searchLine(
+  numbers: readonly number[],
+  modseq: number | null = null,
+  name: 'SEARCH' | 'SORT' = 'SEARCH',
+): Buffer {
   const end = modseq === null ? [] : [`(MODSEQ ${modseq})`];
-  return new ResponseLine().raw(['* SEARCH', ...numbers, ...end].join(' ')).toBuffer();
+  return new ResponseLine().raw([`* ${name}`, ...numbers, ...end].join(' ')).toBuffer();
+}
+
+/** `threads` as they are written (RFC 5256 §4); empty for none. */
+export function threadLine(threads: string): Buffer {
+  return new ResponseLine().raw(threads === '' ? '* THREAD' : `* THREAD ${threads}`).toBuffer();
 }
 
 /** What ESEARCH tells; a part that is null was not asked for, or there is nothing to tell (RFC 4731 §3.1). */

@@ -81,8 +81,17 @@ export function parseSearch(reader: CommandReader, uid: boolean): SearchCommand 
   return { name: 'SEARCH', uid, returns, charset: context.charset, key: conjunction(keys) };
 }
 
+/** Keys behind a charset that was named already (RFC 5256 §3). */
+export function parseSearchKeys(reader: CommandReader, charset: string): SearchKey {
+  reader.space();
+  const keys: SearchKey[] = [];
+  do keys.push(namedKey({ reader, charset }, keyName(reader)));
+  while (reader.skipSpaces() && !reader.atEnd());
+  return conjunction(keys);
+}
+
 /** `(MIN MAX)`; nothing named means ALL (RFC 4731 §3.1). */
-function parseReturns(reader: CommandReader): SearchReturn {
+export function parseReturns(reader: CommandReader): SearchReturn {
   const returns: SearchReturn = { min: false, max: false, all: false, count: false, save: false, partial: null };
   reader.space();
   const names = reader.list(() => {
@@ -101,7 +110,7 @@ function isPlainReturn(name: string): name is Exclude<keyof SearchReturn, 'parti
   return PLAIN_RETURNS.has(name);
 }
 
-function parseCharset(reader: CommandReader): string {
+export function parseCharset(reader: CommandReader): string {
   const charset = argument(reader, () => reader.astring().toString('latin1'));
   if (!isSearchCharset(charset)) throw new WireError('BAD_CHARSET', 'Character set is not supported');
   return charset;
