@@ -42,6 +42,7 @@ const PURE_NODE = new Set([
   'node:util',
   'node:string_decoder',
   'node:assert',
+  'node:zlib',
 ]);
 const IMPURE_PACKAGES = new Set([
   'pg',

@@ -36,11 +36,18 @@ const HASH_PIECE = 64 * 1024;
 
 /** H of a text of one byte per letter, such as base64, however long: only a piece of it is ever bytes. */
 export function hashLatin1(text: string): Buffer {
+  return hashPieces(latin1Pieces(text));
+}
+
+function* latin1Pieces(text: string): Generator<Buffer> {
+  for (let at = 0; at < text.length; at += HASH_PIECE) yield Buffer.from(text.slice(at, at + HASH_PIECE), 'latin1');
+}
+
+/** H of the concatenation of pieces as they come; each may be overwritten by the next. */
+export function hashPieces(pieces: Iterable<Uint8Array>): Buffer {
   const state = Buffer.alloc(native.crypto_generichash_STATEBYTES);
   native.crypto_generichash_init(state, null, HASH_BYTES);
-  for (let at = 0; at < text.length; at += HASH_PIECE) {
-    native.crypto_generichash_update(state, Buffer.from(text.slice(at, at + HASH_PIECE), 'latin1'));
-  }
+  for (const piece of pieces) native.crypto_generichash_update(state, view(piece));
   const out = Buffer.allocUnsafe(HASH_BYTES);
   native.crypto_generichash_final(state, out);
   return out;

@@ -1,0 +1,82 @@
+/**
+ * An attachment as it stood in the message: written again piece by piece from the base64 of the body, never as a whole. Of
+ * base64 only groups of three bytes are written; a rest, the padding and the last line end stand in the skeleton.
+ */
+import { Buffer } from 'node:buffer';
+import { type Base64Layout, type LineRun, OriginalError, type Reference } from './format.ts';
+
+/** A multiple of four letters, so that pieces of base64 decode by themselves. */
+const PIECE_BYTES = 64 * 1024;
+const GROUP_LETTERS = 4;
+const GROUP_BYTES = 3;
+
+/** How many bytes canonical base64 stands for. */
+export function decodedBytes(content: string): number {
+  const padding = content.endsWith('==') ? 2 : content.endsWith('=') ? 1 : 0;
+  return (content.length / GROUP_LETTERS) * GROUP_BYTES - padding;
+}
+
+/** Letters of the whole groups of three bytes. */
+export function wholeLetters(content: string): number {
+  return Math.floor(decodedBytes(content) / GROUP_BYTES) * GROUP_LETTERS;
+}
+
+/** Bytes that the attachment takes up in the message. Throws `lines`. */
+export function encodedBytes(reference: Reference, content: string): number {
+  if (reference.encoding === 'identity') return decodedBytes(content);
+  const letters = wholeLetters(content);
+  return letters + (countLines(reference.lines, letters) - 1) * reference.line_end.length;
+}
+
+/** The runs give exactly so many letters. */
+function countLines(runs: readonly LineRun[], letters: number): number {
+  let left = letters;
+  let lines = 0;
+  for (const [length, times] of runs) {
+    lines += times;
+    left -= length * times;
+  }
+  if (left !== 0) throw new OriginalError('lines');
+  return lines;
+}
+
+/** The bytes, in pieces that are overwritten by the next. The reference has passed `encodedBytes`. */
+export function encodedPieces(reference: Reference, content: string): Generator<Buffer> {
+  return reference.encoding === 'identity' ? identityPieces(content) : base64Pieces(reference, content);
+}
+
+function* identityPieces(content: string): Generator<Buffer> {
+  for (let at = 0; at < content.length; at += PIECE_BYTES)
+    yield Buffer.from(content.slice(at, at + PIECE_BYTES), 'base64');
+}
+
+function* base64Pieces({ line_end: lineEnd, lines }: Base64Layout, content: string): Generator<Buffer> {
+  const out = Buffer.allocUnsafe(PIECE_BYTES);
+  let filled = 0;
+  for (const { from, to, ends } of textPieces(lines, wholeLetters(content))) {
+    if (filled + (to - from) + lineEnd.length > PIECE_BYTES) {
+      yield out.subarray(0, filled);
+      filled = 0;
+    }
+    filled += out.write(content.slice(from, to), filled, 'latin1');
+    if (ends) filled += out.write(lineEnd, filled, 'latin1');
+  }
+  yield out.subarray(0, filled);
+}
+
+/** Lines, the very long ones in pieces. `ends`: a line end follows. */
+function* textPieces(
+  lines: readonly LineRun[],
+  letters: number,
+): Generator<{ from: number; to: number; ends: boolean }> {
+  let from = 0;
+  for (const [length, times] of lines) {
+    for (let line = 0; line < times; line += 1) {
+      const end = from + length;
+      for (; end - from > PIECE_BYTES / 2; from += PIECE_BYTES / 2)
+        yield { from, to: from + PIECE_BYTES / 2, ends: false };
+      yield { from, to: end, ends: end < letters };
+      from = end;
+    }
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * The original of a message whose body has been made (docs/original.md). Nothing is packed that would not come back: it is put
+ * together again, as far as its hash, before anybody relies on it.
+ */
+import { Buffer } from 'node:buffer';
+import { deflateRawSync } from 'node:zlib';
+import { equal, hash, hashPieces } from '../../smimp/crypto.ts';
+import type { Attachment } from '../../smimp/email.ts';
+import { toBase64, toHex } from '../../smimp/encoding.ts';
+import { type Found, findAttachments } from './find.ts';
+import {
+  MAX_ORIGINAL_BYTES,
+  MAX_PACKED_BYTES,
+  MAX_SKELETON_BYTES,
+  ORIGINAL_FORMAT,
+  type Original,
+  type Reference,
+} from './format.ts';
+import { isHonest, piecesOf } from './rebuild.ts';
+
+export interface ToPack {
+  raw: Buffer;
+  /** Of the body that was made of it. */
+  attachments: readonly Pick<Attachment, 'content'>[];
+  /** Of mail that its owner puts in herself. */
+  internalDate?: Original['internal_date'];
+}
+
+/** Null: it is too large to travel beside the body, which then stands alone. `raw` is only read. */
+export function packOriginal({ raw, attachments, internalDate = null }: ToPack): Original | null {
+  if (raw.length > MAX_ORIGINAL_BYTES) return null;
+  const { skeleton, references } = cutOut(raw, findAttachments(raw, attachments));
+  if (skeleton.length > MAX_SKELETON_BYTES) return null;
+  const packed = deflateRawSync(skeleton);
+  if (packed.length > MAX_PACKED_BYTES || !isHonest(packed.length, skeleton.length)) return null;
+  const digest = hash(raw);
+  if (!equal(hashPieces(piecesOf({ references }, skeleton, attachments)), digest)) return null;
+  return {
+    format: ORIGINAL_FORMAT,
+    size: raw.length,
+    hash: toHex(digest),
+    skeleton: toBase64(packed),
+    references,
+    internal_date: internalDate,
+  };
+}
+
+/** The message without what was found, and where that stood. */
+function cutOut(raw: Buffer, found: readonly Found[]): { skeleton: Buffer; references: Reference[] } {
+  const kept: Buffer[] = [];
+  const references: Reference[] = [];
+  let from = 0;
+  let at = 0;
+  for (const { start, end, reference } of found) {
+    kept.push(raw.subarray(from, start));
+    at += start - from;
+    references.push({ ...reference, at });
+    from = end;
+  }
+  if (references.length === 0) return { skeleton: raw, references };
+  return { skeleton: Buffer.concat([...kept, raw.subarray(from)]), references };
+}
