@@ -1,0 +1,64 @@
+/**
+ * Whether a message says that it comes from whom it was verified to come from, to every reader of it. Mail programs disagree
+ * on ugly headers, so what any of them could read as another sender is not trusted: two From fields, groups, comments and
+ * quotes that hide an address, lines that end where only some see an end, another Sender.
+ */
+import { Buffer } from 'node:buffer';
+import { domainToASCII } from 'node:url';
+import { namesBridge } from '../bridge-mail.ts';
+import { decodeText } from '../headers.ts';
+import { type FieldRange, headerEnd, headerFields, unfoldedValue } from '../structure/header-fields.ts';
+
+/** Nobody's name is longer. */
+const MAX_VALUE_BYTES = 4_096;
+/** A bare CR, NUL, and what some take for the end of a line. */
+const AMBIGUOUS = /\r(?!\n)|[\0\x0b\x0c\x1c-\x1e]/;
+const PLAIN = /^([^\s<>()[\]\\,;:@"]+@[^\s<>()[\]\\,;:@"]+)(?:\s*\(([^()<>[\]\\,;:@"]*)\))?$/;
+const NAMED =
+  /^((?:"(?:[^"\\]|\\.)*"|\([^()<>[\]\\,;:@"]*\)|[^()<>[\]\\,;:@"])*)<([^\s<>()[\]\\,;:@"]+@[^\s<>()[\]\\,;:@"]+)>$/;
+const ADDRESS_IN_NAME = /[^\s<>()[\]\\,;:"']+@[^\s<>()[\]\\,;:"']+/g;
+
+/** `mailbox` in mail form, its letters small. A sender that could be taken for the bridge is trusted from nobody. */
+export function originalIsFrom(raw: Buffer, mailbox: string): boolean {
+  const end = headerEnd(raw);
+  if (AMBIGUOUS.test(raw.toString('latin1', 0, end))) return false;
+  const fields = [...headerFields(raw, 0, end)];
+  const from = fields.filter(({ name }) => name === 'from');
+  const senders = fields.filter(({ name }) => name === 'sender');
+  return (
+    from.length === 1 &&
+    from.every((field) => isWithin(fields, field)) &&
+    [...from, ...senders].every((field) => names(raw, field, mailbox))
+  );
+}
+
+/** Whether nothing but fields stands before it: at the first other line some readers see the header end. */
+function isWithin(fields: readonly FieldRange[], wanted: FieldRange): boolean {
+  let end = 0;
+  for (const field of fields) {
+    if (field.start !== end) return false;
+    if (field === wanted) return true;
+    end = field.end;
+  }
+  return false;
+}
+
+/** Whether the field names this mailbox and nobody else. */
+function names(raw: Buffer, field: FieldRange, mailbox: string): boolean {
+  if (field.end - field.valueStart > MAX_VALUE_BYTES) return false;
+  const value = unfoldedValue(raw, field, MAX_VALUE_BYTES);
+  const [, plain, comment] = PLAIN.exec(value) ?? [];
+  const [, name, angled] = NAMED.exec(value) ?? [];
+  const address = plain ?? angled;
+  if (address === undefined || smallLetters(address) !== mailbox || namesBridge(value)) return false;
+  const shown = decodeText(name ?? comment ?? '').normalize('NFKC');
+  const others = [...shown.matchAll(ADDRESS_IN_NAME)].filter(([found]) => smallLetters(found) !== mailbox);
+  return others.length === 0;
+}
+
+/** ASCII small letters, the domain as A-labels. */
+function smallLetters(address: string): string {
+  const at = address.lastIndexOf('@');
+  const domain = Buffer.from(address.slice(at + 1), 'latin1').toString('utf8');
+  return `${address.slice(0, at).toLowerCase()}@${domainToASCII(domain)}`;
+}
