@@ -43,7 +43,9 @@ export function createEvents(log: Logger, meter: Meter = () => undefined) {
 
     messageReceived: (facts: { accountId: number; sizeBytes: number; messageType: string }) =>
       info('message_received', facts),
-    messageOpened: (facts: { accountId: number; seq: number; cautions: number }) => info('message_opened', facts),
+    /** `original`: what became of the legacy message that it holds: a code of rendering.ts. */
+    messageOpened: (facts: { accountId: number; seq: number; cautions: number; original: string }) =>
+      info('message_opened', facts),
     messageHeld: (facts: { accountId: number; seq: number; reason: string }) => warn('message_held', facts),
     messageQuarantined: (facts: { accountId: number; seq: number; reason: string }) =>
       warn('message_quarantined', facts),

@@ -177,7 +177,7 @@ describe('FETCH', () => {
 
   it('gives every section such that the parts are those of BODYSTRUCTURE', async () => {
     const [structure] = await client.ok('fetch 1 (bodystructure body)');
-    expect(structure).toMatch(/BODYSTRUCTURE \(\(\("text" "plain"/i);
+    expect(structure).toMatch(/BODYSTRUCTURE \(\("text" "plain"/i);
     expect(structure).toMatch(/"message" "rfc822"/i);
     const whole = literal((await client.ok('fetch 1 body.peek[]'))[0]);
     const header = literal((await client.ok('fetch 1 body.peek[header]'))[0]);

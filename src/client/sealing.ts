@@ -24,14 +24,15 @@ export function sealTo(input: {
   sender: Sender;
   recipient: ContactHistory;
   key: MessageKey;
-  message: { uid: Hex32; messageType: string; body: Uint8Array };
+  message: { uid: Hex32; messageType: string; body: Uint8Array; original?: MessageHeader['original'] };
   now: number;
 }): SealedMessage {
   const { sender, recipient, key, message, now } = input;
   const people = { from: sender.address, to: recipient.address };
   const heads = { sender_head: sender.head, recipient_head: { seq: recipient.seq, head: recipient.head } };
   const header: MessageHeader = {
-    ...{ v: 1, ...people, uid: message.uid, sent: formatTimestamp(now), ...heads, via: null, original: null },
+    ...{ v: 1, ...people, uid: message.uid, sent: formatTimestamp(now), ...heads, via: null },
+    original: message.original ?? null,
   };
   const { messageType, body } = message;
   return sealMessage({ header, body, messageType, messagePublicKey: key.public_key, senderKey: sender.master });

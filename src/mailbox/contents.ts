@@ -87,7 +87,7 @@ export function createContents(options: { db: Db; gate: ByteGate }): Contents {
   const render = async (account: MailAccount, message: StoredMessage, cautions: readonly Caution[]) => {
     opened += 1;
     const content = await decrypt(account, message, cautions, { inPlace: true });
-    const raw = renderOpened(content, account);
+    const { raw } = renderOpened(content, account);
     freeMemory(message.ciphertext);
     rendered.set(toHex(message.message_id), raw, raw.length);
     return { raw, header: content.header };

@@ -78,7 +78,7 @@ export async function importOwn(tx: Tx, mail: OwnMail): Promise<{ uid: number }>
   });
   const opened = { header, body, content: parseBody('email', body), cautions: [] };
   const internalDate = internalDateOf(header, account.address, now);
-  const content = contentOf(renderOpened(opened, account), { internalDate, cautions: [] });
+  const content = contentOf(renderOpened(opened, account).raw, { internalDate, cautions: [] });
   await rememberSeen(tx, account.accountId, messageId, [{ kind: 'digest', value: digest }], now);
   await keepReference(tx, account, content.index, header.uid);
   await insertContents(tx, [sealedContent(account, messageId, content)]);
@@ -104,9 +104,12 @@ async function ownHeader(tx: Tx, mail: OwnMail, body: Uint8Array): Promise<Messa
 }
 
 /** What makes the owner's mail hers again, or the bridge's mail the bridge's. */
-function originalField({ account, uid, original, notice }: OwnMail, body: Uint8Array, unixSeconds: number) {
+function originalField(mail: OwnMail, body: Uint8Array, unixSeconds: number) {
+  const { account, uid, original, notice } = mail;
   if (notice !== null) return noticeOriginal(account, { uid, kind: notice, body });
-  return original && originalOf(original.raw, original.internalDate ?? { unixSeconds, zoneMinutes: 0 });
+  const date = original?.internalDate ?? { unixSeconds, zoneMinutes: 0 };
+  const { attachments } = mail.body;
+  return original && originalOf(original.raw, { attachments, bodyBytes: body.byteLength, date });
 }
 
 /** The columns of an envelope from oneself to oneself. There is no session; a random token stands in its place. */

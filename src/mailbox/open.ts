@@ -176,7 +176,8 @@ async function show({ services, account }: Opening, row: StoredMessage, opened: 
     { kind: 'digest', value: Buffer.from(opened.digest, 'hex') },
     { kind: 'uid', value: seenUid(account, opened.header.from, opened.header.uid) },
   ];
-  const content = isShown(opened.content) ? contentToKeep(account, opened, row) : null;
+  const kept = isShown(opened.content) ? contentToKeep(account, opened, row) : null;
+  const content = kept?.content ?? null;
   freeMemory(row.ciphertext);
   const about = { accountId, contact: row.sender_address as Address, now };
   const done = await services.db.transaction().execute(async (tx) => {
@@ -194,7 +195,8 @@ async function show({ services, account }: Opening, row: StoredMessage, opened: 
   });
   if (done === null) return;
   const { seq, raised } = done;
-  if (seq !== null) services.events.messageOpened({ accountId, seq, cautions: opened.cautions.length });
+  const original = kept?.original ?? 'none';
+  if (seq !== null) services.events.messageOpened({ accountId, seq, cautions: opened.cautions.length, original });
   reportAlarms(services.events, accountId, { raised, ended: [] });
 }
 
@@ -224,7 +226,8 @@ async function showIn(
 
 function contentToKeep(account: MailAccount, opened: OpenedMessage, row: StoredMessage) {
   const internalDate = internalDateOf(opened.header, account.address, row.time_received);
-  return contentOf(renderOpened(opened, account), { internalDate, cautions: opened.cautions });
+  const { raw, original } = renderOpened(opened, account);
+  return { content: contentOf(raw, { internalDate, cautions: opened.cautions }), original };
 }
 
 /** Dropped when it came before (no `reason`). Everything else is set apart, and the owner is told. */

@@ -70,7 +70,12 @@ function mailCounters(registry: Registry): Record<string, Counting> {
     notice_sent: counting(registry, 'delivery_notices_total', 'Notices about late, held or failed messages.', ['kind']),
     message_received: ({ messageType }) =>
       received({ type: KNOWN_TYPES.has(String(messageType)) ? String(messageType) : 'other' }),
-    message_opened: counting(registry, 'messages_opened_total', 'Messages that verified and are shown.'),
+    message_opened: counting(
+      registry,
+      'messages_opened_total',
+      'Messages that verified and are shown; what became of the mail that they were made of.',
+      ['original'],
+    ),
     message_held: counting(registry, 'messages_held_total', 'Times that a message was held, by reason.', ['reason']),
     message_quarantined: counting(
       registry,

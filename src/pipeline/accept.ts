@@ -7,12 +7,16 @@ import type { AccountKeys, Keystore } from '../keystore/keystore.ts';
 import { referenceOf } from '../keystore/references.ts';
 import type { ByteGate } from '../memory/byte-gate.ts';
 import { collectGarbage, freeMemory } from '../memory/free-memory.ts';
+import { removeBcc } from '../mime/original/bcc.ts';
+import type { Original } from '../mime/original/format.ts';
+import { fitBeside, MAX_CONTENT_BYTES, packOriginal } from '../mime/original/pack.ts';
+import { originalIsFrom } from '../mime/original/trust.ts';
 import { type MailPart, type ParsedMail, parseMail } from '../mime/parse.ts';
 import { uidOfMessageId } from '../mime/threads.ts';
 import { ownMessageId, parentMessageId, toEmailBody } from '../mime/to-email.ts';
-import type { Address } from '../smimp/address.ts';
+import { type Address, toMailbox } from '../smimp/address.ts';
 import { hash, randomBytes } from '../smimp/crypto.ts';
-import { parseBody } from '../smimp/email.ts';
+import { type EmailBody, parseBody } from '../smimp/email.ts';
 import { type Hex32, toHex } from '../smimp/encoding.ts';
 import { messageType as messageTypeField, parseFields } from '../smimp/fields.ts';
 import { paddedLength } from '../smimp/payload.ts';
@@ -21,7 +25,7 @@ import { findReference, insertReference } from '../store/contents.ts';
 import type { Db } from '../store/database.ts';
 import { insertSubmission } from '../store/submissions.ts';
 import { emailBytes } from './large-json.ts';
-import { sealContent } from './submission-content.ts';
+import { sealContent, sealOriginal } from './submission-content.ts';
 
 interface Submission {
   accountId: number;
@@ -33,6 +37,7 @@ interface Submission {
 
 /** A message as a mail program submits it; it becomes an `email`. */
 export interface Submitted extends Submission {
+  /** Is written over. */
   raw: Buffer;
   /** Called when `raw` is not needed any more; it may then be empty. */
   release?: () => void;
@@ -42,6 +47,8 @@ export interface Submitted extends Submission {
 export interface ReadySubmission extends Submission {
   messageType: string;
   body: Uint8Array;
+  /** Of a legacy message that the body was made of. */
+  original?: Original | null;
 }
 
 /** Throws AcceptError, MimeError, KeystoreError, ProfileError (a body its recipient would refuse), errors of the database. */
@@ -60,11 +67,8 @@ export class AcceptError extends Error {
   }
 }
 
-/**
- * The largest body: padded and in base64 it stays below the 56 MiB that a server takes in one request (SMIMP 0.1 §5). 25 MiB
- * of attachments are 34 MiB of body.
- */
-export const MAX_BODY_BYTES = 40 * 1024 * 1024;
+/** The largest body. 25 MiB of attachments are 34 MiB of it. */
+export const MAX_BODY_BYTES = MAX_CONTENT_BYTES;
 /** Mail programs that lost the reply try again within five days (RFC 5321 §4.5.4.1); later the same bytes are a new message. */
 export const REPEAT_WINDOW_MS = 5 * 86_400_000;
 const UID_BYTES = 32;
@@ -86,7 +90,7 @@ export function createAccept(options: {
     const keys = await keystore.open(accountId);
     const uid = randomBytes(UID_BYTES);
     const prepared = 'raw' in submitted ? prepare(db, keys, submitted, uid) : prepareReady(keys, submitted, uid);
-    const { messageType, messageId, digest, sealed, sizeBytes } = await prepared;
+    const { messageType, messageId, digest, sealed, original, sizeBytes } = await prepared;
     const inserted = await db.transaction().execute(async (tx) => {
       const result = await insertSubmission(tx, {
         accountId,
@@ -94,6 +98,7 @@ export function createAccept(options: {
         uid,
         messageType,
         sealed,
+        original,
         sizeBytes,
         recipients,
         now,
@@ -127,29 +132,31 @@ interface Prepared {
   messageId: string | null;
   digest: Buffer;
   sealed: Buffer;
+  original: Buffer | null;
   /** The class of its size: the exact one outlives the message, and is nobody's business. */
   sizeBytes: number;
 }
 
 /** Everything that is large lives and dies in here, but for what is stored. */
-async function prepare(db: Db, keys: AccountKeys, submitted: Submitted, uid: Buffer): Promise<Prepared> {
+async function prepare(db: Db, keys: AccountKeys, given: Submitted, uid: Buffer): Promise<Prepared> {
+  const submitted = { ...given, raw: removeBcc(given.raw) };
   const mail = await parseMail(submitted.raw);
   collectGarbage(submitted.raw.length);
   const messageId = ownMessageId(mail);
   const digest = messageId === null ? randomBytes(DIGEST_BYTES) : submissionDigest(keys, submitted);
   const parent = await parentUid(db, keys, mail);
-  const body = translate(mail, submitted, { uid: toHex<Hex32>(uid), parentUid: parent });
+  const { body, original } = translate(mail, submitted, { uid: toHex<Hex32>(uid), parentUid: parent });
   if (body.byteLength > MAX_BODY_BYTES) throw new AcceptError('too-large');
   const sizeBytes = paddedLength(body.byteLength);
   collectGarbage(sizeBytes);
   const sealed = sealContent(keys, uid, body);
   freeMemory(body);
-  return { messageType: 'email', messageId, digest, sealed, sizeBytes };
+  return { messageType: 'email', messageId, digest, sealed, original: sealIfAny(keys, uid, original), sizeBytes };
 }
 
 /** Nothing says whether the same body is meant twice, so it is. */
 async function prepareReady(keys: AccountKeys, ready: ReadySubmission, uid: Buffer): Promise<Prepared> {
-  const { messageType, body } = ready;
+  const { messageType, body, original = null } = ready;
   if (body.byteLength > MAX_BODY_BYTES) throw new AcceptError('too-large');
   parseFields(messageTypeField, messageType);
   parseBody(messageType, body);
@@ -159,26 +166,39 @@ async function prepareReady(keys: AccountKeys, ready: ReadySubmission, uid: Buff
     messageId: null,
     digest: randomBytes(DIGEST_BYTES),
     sealed,
+    original: sealIfAny(keys, uid, fitBeside(original, body.byteLength)),
     sizeBytes: paddedLength(body.byteLength),
   };
 }
 
-/** The bytes that every recipient gets. */
-function translate(
-  mail: ParsedMail,
-  { from, now, release }: Submitted,
-  thread: { uid: Hex32; parentUid: Hex32 | null },
-): Uint8Array {
-  const seconds = Math.floor(now.getTime() / 1000);
-  const body = toEmailBody({ mail, from, ...thread, gatewayDomain: null, now: seconds });
-  freeParts(mail.root);
-  release?.();
-  return emailBytes(body);
+function sealIfAny(keys: AccountKeys, uid: Buffer, original: Original | null): Buffer | null {
+  return original === null ? null : sealOriginal(keys, uid, original);
 }
 
-function freeParts({ content, children }: MailPart): void {
-  freeMemory(content);
-  children.forEach(freeParts);
+/** What every recipient gets. */
+function translate(
+  mail: ParsedMail,
+  { from, raw, now, release }: Submitted,
+  thread: { uid: Hex32; parentUid: Hex32 | null },
+): { body: Uint8Array; original: Original | null } {
+  const seconds = Math.floor(now.getTime() / 1000);
+  const body = toEmailBody({ mail, from, ...thread, gatewayDomain: null, now: seconds });
+  freeParts(mail.root, raw);
+  const original = packVisible(raw, from, body);
+  release?.();
+  const bytes = emailBytes(body);
+  return { body: bytes, original: fitBeside(original, bytes.byteLength) };
+}
+
+/** A message that does not say in plain words who it is from would be trusted by nobody: it travels as its body alone. */
+function packVisible(raw: Buffer, from: Address, { attachments }: EmailBody): Original | null {
+  return originalIsFrom(raw, toMailbox(from)) ? packOriginal({ raw, attachments }) : null;
+}
+
+/** A message that could not be taken apart is its own part, and still needed. */
+function freeParts({ content, children }: MailPart, raw: Buffer): void {
+  if (content.buffer !== raw.buffer) freeMemory(content);
+  for (const child of children) freeParts(child, raw);
 }
 
 /** The uid of the message that this one answers, if it came or went through here, or names its uid itself. */

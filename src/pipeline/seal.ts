@@ -12,11 +12,11 @@ import type { MessageKeyAnswer } from '../smimp/api.ts';
 import type { BaseUrl } from '../smimp/discovery.ts';
 import { type Hex32, toHex } from '../smimp/encoding.ts';
 import type { Db } from '../store/database.ts';
-import { submissionContent } from '../store/submissions.ts';
+import { submissionContent, submissionOriginal } from '../store/submissions.ts';
 import { forgetRefused } from './failures.ts';
 import { refusedContact } from './route.ts';
 import { encodeKept, type Stage, type Work } from './stage.ts';
-import { openContent } from './submission-content.ts';
+import { openContent, openOriginal } from './submission-content.ts';
 
 export function createSeal(options: {
   db: Db;
@@ -43,16 +43,18 @@ export function createSeal(options: {
     const key = usableKey(contact.history, answer.message_key, now);
     const sealed = await submissionContent(db, delivery.submission_id);
     if (sealed === null) return { kind: 'fail', reason: 'content-lost' };
+    const packed = await submissionOriginal(db, delivery.submission_id);
     const keys = await work.keys();
     const own = await identity.ownHistory(accountId);
     const senderKey = await keys.master();
     const body = openContent(keys, delivery.uid, sealed);
     freeMemory(sealed);
+    const original = packed && openOriginal(keys, delivery.uid, packed);
     const message = sealTo({
       sender: { address: work.sender, master: senderKey, head: { seq: own.seq, head: own.head } },
       recipient: contact.history,
       key,
-      message: { uid: toHex<Hex32>(delivery.uid), messageType: delivery.message_type, body },
+      message: { uid: toHex<Hex32>(delivery.uid), messageType: delivery.message_type, body, original },
       now,
     });
     freeMemory(body);

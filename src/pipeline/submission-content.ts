@@ -1,7 +1,12 @@
-/** The body of a submission at rest: the exact bytes that will be sealed to each recipient, sealed with the account key. */
+/**
+ * A submission at rest: the exact bytes of its body and what `header.original` will hold, the same for each recipient, sealed
+ * with the account key.
+ */
 import type { AccountKeys } from '../keystore/keystore.ts';
+import { type Original, originalSchema } from '../mime/original/format.ts';
 
 const PURPOSE = 'submission';
+const ORIGINAL_PURPOSE = 'submission-original';
 
 export function sealContent(keys: AccountKeys, uid: Uint8Array, body: Uint8Array): Buffer {
   return keys.seal(PURPOSE, uid, body);
@@ -10,4 +15,13 @@ export function sealContent(keys: AccountKeys, uid: Uint8Array, body: Uint8Array
 /** Throws KeystoreError `damaged`. */
 export function openContent(keys: AccountKeys, uid: Uint8Array, sealed: Uint8Array): Buffer {
   return keys.unseal(PURPOSE, uid, sealed);
+}
+
+export function sealOriginal(keys: AccountKeys, uid: Uint8Array, original: Original): Buffer {
+  return keys.seal(ORIGINAL_PURPOSE, uid, Buffer.from(JSON.stringify(original), 'utf8'));
+}
+
+/** Throws KeystoreError `damaged`. */
+export function openOriginal(keys: AccountKeys, uid: Uint8Array, sealed: Uint8Array): Original {
+  return originalSchema.parse(JSON.parse(keys.unseal(ORIGINAL_PURPOSE, uid, sealed).toString('utf8')));
 }

@@ -18,6 +18,7 @@ import * as mirror from './migrations/0005-mirror.ts';
 import * as imap from './migrations/0008-imap.ts';
 import * as gateway from './migrations/0009-gateway.ts';
 import * as epochs from './migrations/0011-epochs.ts';
+import * as original from './migrations/0013-original.ts';
 import type { Database } from './schema.ts';
 
 export type Db = Kysely<Database>;
@@ -35,6 +36,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0008-imap': imap,
   '0009-gateway': gateway,
   '0011-epochs': epochs,
+  '0013-original': original,
 };
 const INT8_OID = 20;
 

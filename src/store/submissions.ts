@@ -12,6 +12,8 @@ export interface NewSubmission {
   uid: Buffer;
   messageType: string;
   sealed: Buffer;
+  /** Sealed. */
+  original?: Buffer | null;
   sizeBytes: number;
   recipients: readonly string[];
   now: Date;
@@ -43,6 +45,7 @@ export async function insertSubmission(
       uid: submission.uid,
       message_type: submission.messageType,
       sealed: await writeLarge(tx, submission.sealed),
+      original: submission.original == null ? null : await writeLarge(tx, submission.original),
       size_bytes: submission.sizeBytes,
       submitted_at: now,
     })
@@ -101,12 +104,24 @@ export function submissionContent(db: Executor, submissionId: number): Promise<B
   );
 }
 
+/** The sealed `header.original` of a submission; null when it is sent without, or once every delivery has ended. */
+export function submissionOriginal(db: Executor, submissionId: number): Promise<Buffer | null> {
+  return readLarge((slice) =>
+    db
+      .selectFrom('submission')
+      .select(slice('original'))
+      .where('id', '=', submissionId)
+      .where('original', 'is not', null)
+      .executeTakeFirst(),
+  );
+}
+
 /** Erases the content of a submission when no delivery needs it any more. Call it after the delivery's own change. */
 export async function eraseFinishedContent(tx: Tx, submissionId: number): Promise<void> {
   await tx.selectFrom('submission').select('id').where('id', '=', submissionId).forUpdate().execute();
   await tx
     .updateTable('submission')
-    .set({ sealed: null })
+    .set({ sealed: null, original: null })
     .where('id', '=', submissionId)
     .where(({ not, exists, selectFrom }) =>
       not(

@@ -45,6 +45,15 @@ export function packOriginal({ raw, attachments, internalDate = null }: ToPack):
   };
 }
 
+/** Body and original of one message: padded and in base64 they stay below the 56 MiB that a server takes (SMIMP 0.1 §5). */
+export const MAX_CONTENT_BYTES = 40 * 1024 * 1024;
+
+/** Null where both together are more than a message may hold; then the body goes alone. */
+export function fitBeside(original: Original | null, bodyBytes: number): Original | null {
+  if (original === null) return null;
+  return bodyBytes + JSON.stringify(original).length <= MAX_CONTENT_BYTES ? original : null;
+}
+
 /** The message without what was found, and where that stood. */
 function cutOut(raw: Buffer, found: readonly Found[]): { skeleton: Buffer; references: Reference[] } {
   const kept: Buffer[] = [];

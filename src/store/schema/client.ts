@@ -129,6 +129,8 @@ export interface SubmissionTable {
   uid: Bytes;
   message_type: string;
   sealed: Bytes | null;
+  /** `header.original`, sealed; null when the message is sent without. */
+  original: ByDefault<Bytes | null>;
   size_bytes: number;
   submitted_at: Instant;
 }
