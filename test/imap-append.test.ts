@@ -98,7 +98,7 @@ describe('REPLACE', () => {
       expect.stringMatching(/^OK \[APPENDUID \d+ \d+\]/),
       '2 EXPUNGE',
       '3 EXISTS',
-      '0 RECENT',
+      '3 RECENT',
     ]);
     expect(answer.text).toBe('REPLACE completed');
     expect(await client.search('subject new draft seen')).toEqual([3]);

@@ -34,7 +34,7 @@ describe('LIST-EXTENDED', () => {
   beforeEach(async () => {
     await client.ok('create a/b/c');
     await client.ok('create d');
-    for (const name of ['a', 'a/b', 'd']) await client.ok(`unsubscribe ${name}`);
+    await client.ok('subscribe a/b/c');
   });
 
   it.each<[arguments_: string, answers: string[]]>([
@@ -103,7 +103,7 @@ describe('LIST-STATUS', () => {
 
   it('tells nothing of a mailbox that is listed only for those below it', async () => {
     await client.ok('create a/b');
-    await client.ok('unsubscribe a');
+    await client.ok('subscribe a/b');
     expect(await client.ok('list (subscribed recursivematch) "" % return (status (messages))')).not.toContain(
       'STATUS a (MESSAGES 0)',
     );

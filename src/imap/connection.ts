@@ -13,6 +13,7 @@ import {
   MAX_BAD_COMMANDS,
   MAX_BUFFERED_BYTES,
   MAX_LOGIN_FAILURES,
+  UNAUTHENTICATED_LINE_BYTES,
   UNAUTHENTICATED_LITERAL_BYTES,
   UNAUTHENTICATED_TIMEOUT_MS,
 } from './limits.ts';
@@ -31,7 +32,7 @@ const STRANGER_LIMITS = {
   literalBytes: UNAUTHENTICATED_LITERAL_BYTES,
   nonSyncLiteralBytes: NON_SYNC_LITERAL_BYTES,
   appendLiteralBytes: 0,
-  lineBytes: 8_192,
+  lineBytes: UNAUTHENTICATED_LINE_BYTES,
 };
 
 export class Connection implements Session {

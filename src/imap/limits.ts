@@ -21,6 +21,8 @@ export const MAX_BUFFERED_BYTES = 256 * 1024;
 export const WRITE_BYTES = 256 * 1024;
 /** Answers that the client does not take in this time end the connection. */
 export const WRITE_TIMEOUT_MS = 120_000;
+/** A line of a stranger: ID alone may say 30 names of 30 and values of 1,024 bytes (RFC 2971 §3.3). */
+export const UNAUTHENTICATED_LINE_BYTES = 36 * 1024;
 /** A literal of a stranger: user name or password. */
 export const UNAUTHENTICATED_LITERAL_BYTES = 1_024;
 /** What a client compresses (RFC 4978) unfolds to this many times its bytes at most: mail to ten times, zeros to a thousand. */

@@ -2,9 +2,10 @@
  * The selected folder of one session: message numbers, and what the client must be told before it may count on them
  * (RFC 3501 §7.4.1: no EXPUNGE while a command that uses numbers is answered).
  */
-import type { FolderView, ShownMessage } from '../mailbox/types.ts';
+import type { FolderView, ShownMessage, UidSpan } from '../mailbox/types.ts';
 import { dialectOf, type Enabled } from './enabled.ts';
 import { type FetchValue, fetchLine } from './wire/fetch-response.ts';
+import { RECENT } from './wire/flags.ts';
 import { countLine, vanishedLine } from './wire/responses.ts';
 import {
   formatSequenceSet,
@@ -25,12 +26,34 @@ export class Selected {
   readonly #gone = new Set<number>();
   /** UIDs, ascending: what `$` stands for (RFC 5182 §2.1). */
   #saved: readonly number[] = [];
+  /** UIDs that are `\Recent` here, ascending. */
+  readonly #recent: UidSpan[] = [];
 
   constructor(view: FolderView, options: { readOnly: boolean; enabled: ReadonlySet<Enabled> }) {
     this.view = view;
     this.readOnly = options.readOnly;
     this.#enabled = options.enabled;
     this.#messages = [...view.opened];
+  }
+
+  /** Takes what no other session was told of. Of a folder that is only looked at nothing is taken. */
+  async takeRecent(): Promise<void> {
+    const span = await this.view.recent({ claim: !this.readOnly });
+    if (span !== null) this.#recent.push(this.readOnly ? { ...span, end: Number.POSITIVE_INFINITY } : span);
+  }
+
+  isRecent({ uid }: ShownMessage): boolean {
+    return this.#recent.some(({ first, end }) => uid >= first && uid < end);
+  }
+
+  get recentCount(): number {
+    return this.#recent.length === 0 ? 0 : this.#messages.filter((message) => this.isRecent(message)).length;
+  }
+
+  /** With `\Recent`, which is the session's and not the message's. */
+  flagsOf(message: ShownMessage): readonly string[] {
+    const tells = !this.#enabled.has('IMAP4rev2') && this.isRecent(message);
+    return tells ? [...message.flags, RECENT] : message.flags;
   }
 
   get messages(): readonly ShownMessage[] {
@@ -95,14 +118,16 @@ export class Selected {
     }
     // Behind what is said by the numbers as they were; before new ones are counted.
     if (mayExpunge) lines.push(...this.#expunge());
+    if (added.length === 0) return lines;
     for (const message of added) this.#messages.push(message);
-    if (added.length > 0) lines.push(...this.#sizeLines());
+    if (!added.every((message) => this.isRecent(message))) await this.takeRecent();
+    lines.push(...this.#sizeLines());
     return lines;
   }
 
   #sizeLines(): Buffer[] {
     const exists = countLine(this.#messages.length, 'EXISTS');
-    return this.#enabled.has('IMAP4rev2') ? [exists] : [exists, countLine(0, 'RECENT')];
+    return this.#enabled.has('IMAP4rev2') ? [exists] : [exists, countLine(this.recentCount, 'RECENT')];
   }
 
   #update(position: number, message: ShownMessage): Buffer[] {
@@ -126,9 +151,9 @@ export class Selected {
   }
 
   /** Flags of a message as they are told without being asked for. */
-  flagValues({ flags, revision }: ShownMessage): FetchValue[] {
-    const value: FetchValue = { type: 'flags', flags };
-    return this.tellsModseq ? [value, { type: 'modseq', modseq: revision }] : [value];
+  flagValues(message: ShownMessage): FetchValue[] {
+    const value: FetchValue = { type: 'flags', flags: this.flagsOf(message) };
+    return this.tellsModseq ? [value, { type: 'modseq', modseq: message.revision }] : [value];
   }
 
   get tellsModseq(): boolean {

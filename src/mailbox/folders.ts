@@ -16,6 +16,7 @@ import {
 } from '../store/folders.ts';
 import { shownSince } from '../store/mailbox.ts';
 import { deleteMessages } from '../store/messages.ts';
+import { dropSubscription, keepSubscription, lostSubscriptions } from '../store/subscriptions.ts';
 import { moveMessages } from '../store/transfers.ts';
 import { MailboxError } from './errors.ts';
 import {
@@ -44,7 +45,10 @@ export interface Folders {
   remove(path: string): Promise<void>;
   /** Renames a folder with all below it; of the inbox, moves the messages only (RFC 3501 §6.3.5). */
   rename(from: string, to: string): Promise<void>;
+  /** Throws `no-folder`; a name may be unsubscribed whose folder is gone. */
   setSubscribed(path: string, subscribed: boolean): Promise<void>;
+  /** Paths that stay subscribed although their folders were removed (RFC 3501 §6.3.6). */
+  lostSubscriptions(): Promise<string[]>;
 }
 
 export function createFolders(options: { db: Db; accountId: number }): Folders {
@@ -74,7 +78,8 @@ export function createFolders(options: { db: Db; accountId: number }): Folders {
         if (levels.length === 1 && levels[0] === INBOX_PATH) throw new MailboxError('inbox');
         if (folderTree(rows).some(hasPath(levels))) throw new MailboxError('folder-exists');
         if (specialUse !== null && !mayHaveUse(rows, specialUse)) throw new MailboxError('special-use');
-        return (await makeLevels(tx, accountId, { rows, levels, specialUse })).id;
+        const subscribed = await dropSubscription(tx, accountId, joinPath(levels));
+        return (await makeLevels(tx, accountId, { rows, levels, specialUse, subscribed })).id;
       }),
     remove: (path) =>
       locked(async (tx, rows) => {
@@ -83,10 +88,15 @@ export function createFolders(options: { db: Db; accountId: number }): Folders {
         if (folder.hasChildren) throw new MailboxError('has-children');
         await deleteMessages(tx, accountId, await folderMessageIds(tx, folder.id));
         await removeFolder(tx, folder.id);
+        if (folder.subscribed) await keepSubscription(tx, accountId, folder.path);
       }),
     rename: (from, to) => locked((tx, rows) => rename(tx, accountId, { rows, from, to })),
     setSubscribed: (path, subscribed) =>
-      locked((tx, rows) => changeFolder(tx, required(rows, path).id, { subscribed })),
+      locked(async (tx, rows) => {
+        if (!subscribed && (await dropSubscription(tx, accountId, path))) return;
+        await changeFolder(tx, required(rows, path).id, { subscribed });
+      }),
+    lostSubscriptions: () => lostSubscriptions(db, accountId),
   };
 }
 
@@ -117,7 +127,7 @@ async function makeSpecialFolders(tx: Tx, accountId: number, present: StoredFold
   if (present.length > 1) return;
   const rows = [...present];
   for (const { use, name } of SPECIAL_FOLDERS) {
-    await makeLevels(tx, accountId, { rows, levels: [name], specialUse: use });
+    await makeLevels(tx, accountId, { rows, levels: [name], specialUse: use, subscribed: true });
   }
 }
 
@@ -125,7 +135,7 @@ async function makeSpecialFolders(tx: Tx, accountId: number, present: StoredFold
 async function makeLevels(
   tx: Tx,
   accountId: number,
-  make: { rows: StoredFolder[]; levels: readonly string[]; specialUse: string | null },
+  make: { rows: StoredFolder[]; levels: readonly string[]; specialUse: string | null; subscribed: boolean },
 ): Promise<StoredFolder> {
   const { rows, levels } = make;
   let parent = null as StoredFolder | null;
@@ -148,6 +158,7 @@ async function makeLevels(
       display_name: level,
       parent_id: parentId,
       special_use: isLast ? make.specialUse : null,
+      subscribed: isLast && make.subscribed,
     });
     rows.push(parent);
   }
@@ -168,7 +179,8 @@ async function rename(
   if (joinPath(levels).startsWith(source.path + SEPARATOR)) throw new MailboxError('bad-folder-name');
   checkDepth(tree, source, levels);
   const above = levels.slice(0, -1);
-  const parent = above.length === 0 ? null : await makeLevels(tx, accountId, { rows, levels: above, specialUse: null });
+  const plain = { specialUse: null, subscribed: false };
+  const parent = above.length === 0 ? null : await makeLevels(tx, accountId, { rows, levels: above, ...plain });
   await changeFolder(tx, source.id, { display_name: levels.at(-1) ?? '', parent_id: parent?.id ?? null });
 }
 
@@ -186,7 +198,7 @@ async function moveInbox(
   accountId: number,
   { rows, inboxId, levels }: { rows: StoredFolder[]; inboxId: number; levels: readonly string[] },
 ): Promise<void> {
-  const target = await makeLevels(tx, accountId, { rows, levels, specialUse: null });
+  const target = await makeLevels(tx, accountId, { rows, levels, specialUse: null, subscribed: false });
   const messageIds = (await shownSince(tx, inboxId, -1)).map(({ message_id }) => message_id);
   if (messageIds.length === 0) return;
   await moveMessages(tx, accountId, { chosen: { fromFolder: inboxId, messageIds }, toFolder: target.id });

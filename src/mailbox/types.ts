@@ -44,6 +44,9 @@ export interface Transferred {
   readonly target: readonly number[];
 }
 
+/** UIDs from `first` up to, not including, `end`. */
+export type UidSpan = { readonly first: number; readonly end: number };
+
 /** One folder as somebody looks at it. Messages that another removed meanwhile are passed over by every operation. */
 export interface FolderView {
   readonly folder: Folder;
@@ -56,6 +59,11 @@ export interface FolderView {
   readonly highestRevision: number;
   /** What changed since the last call, or since the opening. */
   refresh(): Promise<FolderChanges>;
+  /**
+   * Messages that no session was told of yet (RFC 3501 §2.3.2); null when there are none. With `claim` they are this
+   * session's, and no other is given them.
+   */
+  recent(options: { claim: boolean }): Promise<UidSpan | null>;
   /** UIDs that left the folder after a revision, ascending; null when some of them are not remembered. */
   vanishedSince(revision: number): Promise<number[] | null>;
   /** In the order asked; null where a message is gone. */
@@ -83,7 +91,7 @@ export interface NewMail {
   readonly internalDate: InternalDate | null;
 }
 
-export type FolderCounts = { messages: number; unseen: number; highestRevision: number };
+export type FolderCounts = { messages: number; unseen: number; recent: number; highestRevision: number };
 
 /** The mailbox of one account. Throws MailboxError. */
 export interface AccountMailbox {

@@ -16,6 +16,7 @@ import {
 } from '../store/mailbox.ts';
 import { deleteMessages } from '../store/messages.ts';
 import { type DefaultQuota, hasRoom } from '../store/quota.ts';
+import { claim, unclaimed } from '../store/recent.ts';
 import { copyMessages, moveMessages, type Transfer } from '../store/transfers.ts';
 import type { Contents } from './contents.ts';
 import { MailboxError } from './errors.ts';
@@ -69,6 +70,7 @@ export async function openView(options: {
       for (const { uid } of changed) known.add(uid);
       return { removed, changed };
     },
+    recent: ({ claim: takes }) => (takes ? claim : unclaimed)(db, folder.id),
     vanishedSince: (after) => rememberedExpunged(db, { accountId, folderId: folder.id }, after),
     list: (messages) => contents.list(account, idsOf(messages)),
     raw: ({ messageId }) => contents.raw(account, messageId),

@@ -19,6 +19,7 @@ import * as imap from './migrations/0008-imap.ts';
 import * as gateway from './migrations/0009-gateway.ts';
 import * as epochs from './migrations/0011-epochs.ts';
 import * as original from './migrations/0013-original.ts';
+import * as imapRecent from './migrations/0017-imap-recent.ts';
 import type { Database } from './schema.ts';
 
 export type Db = Kysely<Database>;
@@ -37,6 +38,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0009-gateway': gateway,
   '0011-epochs': epochs,
   '0013-original': original,
+  '0017-imap-recent': imapRecent,
 };
 const INT8_OID = 20;
 

@@ -86,19 +86,18 @@ export async function raiseUidNext(tx: Tx, folderId: number, seq: number): Promi
 }
 
 /** `highestRevision`: of the last change in this folder, 0 when there was none; changes of other folders do not raise it. */
-export type FolderCounts = { messages: number; unseen: number; highestRevision: number };
+export type FolderCounts = { messages: number; unseen: number; recent: number; highestRevision: number };
 
 /** What people see of the folders, counted, by folder. */
 export async function countShown(db: Executor, folderIds: readonly number[]): Promise<Map<number, FolderCounts>> {
-  const { rows } = await sql<{ id: number; messages: number; unseen: number; highest: number | null }>`
+  const { rows } = await sql<{ id: number; messages: number; unseen: number; recent: number; highest: number | null }>`
     select folder.id, count(message.seq) as messages, count(message.seq) filter (where not message.read) as unseen,
+      count(message.seq) filter (where message.seq >= folder.recent_from) as recent,
       greatest(max(message.revision), (select max(revision) from expunged where folder_id = folder.id)) as highest
     from folder left join message on message.folder_id = folder.id and message.state = 'shown'
     where folder.id = any(${folderIds}::bigint[])
     group by folder.id`.execute(db);
-  return new Map(
-    rows.map(({ id, messages, unseen, highest }) => [id, { messages, unseen, highestRevision: highest ?? 0 }]),
-  );
+  return new Map(rows.map(({ id, highest, ...counts }) => [id, { ...counts, highestRevision: highest ?? 0 }]));
 }
 
 /** Ids of the messages shown in a folder. */

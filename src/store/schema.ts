@@ -37,6 +37,7 @@ import type {
   KeyIssueTable,
   ListEntryTable,
   LoginTokenTable,
+  LostSubscriptionTable,
   MessageKeyTable,
   MessageTable,
   PowNonceTable,
@@ -65,6 +66,7 @@ export interface Database {
   pow_contact: PowContactTable;
   pow_recipient: PowRecipientTable;
   folder: FolderTable;
+  lost_subscription: LostSubscriptionTable;
   message: MessageTable;
   sent_envelope: SentEnvelopeTable;
   expunged: ExpungedTable;

@@ -89,7 +89,7 @@ async function valuesOf(
   let raw: Buffer | null | undefined;
   const values: FetchValue[] = [];
   for (const item of items) {
-    if (item.type !== 'section') values.push(listedValue(item, message, listed));
+    if (item.type !== 'section') values.push(listedValue(item, selected, message, listed));
     else {
       const { index } = listed as ListedMessage;
       if (!isHeaderSection(index, item.section)) raw ??= await selected.view.raw(message);
@@ -111,12 +111,13 @@ function sectionOf(index: ListedMessage['index'], item: FetchSection, raw: Buffe
 
 function listedValue(
   { type }: Exclude<FetchItem, FetchSection>,
+  selected: Selected,
   message: ShownMessage,
   listed: ListedMessage | null,
 ): FetchValue {
   switch (type) {
     case 'flags':
-      return { type, flags: message.flags };
+      return { type, flags: selected.flagsOf(message) };
     case 'uid':
       return { type, uid: message.uid };
     case 'modseq':

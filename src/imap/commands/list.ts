@@ -20,7 +20,9 @@ export const list: Handler<'LIST'> = async (session, command) => {
   const matches = command.patterns.map((pattern) => listPattern(command.reference + pattern));
   const matched = folders.filter(({ path }) => matches.some((match) => match(path)));
   const listed = matched.flatMap((folder) => listEntry(command, folder, folders));
-  await session.send(...listed.map(({ entry }) => listLine('LIST', entry, session.dialect)));
+  const lost = command.selection.includes('SUBSCRIBED') ? await mailboxOf(session).folders.lostSubscriptions() : [];
+  const entries = [...listed.map(({ entry }) => entry), ...lostEntries(command, lost, matches)];
+  await session.send(...entries.map((entry) => listLine('LIST', entry, session.dialect)));
   // Of a mailbox that is here only for those below it nothing was asked (RFC 5819 §2).
   const selected = listed.filter(({ isSelected }) => isSelected).map(({ folder }) => folder);
   if (command.status.length > 0) await session.send(...(await statusLines(session, selected, command.status)));
@@ -42,6 +44,18 @@ function listEntry(command: ListCommand, folder: Folder, folders: readonly Folde
     ? selection.filter((option) => option !== 'RECURSIVEMATCH' && option !== 'REMOTE')
     : [];
   return [{ folder, isSelected, entry: { attributes, delimiter: DELIMITER, mailbox: folder.path, childInfo } }];
+}
+
+/** Subscribed names without a mailbox (RFC 5258 §3.1). Nothing is there that could have a use or children. */
+function lostEntries(
+  { selection }: ListCommand,
+  lost: readonly string[],
+  matches: readonly ((path: string) => boolean)[],
+): ListEntry[] {
+  if (selection.includes('SPECIAL-USE')) return [];
+  const attributes = ['\\NonExistent', '\\Subscribed'];
+  const matched = lost.filter((path) => matches.some((match) => match(path)));
+  return matched.map((mailbox) => ({ attributes, delimiter: DELIMITER, mailbox }));
 }
 
 function attributesOf(folder: Folder, { tellsSubscribed }: { tellsSubscribed: boolean }): string[] {
@@ -78,15 +92,17 @@ function selects(selection: readonly ListSelection[], folder: Folder): boolean {
  * With `%` a folder stands for subscribed ones below it that the pattern does not reach (RFC 3501 §6.3.9).
  */
 export const lsub: Handler<'LSUB'> = async (session, { reference, pattern }) => {
-  const folders = (await mailboxOf(session).folders.list()).filter(({ subscribed }) => subscribed);
+  const { folders } = mailboxOf(session);
+  const lost = await folders.lostSubscriptions();
+  const present = (await folders.list()).filter(({ subscribed }) => subscribed).map(({ path }) => path);
   const match = listPattern(reference + pattern);
   const entries = new Map<string, ListEntry>();
-  for (const { path } of folders) {
+  for (const path of [...present, ...lost]) {
     const levels = path.split(DELIMITER);
     const prefixes = levels.map((_level, depth) => levels.slice(0, depth + 1).join(DELIMITER));
     const shown = match(path) ? path : pattern.endsWith('%') ? prefixes.findLast((prefix) => match(prefix)) : undefined;
     if (shown === undefined || (shown !== path && entries.has(shown))) continue;
-    const attributes = shown === path ? [] : ['\\Noselect'];
+    const attributes = shown === path && present.includes(path) ? [] : ['\\Noselect'];
     entries.set(shown, { attributes, delimiter: DELIMITER, mailbox: shown });
   }
   await session.send(...[...entries.values()].map((entry) => listLine('LSUB', entry, session.dialect)));

@@ -33,6 +33,7 @@ export const select: Handler<'SELECT' | 'EXAMINE'> = async (session, { name, mai
   const folder = await mailbox.folders.find(path);
   const view = await mailbox.view(folder);
   const selected = new Selected(view, { readOnly: name === 'EXAMINE', enabled: session.enabled });
+  await selected.takeRecent();
   const { messages } = selected;
   const flags = flagsOf(messages);
   const permanent = selected.readOnly ? [] : [...flags, '\\*'];
@@ -40,7 +41,7 @@ export const select: Handler<'SELECT' | 'EXAMINE'> = async (session, { name, mai
   await session.send(
     flagsLine(flags),
     countLine(messages.length, 'EXISTS'),
-    ...(session.enabled.has('IMAP4rev2') ? [] : firstLines(messages)),
+    ...(session.enabled.has('IMAP4rev2') ? [] : firstLines(selected)),
     ...namedLine(session, view.folder, { said: path, always: true }),
     untaggedLine('OK', 'Flags that are kept', { name: 'PERMANENTFLAGS', flags: permanent }),
     untaggedLine('OK', 'UIDs are valid', { name: 'UIDVALIDITY', value: uidValidity }),
@@ -62,9 +63,9 @@ function flagsOf(messages: readonly ShownMessage[]): string[] {
 }
 
 /** What only clients of IMAP4rev1 are told (RFC 3501 §6.3.1; RFC 9051 appendix E). */
-function firstLines(messages: readonly ShownMessage[]): Buffer[] {
+function firstLines({ messages, recentCount }: Selected): Buffer[] {
   const firstUnseen = messages.findIndex(({ flags }) => !flags.includes('\\Seen'));
-  const recent = countLine(0, 'RECENT');
+  const recent = countLine(recentCount, 'RECENT');
   if (firstUnseen < 0) return [recent];
   return [recent, untaggedLine('OK', 'First unseen', { name: 'UNSEEN', value: firstUnseen + 1 })];
 }

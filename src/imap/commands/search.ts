@@ -196,7 +196,7 @@ function isKnown(key: KnownKey, { message, number, listed, selected, saved, now 
     case 'all':
       return true;
     case 'flag':
-      return hasFlag(message, key.flag) === key.present;
+      return (key.flag === RECENT ? selected.isRecent(message) : hasFlag(message, key.flag)) === key.present;
     case 'sequence':
       if (key.set === SAVED) return saved.has(message.uid);
       return setContains(key.set, number, selected.messages.length);
@@ -216,7 +216,7 @@ function isKnown(key: KnownKey, { message, number, listed, selected, saved, now 
 
 function hasFlag({ flags }: ShownMessage, flag: string): boolean {
   const wanted = flag.toLowerCase();
-  return flag !== RECENT && flags.some((present) => present.toLowerCase() === wanted);
+  return flags.some((present) => present.toLowerCase() === wanted);
 }
 
 type ListedKey = Exclude<KnownKey, { type: 'all' | 'flag' | 'sequence' | 'uid' | 'modseq' | 'emailid' | 'threadid' }>;

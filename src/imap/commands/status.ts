@@ -40,7 +40,7 @@ function statusValue(
     case 'MESSAGES':
       return counted.messages;
     case 'RECENT':
-      return 0;
+      return counted.recent;
     case 'UIDNEXT':
       return folder.uidNext;
     case 'UIDVALIDITY':

@@ -7,7 +7,7 @@
 import { isUtf8 } from 'node:buffer';
 import { ASCII, type Dialect } from './dialect.ts';
 import type { DecoderLimits } from './limits.ts';
-import { decodeMailboxName, decodeUtf8MailboxName, type MailboxName } from './mailbox-name.ts';
+import { decodeListPattern, decodeMailboxName, decodeUtf8MailboxName, type MailboxName } from './mailbox-name.ts';
 import { parseSequenceSet, SAVED, type SequenceSet } from './sets.ts';
 import { WireError } from './wire-error.ts';
 
@@ -167,7 +167,7 @@ export class CommandReader {
   /** A mailbox name that may hold `*` and `%`, as LIST has it. */
   listMailbox(): MailboxName {
     const bytes = this.#stringOrNull() ?? Buffer.from(this.#token(LIST_ATOM, 'a mailbox pattern'), 'latin1');
-    return this.#mailboxName(bytes);
+    return decodeListPattern(bytes, (own) => this.#mailboxName(own));
   }
 
   #mailboxName(bytes: Buffer): MailboxName {

@@ -40,6 +40,16 @@ export function decodeUtf8MailboxName(bytes: Buffer): MailboxName {
   return toMailboxName(decodeUtf8(bytes));
 }
 
+/** A pattern is read as a name is by `decode`; what cannot be read is a pattern that no mailbox has. */
+export function decodeListPattern(bytes: Buffer, decode: (bytes: Buffer) => MailboxName): MailboxName {
+  try {
+    return decode(bytes);
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error;
+    return bytes.toString('latin1').replace(/[\x00-\x1f\x7f*%]/g, '\x7f') as MailboxName;
+  }
+}
+
 /** Modified UTF-7, in ASCII, of a Unicode name. */
 export function encodeMailboxName(name: string): string {
   return name.replace(NEEDS_SHIFT, (run) => (run === '&' ? '&-' : `&${encodeShifted(run)}-`));

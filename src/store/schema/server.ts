@@ -103,6 +103,14 @@ export interface FolderTable {
   uid_validity: Generated<number>;
   /** One more than the greatest UID ever shown in this folder; never falls. */
   uid_next: ByDefault<number>;
+  /** Messages from this UID on were told to no session yet. */
+  recent_from: ByDefault<number>;
+}
+
+/** A folder of this path was deleted, its name stays subscribed. */
+export interface LostSubscriptionTable {
+  account_id: number;
+  path: string;
 }
 
 /** `pending`: not opened yet. `shown`: visible in IMAP. `held`: §3 or UNAVAILABLE. `quarantined`: §4.4 crypto failure.
