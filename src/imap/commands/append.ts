@@ -1,5 +1,6 @@
 /** APPEND (RFC 3501 §6.3.11, RFC 3502 MULTIAPPEND) and REPLACE (RFC 8508): each is one step, done whole or not at all. */
 import type { NewMail } from '../../mailbox/types.ts';
+import { withoutNul } from '../../mime/binary.ts';
 import { done, type Handler, mailboxOf, targetFolder, writableOf } from '../context.ts';
 import { Refusal } from '../replies.ts';
 import type { AppendMessage } from '../wire/commands.ts';
@@ -30,6 +31,7 @@ export const replace: Handler<'REPLACE'> = async (session, { uid, set, mailbox: 
   return done(`${uid ? 'UID ' : ''}REPLACE completed`);
 };
 
-function newMail({ message: raw, flags, internalDate }: AppendMessage): NewMail {
-  return { raw, flags, internalDate };
+/** What a literal8 brings may hold NULs, which no mail program takes outside of BINARY (RFC 3516 §4.4). */
+function newMail({ message, flags, internalDate }: AppendMessage): NewMail {
+  return { raw: withoutNul(message), flags, internalDate };
 }

@@ -7,12 +7,14 @@ import { applyPartial, extractFromIndex, extractSection, isHeaderSection } from 
 import { done, doneKeepingNumbers, enableCondstore, type Handler, requireQresync, selectedOf } from '../context.ts';
 import { LIST_BATCH } from '../limits.ts';
 import { emailId } from '../object-id.ts';
+import { Refusal } from '../replies.ts';
 import type { Selected } from '../selected.ts';
 import { vanishedEarlier } from '../vanished.ts';
-import type { FetchItem, FetchSection } from '../wire/commands.ts';
+import type { FetchBinary, FetchBinarySize, FetchItem, FetchSection } from '../wire/commands.ts';
 import type { FetchValue } from '../wire/fetch-response.ts';
 import { inWindow } from '../wire/partial.ts';
 import { SAVED } from '../wire/sets.ts';
+import { binaryValue } from './fetch-binary.ts';
 import { messagesOf } from './messages.ts';
 
 export const fetch: Handler<'FETCH'> = async (session, { uid, set, items, changedSince, vanished, partial }) => {
@@ -30,7 +32,8 @@ export const fetch: Handler<'FETCH'> = async (session, { uid, set, items, change
         known: set === SAVED ? selected.savedUids() : set,
       })),
     );
-  const setsSeen = !selected.readOnly && items.some((item) => item.type === 'section' && !item.peek);
+  const refusals: Refusal[] = [];
+  const setsSeen = !selected.readOnly && items.some((item) => 'peek' in item && !item.peek);
   for (let from = 0; from < positions.length && !session.closed; from += LIST_BATCH) {
     const batch = positions.slice(from, from + LIST_BATCH);
     const seenNow = setsSeen ? await markSeen(selected, batch) : new Set<number>();
@@ -39,16 +42,28 @@ export const fetch: Handler<'FETCH'> = async (session, { uid, set, items, change
     for (const [n, position] of batch.entries()) {
       const message = selected.at(position);
       const told = seenNow.has(message.uid) ? withFlags(items, selected) : items;
-      const values = await valuesOf(selected, message, told, listed?.[n] ?? null);
+      const values = await answered(() => valuesOf(selected, message, told, listed?.[n] ?? null), refusals);
       if (values.length > 0) lines.push(...selected.fetchLine(position, values));
       if (sizeOf(lines) > FLUSH_BYTES) await session.send(...lines.splice(0));
       if (session.closed) break;
     }
     await session.send(...lines);
   }
+  for (const refusal of refusals) throw refusal;
   const text = `${uid ? 'UID ' : ''}FETCH completed`;
   return uid ? done(text) : doneKeepingNumbers(text);
 };
+
+/** What can be told of the others is told, before the command is refused for one message. */
+async function answered(values: () => Promise<FetchValue[]>, refusals: Refusal[]): Promise<FetchValue[]> {
+  try {
+    return await values();
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    if (refusals.length === 0) refusals.push(error);
+    return [];
+  }
+}
 
 /** What \Seen changed is told, too. */
 function withFlags(items: readonly FetchItem[], { tellsModseq }: Selected): FetchItem[] {
@@ -89,7 +104,11 @@ async function valuesOf(
   let raw: Buffer | null | undefined;
   const values: FetchValue[] = [];
   for (const item of items) {
-    if (item.type !== 'section') values.push(listedValue(item, selected, message, listed));
+    if (item.type === 'binary' || item.type === 'binary.size') {
+      raw ??= await selected.view.raw(message);
+      if (raw === null) return [];
+      values.push(binaryValue(item, (listed as ListedMessage).index, raw));
+    } else if (item.type !== 'section') values.push(listedValue(item, selected, message, listed));
     else {
       const { index } = listed as ListedMessage;
       if (!isHeaderSection(index, item.section)) raw ??= await selected.view.raw(message);
@@ -109,8 +128,10 @@ function sectionOf(index: ListedMessage['index'], item: FetchSection, raw: Buffe
   return bytes === null ? null : applyPartial(bytes, item.partial);
 }
 
+type PlainItem = Exclude<FetchItem, FetchSection | FetchBinary | FetchBinarySize>;
+
 function listedValue(
-  { type }: Exclude<FetchItem, FetchSection>,
+  { type }: PlainItem,
   selected: Selected,
   message: ShownMessage,
   listed: ListedMessage | null,
@@ -132,7 +153,7 @@ function listedValue(
   }
 }
 
-type IndexedType = Exclude<FetchItem['type'], 'section' | 'flags' | 'uid' | 'modseq' | 'emailid' | 'threadid'>;
+type IndexedType = Exclude<PlainItem['type'], 'flags' | 'uid' | 'modseq' | 'emailid' | 'threadid'>;
 
 function indexedValue(type: IndexedType, listed: ListedMessage | null): FetchValue {
   const { index, internalDate } = listed as ListedMessage;

@@ -2,7 +2,9 @@
  * Every command of IMAP4rev1 (RFC 3501 §6) and of the extensions LITERAL+ (7888), SASL-IR (4959), UIDPLUS (4315),
  * MOVE (6851), IDLE (2177), ID (2971), NAMESPACE (2342), ENABLE (5161), UNSELECT (3691), CONDSTORE and QRESYNC (7162),
  * ESEARCH (4731), SEARCHRES (5182), WITHIN (5032), PARTIAL (9394), LIST-EXTENDED (5258), LIST-STATUS (5819),
- * MULTIAPPEND (3502), REPLACE (8508), UNAUTHENTICATE (8437), COMPRESS (4978), SPECIAL-USE (6154), STATUS=SIZE (8438), APPENDLIMIT (7889), OBJECTID (8474), QUOTA (2087), SORT and THREAD (5256, 5957, 5267), as checked values.
+ * BINARY (3516), MULTIAPPEND (3502), REPLACE (8508), UNAUTHENTICATE (8437), COMPRESS (4978), SPECIAL-USE (6154),
+ * STATUS=SIZE (8438), APPENDLIMIT (7889), OBJECTID (8474), QUOTA (2087), SORT and THREAD (5256, 5957, 5267), as checked
+ * values.
  */
 import type { DayComparison, EpochDay } from '../../mime/structure/calendar-day.ts';
 import type { Section } from '../../mime/structure/section.ts';
@@ -238,6 +240,21 @@ export interface FetchSection {
   label: 'BODY' | 'RFC822' | 'RFC822.HEADER' | 'RFC822.TEXT';
 }
 
+/** A part without its transfer encoding (RFC 3516 §4.2). */
+export interface FetchBinary {
+  type: 'binary';
+  /** Part numbers; empty for the message itself. */
+  part: number[];
+  /** False when fetching sets \Seen. */
+  peek: boolean;
+  partial: { offset: number; count: number } | null;
+}
+
+export interface FetchBinarySize {
+  type: 'binary.size';
+  part: number[];
+}
+
 export type FetchItem =
   | {
       type:
@@ -252,4 +269,6 @@ export type FetchItem =
         | 'body'
         | 'bodystructure';
     }
-  | FetchSection;
+  | FetchSection
+  | FetchBinary
+  | FetchBinarySize;

@@ -67,6 +67,11 @@ export class ResponseLine {
     return this;
   }
 
+  /** Bytes that may hold NULs (RFC 3516 §7: literal8). */
+  literal8(bytes: Buffer): this {
+    return this.raw('~').literal(bytes);
+  }
+
   /** Parentheses around what `write` writes for each item, with spaces between. */
   list<T>(items: readonly T[], write: (item: T) => void, separator = ' '): this {
     this.#text += '(';

@@ -1,10 +1,12 @@
 /** FETCH (RFC 3501 §6.4.5): macros, items, sections of the body and partial ranges. */
 import { type Section, WHOLE_MESSAGE } from '../../mime/structure/section.ts';
+import { parseBinary } from './binary-parser.ts';
 import type { CommandReader } from './command-reader.ts';
-import type { FetchCommand, FetchItem, FetchSection } from './commands.ts';
+import type { FetchBinary, FetchBinarySize, FetchCommand, FetchItem, FetchSection } from './commands.ts';
 import { parseFetchModifiers } from './condstore-parser.ts';
+import { parsePartial, partNumbers } from './part-parser.ts';
 
-type PlainItem = Exclude<FetchItem, FetchSection>;
+type PlainItem = Exclude<FetchItem, FetchSection | FetchBinary | FetchBinarySize>;
 
 const ITEM_NAME = /[A-Za-z0-9.]+/y;
 const SECTION_NAME = /[A-Za-z.]+/y;
@@ -75,6 +77,8 @@ function namedItem(reader: CommandReader, name: string): FetchItem {
   if (plain !== undefined) return { type: plain };
   const legacy = RFC822_ITEMS.get(name);
   if (legacy !== undefined) return legacy;
+  const binary = parseBinary(reader, name);
+  if (binary !== null) return binary;
   const bracket = reader.accept('[');
   if (name === 'BODY' && !bracket) return { type: 'body' };
   if (!bracket || (name !== 'BODY' && name !== 'BODY.PEEK')) throw reader.syntax('Unknown FETCH item');
@@ -92,17 +96,6 @@ function parseSection(reader: CommandReader): Section {
   return section;
 }
 
-/** `1.2` or `1.2.`; `closed` when no name may follow. */
-function partNumbers(reader: CommandReader): { part: number[]; closed: boolean } {
-  const part: number[] = [];
-  while (/^\d$/.test(reader.peek())) {
-    part.push(reader.nonZeroNumber());
-    if (!reader.accept('.')) return { part, closed: true };
-  }
-  if (part.length > 0 && reader.peek() === ']') throw reader.syntax('Section ends with a dot');
-  return { part, closed: false };
-}
-
 function named(reader: CommandReader, part: number[]): Section {
   const kind = SECTION_KINDS.get(reader.pattern(SECTION_NAME, 'a section').toUpperCase());
   if (kind === undefined || (kind === 'mime' && part.length === 0)) throw reader.syntax('Unknown section');
@@ -111,15 +104,6 @@ function named(reader: CommandReader, part: number[]): Section {
   const fields = reader.list(() => reader.astring().toString('latin1'));
   if (fields.length === 0) throw reader.syntax('Expected a header field name');
   return { part, kind, fields };
-}
-
-function parsePartial(reader: CommandReader): FetchSection['partial'] {
-  if (!reader.accept('<')) return null;
-  const offset = reader.number();
-  reader.expect('.');
-  const count = reader.nonZeroNumber();
-  reader.expect('>');
-  return { offset, count };
 }
 
 function rfc822(label: FetchSection['label'], section: Section, peek: boolean): FetchSection {

@@ -1,7 +1,7 @@
 /** The FETCH response (RFC 3501 §7.4.2). */
 import type { Section } from '../../mime/structure/section.ts';
 import type { Envelope, Part } from '../../mime/structure/types.ts';
-import type { FetchSection } from './commands.ts';
+import type { FetchBinary, FetchBinarySize, FetchSection } from './commands.ts';
 import { formatDateTime, type ImapDateTime } from './date-time.ts';
 import { ASCII, type Dialect } from './dialect.ts';
 import { ResponseLine } from './encoder.ts';
@@ -18,8 +18,11 @@ export type FetchValue =
   | { type: 'envelope'; envelope: Envelope }
   | { type: 'body' | 'bodystructure'; structure: Part }
   /** `data` is what the partial range left; null where the message has no such part. */
-  | { type: 'section'; item: FetchSection; data: Buffer | null };
+  | { type: 'section'; item: FetchSection; data: Buffer | null }
+  | { type: 'binary'; item: FetchBinary; data: Buffer | null }
+  | { type: 'binary.size'; item: FetchBinarySize; sizeBytes: number };
 
+const INSTEAD_OF_NUL = 0x80;
 const SECTION_NAMES: Readonly<Record<Section['kind'], string>> = {
   all: '',
   header: 'HEADER',
@@ -62,6 +65,12 @@ function writeValue(line: ResponseLine, value: FetchValue): void {
     case 'section':
       writeSection(line, value.item, value.data);
       return;
+    case 'binary':
+      writeBinary(line, value.item, value.data);
+      return;
+    case 'binary.size':
+      line.raw(`BINARY.SIZE[${value.item.part.join('.')}] ${value.sizeBytes}`);
+      return;
     default:
       writeStructure(line.raw(`${value.type.toUpperCase()} `), value.structure, value.type === 'bodystructure');
   }
@@ -72,6 +81,19 @@ function writeSection(line: ResponseLine, item: FetchSection, data: Buffer | nul
   if (item.label === 'BODY') writeSectionName(line, item);
   line.raw(' ');
   if (data === null) line.raw('NIL');
+  else line.literal(printableNul(data));
+}
+
+/** A literal may not hold NUL (RFC 3501 §9: CHAR8); what came from elsewhere with one keeps its length. */
+function printableNul(data: Buffer): Buffer {
+  return data.includes(0) ? Buffer.from(data.map((byte) => (byte === 0 ? INSTEAD_OF_NUL : byte))) : data;
+}
+
+/** Only bytes with a NUL among them go out as a literal8 (RFC 3516 §4.3). */
+function writeBinary(line: ResponseLine, { part, partial }: FetchBinary, data: Buffer | null): void {
+  line.raw(`BINARY[${part.join('.')}]${partial === null ? '' : `<${partial.offset}>`} `);
+  if (data === null) line.raw('NIL');
+  else if (data.includes(0)) line.literal8(data);
   else line.literal(data);
 }
 

@@ -33,7 +33,9 @@ export type PlainResponseCode =
   | 'LIMIT'
   | 'OVERQUOTA'
   | 'ALREADYEXISTS'
-  | 'NONEXISTENT';
+  | 'NONEXISTENT'
+  /** RFC 3516 §4.3. */
+  | 'UNKNOWN-CTE';
 
 export type ResponseCode =
   | PlainResponseCode
