@@ -55,6 +55,7 @@ describe('mailbox names', () => {
     await client.ok(`create ${said}`);
     const quoted = `"${wire('Entwürfe & 日本/\\"mehr\\"')}"`;
     expect(await client.ok('list "" "*/*"')).toEqual([`LIST (\\HasNoChildren) "/" ${quoted}`]);
+    await client.ok(`subscribe ${said}`);
     expect(await client.ok('lsub "" "*/*"')).toEqual([`LSUB () "/" ${quoted}`]);
     expect(await client.ok(`status ${said} (messages)`)).toEqual([`STATUS ${quoted} (MESSAGES 0)`]);
     expect((await client.ok(`getquotaroot ${said}`))[0]).toBe(`QUOTAROOT ${quoted} ""`);
