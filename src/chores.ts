@@ -4,6 +4,7 @@ import type { KeyMaintenance } from './identity/maintenance.ts';
 import { checkDueAccounts } from './identity/own-check.ts';
 import type { Identity } from './identity/resolve.ts';
 import { SESSION_IDLE_SECONDS, SESSION_SECONDS } from './smimp/api.ts';
+import { forgetEndedAlarms } from './store/alarms.ts';
 import type { Db } from './store/database.ts';
 import { forgetStrangeDomains } from './store/domains.ts';
 import { forgetEpochs } from './store/epochs.ts';
@@ -24,6 +25,9 @@ const KEEP_KEYS_MS = 2 * DAY_MS;
 const KEEP_SILENT_MS = 2 * DAY_MS;
 /** Who wrote once may write again after a year as somebody known. */
 const KEEP_KNOWN_MS = 400 * DAY_MS;
+
+/** `trust show` tells of what ended for this long; what lasts, or was never one that ends, stays (docs/alarms.md). */
+export const KEEP_ENDED_ALARMS_MS = 90 * DAY_MS;
 
 /** These look at every account: in some rounds only. */
 const FORGET_CHANGES_EVERY_MINUTES = 30;
@@ -62,6 +66,7 @@ export async function doChores(options: Parameters<typeof startChores>[0]): Prom
   });
   await forgetOldKeys(db, new Date(now.getTime() - KEEP_KEYS_MS));
   await forgetStrangeDomains(db, new Date(now.getTime() - DAY_MS));
+  await forgetEndedAlarms(db, new Date(now.getTime() - KEEP_ENDED_ALARMS_MS));
   await forgetFinishedSubmissions(db, new Date(now.getTime() - KEEP_FINISHED_MS));
   if (now.getUTCMinutes() % FORGET_CHANGES_EVERY_MINUTES === 0) {
     await forgetExpunged(db);

@@ -235,7 +235,7 @@ describe('changes', () => {
     expect([next.reset, place(next.cursor)]).toEqual([false, 'r1000']);
     const { accountId } = owner;
     const { db } = site.opened;
-    await db.transaction().execute((tx) => deleteMessages(tx, accountId, [Buffer.from(first, 'hex')]));
+    await db.transaction().execute((tx) => deleteMessages(tx, accountId, [Buffer.from(first, 'hex')], site.now));
     await db.updateTable('account').set({ expunged_floor: 1_201 }).where('id', '=', accountId).execute();
     const pages: [boolean, number, string][] = [];
     for (let cursor = first500; pages.at(-1)?.[1] !== 0; ) {

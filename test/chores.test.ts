@@ -1,10 +1,11 @@
 /** What is thrown away now and then, and what is not: nothing that strangers can cause may pile up. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { doChores } from '../src/chores.ts';
+import { doChores, KEEP_ENDED_ALARMS_MS } from '../src/chores.ts';
 import { createEvents } from '../src/events.ts';
 import { createKeyMaintenance } from '../src/identity/maintenance.ts';
 import { createKeystore } from '../src/keystore/keystore.ts';
 import { createLogger } from '../src/log.ts';
+import { endAlarms, listAlarms, raiseAlarm } from '../src/store/alarms.ts';
 import { findDomain, saveDomain } from '../src/store/domains.ts';
 import { ALICE, type ApiSite, BOB, codeOf, keyOf, prepare, sendPath, startApi, stranger } from './support/api-site.ts';
 
@@ -116,5 +117,37 @@ describe('domains', () => {
     site.later(1_000 * DAY_SECONDS);
     await chores();
     expect(await known()).toEqual(['spoke.test']);
+  });
+});
+
+describe('alarms', () => {
+  it('that ended are kept for 90 days; those that last, or only happened, for ever', async () => {
+    const { db } = site.opened;
+    const { accountId } = await site.account(BOB);
+    const now = site.now;
+    const raise = (kind: 'pin-forked' | 'pin-truncated' | 'message-invalid', contact: string) =>
+      db.transaction().execute((tx) =>
+        raiseAlarm(tx, {
+          ...{ accountId, contact, kind, cause: '', now, tellAt: now, lasts: kind !== 'message-invalid' },
+          toldAgainBefore: null,
+        }),
+      );
+    await raise('pin-truncated', ALICE);
+    await raise('pin-forked', 'eve#acme.test');
+    await raise('message-invalid', ALICE);
+    const end = { accountId, contact: ALICE, kinds: ['pin-truncated'] as const, untell: [], now };
+    await db.transaction().execute((tx) => endAlarms(tx, end));
+    const kinds = async () => (await listAlarms(db, accountId)).map(({ kind }) => kind).sort();
+    site.later(KEEP_ENDED_ALARMS_MS / 1000 + 1);
+    await chores();
+    // It was never told: that comes first.
+    expect(await kinds()).toEqual(['message-invalid', 'pin-forked', 'pin-truncated']);
+    await db.updateTable('alarm').set({ tell_at: null }).execute();
+    site.later(-1);
+    await chores();
+    expect(await kinds()).toHaveLength(3);
+    site.later(1);
+    await chores();
+    expect(await kinds()).toEqual(['message-invalid', 'pin-forked']);
   });
 });

@@ -258,6 +258,41 @@ describe('flags', () => {
     const stale = await api.post(`/0.1/message_extensions/${id}`, { extensions_data: null }, native.token, match);
     expect(codeOf(stale)).toBe('precondition_failed');
   });
+
+  it('of before that are brought back are not believed, whoever wrote the newer ones, and new ones are', async () => {
+    const key = await (await mail.keystore.open(mail.bobId)).storageKey();
+    const id = await arrive('rolled back');
+    await imap.ok('select INBOX');
+    const [number] = await imap.search('subject "rolled back"');
+    await imap.ok(`store ${number} +flags (\\Flagged)`);
+    const old = await stored(id);
+    await imap.ok(`store ${number} flags (\\Answered)`);
+    const put = async (extensions_data: string | null) => {
+      const { revision } = await stored(id);
+      await post(
+        'message_extensions',
+        `message_extensions/${id}`,
+        { extensions_data },
+        { 'if-match': `"${revision}"` },
+      );
+    };
+    await put(old.extensions_data);
+    expect(await imap.ok('noop')).toEqual([expect.stringContaining('FLAGS ()')]);
+    await imap.ok(`store ${number} +flags (fresh)`);
+    expect((await imap.ok(`fetch ${number} (flags)`))[0]).toContain('FLAGS (fresh)');
+    // What a native client wrote is remembered once it was seen, also by a session that comes later.
+    const seal = (version: number, flag: string) =>
+      sealStorage({ key, object: object(old.message_hash), version, value: { flags: [flag] } });
+    await put(seal(9, 'nine'));
+    expect(await imap.ok('noop')).toEqual([expect.stringContaining('FLAGS (nine)')]);
+    await put(seal(8, 'eight'));
+    using later = await mail.client();
+    await later.ok('select INBOX');
+    expect((await later.ok(`fetch ${number} (flags)`))[0]).toContain('FLAGS ()');
+    await put(null);
+    await imap.ok(`store ${number} +flags (again)`);
+    expect((await later.ok(`fetch ${number} (flags)`)).join()).toContain('FLAGS (again)');
+  });
 });
 
 describe('a folder removed by a native client', () => {

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { NOTICE_SLACK_BYTES } from '../src/mailbox/import.ts';
 import type { Address } from '../src/smimp/address.ts';
 import { toHex } from '../src/smimp/encoding.ts';
-import { setQuota, UNLIMITED } from '../src/store/quota.ts';
+import { FREE_NOTES_BYTES, setQuota, UNLIMITED } from '../src/store/quota.ts';
 import {
   type Account,
   ALICE,
@@ -87,6 +87,32 @@ describe('the API of a full mailbox', () => {
     expect((await quota()).space_available).toBe(0);
   });
 
+  it('counts what is kept with messages, to the byte, and lets short notes into a full mailbox', async () => {
+    await setQuota(site.opened.db, bob.accountId, UNLIMITED);
+    const { message_id: id } = answerOf('send_message', await send(await prepared()));
+    const note = async (bytes: number | null) => {
+      const { revision } = answerOf('get_message', await site.get(`/0.1/message/${id}/false`, home.token));
+      const extensions_data = bytes === null ? null : Buffer.alloc(bytes, 7).toString('base64');
+      const match = { 'if-match': `"${revision}"` };
+      return site.post(`/0.1/message_extensions/${id}`, { extensions_data }, home.token, match);
+    };
+    const total = async () => (await quota()).total_size;
+    await note(1_000);
+    expect(await total()).toBe(1_400);
+    await site.post(`/0.1/message_copy/${id}`, { folder_name: null }, home.token);
+    expect(await total()).toBe(2_800);
+    await setQuota(site.opened.db, bob.accountId, 2_800);
+    expect((await note(FREE_NOTES_BYTES)).status).toBe(200);
+    expect(codeOf(await note(FREE_NOTES_BYTES + 1))).toBe('insufficient_storage');
+    expect(await total()).toBe(1_400 + 400 + FREE_NOTES_BYTES);
+    await setQuota(site.opened.db, bob.accountId, 1_400 + 400 + FREE_NOTES_BYTES + 1);
+    expect((await note(FREE_NOTES_BYTES + 1)).status).toBe(200);
+    expect((await note(null)).status).toBe(200);
+    expect(await total()).toBe(1_800);
+    await site.send({ method: 'DELETE', path: `/0.1/message/${id}`, token: home.token });
+    expect(await total()).toBe(1_400);
+  });
+
   it('holds no more when many send at once', async () => {
     const envelopes = [await prepared()];
     const others = ['x#acme.test', 'y#acme.test', 'z#acme.test'].map((name) => stranger(site, name as Address));
@@ -130,6 +156,22 @@ describe('a mail program', () => {
     await imap.ok('store 1 +flags (\\Deleted)');
     await imap.ok('expunge');
     await imap.ok('append inbox ', plainMail({}, 't'));
+  });
+
+  it('may mark mail in a full mailbox, but not fill it with keywords', async () => {
+    await setLimit(null);
+    const empty = await used();
+    await imap.ok('append Drafts (\\Flagged) ', plainMail({ Subject: 'Marked' }, 'text'));
+    await imap.ok('select Drafts');
+    await setLimit(0);
+    await imap.ok('store 1 +flags (\\Answered \\Deleted)');
+    const keywords = Array.from({ length: 40 }, (_, n) => `k${n}-${'x'.repeat(150)}`);
+    const before = await used();
+    expect(await imap.no(`store 1 +flags (${keywords.join(' ')})`)).toContain('[OVERQUOTA]');
+    expect(await used()).toBe(before);
+    await imap.ok('expunge');
+    expect(await used()).toBe(empty);
+    await setLimit(null);
   });
 
   it('still gets what the bridge has to say, within bounds', async () => {

@@ -66,12 +66,37 @@ describe('a mailbox in the database', () => {
       })
       .execute();
     const secrets = () => db.selectFrom('secret').select('public_key').execute();
-    await db.transaction().execute((tx) => deleteMessages(tx, account.id, [bytes(32, 1)]));
+    await db.transaction().execute((tx) => deleteMessages(tx, account.id, [bytes(32, 1)], NOW));
     expect(await secrets()).toHaveLength(1);
     expect((await findAccount(db, 'bob#corp.test'))?.size_bytes).toBe(100);
-    await db.transaction().execute((tx) => deleteMessages(tx, account.id, [bytes(32, 2), bytes(32, 9)]));
+    await db.transaction().execute((tx) => deleteMessages(tx, account.id, [bytes(32, 2), bytes(32, 9)], NOW));
     expect(await secrets()).toHaveLength(0);
     expect(await findMessage(db, account.id, bytes(32, 2))).toBeUndefined();
+  });
+
+  it('forgets a key that was replaced two days ago by the clock it is given, not a second sooner', async () => {
+    const { db } = opened;
+    const { id } = await db
+      .transaction()
+      .execute((tx) => createAccount(tx, { address: 'carol#corp.test', initializeHash: null, now: NOW }));
+    const secret = { account_id: id, purpose: 'message' as const, kind: 'non-ephemeral', sealed: bytes(40, 9) };
+    const dates = { created_at: NOW, retired_at: NOW };
+    await db
+      .insertInto('secret')
+      .values({ ...secret, ...dates, public_key: bytes(32, 7) })
+      .execute();
+    const left = async () =>
+      (await db.selectFrom('secret').select('kind').where('account_id', '=', id).execute()).length;
+    const folder = await inboxId(db, id);
+    for (const [number, afterMs, secrets] of [
+      [11, 2 * 86_400_000, 1],
+      [12, 2 * 86_400_000 + 1, 0],
+    ] as const) {
+      await db.transaction().execute((tx) => insertMessage(tx, message(id, folder, number)));
+      const now = new Date(NOW.getTime() + afterMs);
+      await db.transaction().execute((tx) => deleteMessages(tx, id, [bytes(32, number)], now));
+      expect(await left()).toBe(secrets);
+    }
   });
 
   it('tells other connections at commit', async () => {

@@ -117,7 +117,7 @@ export function mailboxHandlers(services: ApiServices): Handlers {
     delete_message: async (call) => {
       const { accountId } = ownerOf(call);
       const ids = [Buffer.from(call.params.id, 'hex')];
-      const deleted = await db.transaction().execute((tx) => deleteMessages(tx, accountId, ids));
+      const deleted = await db.transaction().execute((tx) => deleteMessages(tx, accountId, ids, call.now));
       if (deleted === null) throw new ApiError('unknown_message');
       return { body: undefined };
     },

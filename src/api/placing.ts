@@ -5,6 +5,7 @@ import { type Hex32, parseBase64, toHex } from '../smimp/encoding.ts';
 import type { Tx } from '../store/database.ts';
 import { findPlace, folderId, hasFolderNamed, setExtensions } from '../store/envelopes.ts';
 import { lockMailbox } from '../store/folders.ts';
+import { FREE_NOTES_BYTES } from '../store/quota.ts';
 import { copyMessages, moveMessages } from '../store/transfers.ts';
 import { type ApiServices, type Call, type Handlers, ownerOf } from './call.ts';
 import { ApiError } from './errors.ts';
@@ -71,7 +72,10 @@ export function placingHandlers(services: ApiServices): Handlers {
       const messageId = Buffer.from(call.params.id, 'hex');
       const set = await db.transaction().execute(async (tx) => {
         await lockMailbox(tx, accountId);
-        return setExtensions(tx, { accountId, messageId, data, ifRevision });
+        const changed = await setExtensions(tx, { accountId, messageId, data, ifRevision });
+        // It is counted by now; what is refused is undone.
+        if ((data?.length ?? 0) > FREE_NOTES_BYTES) await requireRoom(tx, services, { accountId, addBytes: 0 });
+        return changed;
       });
       if (set === 'unknown') throw new ApiError('unknown_message');
       if (set === 'changed') throw new ApiError('precondition_failed');

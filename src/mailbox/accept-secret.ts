@@ -17,7 +17,7 @@ import { verifySignedHash } from '../smimp/transcript.ts';
 import { advanceMailbox } from '../store/accounts.ts';
 import type { Db, Tx } from '../store/database.ts';
 import { lockMailbox } from '../store/folders.ts';
-import { type SealedNotes, sealedNotes, writeFlags } from '../store/mailbox.ts';
+import { type FlagWrite, type SealedNotes, sealedNotes, writeFlags } from '../store/mailbox.ts';
 import { retryUnknownKey } from '../store/unopened.ts';
 import type { Inspection } from './inspect.ts';
 import { storedEnvelope } from './stored-envelope.ts';
@@ -156,13 +156,13 @@ function resealed(
   keys: AccountKeys,
   row: SealedNotes,
   { present, next }: { present: Uint8Array; next: Uint8Array },
-): { messageId: Buffer; read: boolean; extensionsData: Buffer }[] {
+): FlagWrite[] {
   const object: StorageObject = { owner: keys.address, purpose: 'extensions', objectId: toHex<Hex32>(row.digest) };
   try {
     const blob = toBase64(row.extensions_data);
-    const { version, value } = openStorage({ key: present, object, blob, leastVersion: 0 });
+    const { version, value } = openStorage({ key: present, object, blob, leastVersion: row.notes_version });
     const extensionsData = parseBase64(sealStorage({ key: next, object, version: version + 1, value }));
-    return [{ messageId: row.message_id, read: row.read, extensionsData }];
+    return [{ messageId: row.message_id, read: row.read, extensionsData, notesVersion: version + 1 }];
   } catch (error) {
     if (error instanceof ProfileError) return [];
     throw error;

@@ -16,8 +16,11 @@ export const MAX_KEYWORDS = 100;
 /** Longer names are refused; those of real programs have about twenty characters. */
 export const MAX_KEYWORD_CHARS = 200;
 
-/** What is stored of one message's flags. `digest`: the one in `message_hash`. */
-export type StoredFlags = { read: boolean; extensionsData: Buffer | null; digest: Buffer };
+/**
+ * What is stored of one message's flags. `digest`: the one in `message_hash`. `leastVersion`: of the newest blob that was
+ * seen here; an older one that was brought back is refused (SMIMP 0.1 §5).
+ */
+export type StoredFlags = { read: boolean; extensionsData: Buffer | null; digest: Buffer; leastVersion?: number };
 
 /** A storage blob once it is open. */
 export type Extensions = { version: number; value: Record<string, JsonValue> };
@@ -28,21 +31,24 @@ function objectOf(account: MailAccount, digest: Buffer): StorageObject {
   return { owner: account.address, purpose: 'extensions', objectId: toHex<Hex32>(digest) };
 }
 
-/** A blob that does not open holds no flags we know of: it was made under another storage key, or damaged. */
+/** A blob that does not open holds no flags we know of: it was made under another storage key, is damaged, or was replaced since. */
 export function openExtensions(
   account: MailAccount,
-  stored: Pick<StoredFlags, 'extensionsData' | 'digest'>,
+  stored: Pick<StoredFlags, 'extensionsData' | 'digest' | 'leastVersion'>,
 ): Extensions {
-  if (stored.extensionsData === null) return NOTHING;
+  const { leastVersion = 0 } = stored;
+  // What is written next must be newer than what was seen.
+  const nothing = { ...NOTHING, version: leastVersion };
+  if (stored.extensionsData === null) return nothing;
   const { storageKey: key } = account;
   const object = objectOf(account, stored.digest);
   try {
-    const opened = openStorage({ key, object, blob: toBase64(stored.extensionsData), leastVersion: 0 });
+    const opened = openStorage({ key, object, blob: toBase64(stored.extensionsData), leastVersion });
     return isObject(opened.value)
       ? { version: opened.version, value: opened.value }
       : { ...NOTHING, version: opened.version };
   } catch (error) {
-    if (error instanceof ProfileError) return NOTHING;
+    if (error instanceof ProfileError) return nothing;
     throw error;
   }
 }
@@ -72,8 +78,14 @@ export function flagsIn({ flags }: Record<string, JsonValue>): string[] {
 
 /** All flags of a message, \Seen included. */
 export function readFlags(account: MailAccount, stored: StoredFlags): string[] {
-  const others = flagsIn(openExtensions(account, stored).value);
-  return stored.read ? [SEEN, ...others] : others;
+  return readVersioned(account, stored).flags;
+}
+
+/** The same, with the version of the blob they come from. */
+export function readVersioned(account: MailAccount, stored: StoredFlags): { flags: string[]; version: number } {
+  const { value, version } = openExtensions(account, stored);
+  const others = flagsIn(value);
+  return { flags: stored.read ? [SEEN, ...others] : others, version };
 }
 
 /** What to store so that the message has exactly `flags`; null when it has them already. Throws `too-many-keywords`. */
@@ -81,18 +93,20 @@ export function withFlags(
   account: MailAccount,
   stored: StoredFlags,
   flags: readonly string[],
-): { read: boolean; extensionsData: Buffer | null } | null {
+): { read: boolean; extensionsData: Buffer | null; notesVersion: number } | null {
   const read = flags.includes(SEEN);
   const others = flags.filter((flag) => flag !== SEEN);
   const before = openExtensions(account, stored);
   if (sameFlags(flagsIn(before.value), others)) {
-    return read === stored.read ? null : { read, extensionsData: stored.extensionsData };
+    const kept = { extensionsData: stored.extensionsData, notesVersion: before.version };
+    return read === stored.read ? null : { read, ...kept };
   }
   if (others.length > MAX_KEYWORDS || others.some((flag) => flag.length > MAX_KEYWORD_CHARS)) {
     throw new MailboxError('too-many-keywords');
   }
   const value = { ...before.value, flags: others };
-  return { read, extensionsData: sealExtensions(account, stored.digest, { version: before.version + 1, value }) };
+  const version = before.version + 1;
+  return { read, extensionsData: sealExtensions(account, stored.digest, { version, value }), notesVersion: version };
 }
 
 export function sameFlags(a: readonly string[], b: readonly string[]): boolean {

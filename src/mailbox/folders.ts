@@ -51,8 +51,8 @@ export interface Folders {
   lostSubscriptions(): Promise<string[]>;
 }
 
-export function createFolders(options: { db: Db; accountId: number }): Folders {
-  const { db, accountId } = options;
+export function createFolders(options: { db: Db; accountId: number; clock: () => Date }): Folders {
+  const { db, accountId, clock } = options;
 
   const locked = <T>(work: (tx: Tx, rows: StoredFolder[]) => Promise<T>): Promise<T> =>
     db.transaction().execute(async (tx) => {
@@ -86,7 +86,7 @@ export function createFolders(options: { db: Db; accountId: number }): Folders {
         const folder = required(rows, path);
         if (folder.path === INBOX_PATH) throw new MailboxError('inbox');
         if (folder.hasChildren) throw new MailboxError('has-children');
-        await deleteMessages(tx, accountId, await folderMessageIds(tx, folder.id));
+        await deleteMessages(tx, accountId, await folderMessageIds(tx, folder.id), clock());
         await removeFolder(tx, folder.id);
         if (folder.subscribed) await keepSubscription(tx, accountId, folder.path);
       }),

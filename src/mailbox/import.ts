@@ -57,9 +57,9 @@ export async function importOwn(tx: Tx, mail: OwnMail): Promise<{ uid: number }>
   const body = serializeBody('email', mail.body);
   const header = await ownHeader(tx, mail, body);
   const envelope = await sealToSelf(tx, account, header, body);
-  await requireRoom(tx, mail, envelope.ciphertext.length);
   const digest = Buffer.from(digestOf(toHex(envelope.message_hash)), 'hex');
   const flags = withFlags(account, { read: false, extensionsData: null, digest }, mail.flags);
+  await requireRoom(tx, mail, envelope.ciphertext.length + (flags?.extensionsData?.length ?? 0));
   const { seq } = await insertMessage(tx, {
     ...envelope,
     message_id: messageId,
@@ -74,6 +74,7 @@ export async function importOwn(tx: Tx, mail: OwnMail): Promise<{ uid: number }>
     received_via: 'imap_bridge',
     read: flags?.read ?? false,
     extensions_data: flags?.extensionsData ?? null,
+    notes_version: flags?.notesVersion ?? 0,
     state: 'shown',
   });
   const opened = { header, body, content: parseBody('email', body), cautions: [] };

@@ -80,7 +80,7 @@ function accountMailbox(options: MailboxOptions, account: MailAccount, contents:
   const { db, listener, clock, quotaBytes: defaultQuota = null } = options;
   const { accountId } = account;
   return {
-    folders: createFolders({ db, accountId }),
+    folders: createFolders({ db, accountId, clock }),
     counts: (folders) =>
       countShown(
         db,
@@ -89,7 +89,7 @@ function accountMailbox(options: MailboxOptions, account: MailAccount, contents:
     sizeBytes: (folder) => sizeOf(db, { account, contents, folder }),
     countFlagged: (folder, flag) => countFlagged(db, { account, folder, flag }),
     usage: () => mailboxUsage(db, accountId, defaultQuota),
-    view: (folder) => openView({ db, account, contents, folder, defaultQuota }),
+    view: (folder) => openView({ db, account, contents, folder, clock, defaultQuota }),
     async append({ folder, more = [], replaces, ...first }) {
       const prepared: PreparedMail[] = [];
       for (const mail of [first, ...more]) prepared.push(await prepareMail(options, account, mail));
@@ -100,7 +100,8 @@ function accountMailbox(options: MailboxOptions, account: MailAccount, contents:
           const own = { account, folderId: folder.id, ...mail, notice: null, now: clock(), defaultQuota };
           imported.push((await importOwn(tx, own)).uid);
         }
-        const isGone = replaces !== undefined && (await deleteMessages(tx, accountId, [replaces.messageId])) === null;
+        const isGone =
+          replaces !== undefined && (await deleteMessages(tx, accountId, [replaces.messageId], clock())) === null;
         if (isGone) throw new MailboxError('expunged');
         return imported;
       });

@@ -184,7 +184,7 @@ async function show({ services, account }: Opening, row: StoredMessage, opened: 
     const unopened = await lockUnopened(tx, accountId, messageId);
     if (unopened === undefined) return null;
     if (!(await rememberSeen(tx, accountId, receivedId(row), values, now))) {
-      await deleteMessages(tx, accountId, [messageId]);
+      await deleteMessages(tx, accountId, [messageId], now);
       return null;
     }
     const seq =
@@ -241,7 +241,7 @@ async function refuse(
   const about = { accountId, contact: row.sender_address as Address, now: clock() };
   const done = await db.transaction().execute(async (tx) => {
     if ((await lockUnopened(tx, accountId, row.message_id)) === undefined) return null;
-    if (reason === null) await deleteMessages(tx, accountId, [row.message_id]);
+    if (reason === null) await deleteMessages(tx, accountId, [row.message_id], about.now);
     else await setApart(tx, row.message_id, { state: 'quarantined', reason });
     return reason === null ? [] : raiseAll(tx, about, [{ kind: 'message-invalid', cause: reason }]);
   });

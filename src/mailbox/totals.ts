@@ -30,6 +30,9 @@ export async function countFlagged(
 ): Promise<number> {
   const rows = await shownSince(db, folder.id, -1);
   const flagsOf = (row: (typeof rows)[number]): string[] =>
-    readFlags(account, { read: row.read, extensionsData: row.extensions_data, digest: row.digest });
+    readFlags(account, {
+      ...{ read: row.read, extensionsData: row.extensions_data, digest: row.digest },
+      leastVersion: row.notes_version,
+    });
   return rows.filter((row) => row.extensions_data !== null && flagsOf(row).includes(flag)).length;
 }

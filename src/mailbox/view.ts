@@ -9,18 +9,19 @@ import {
   type FlagWrite,
   folderRevision,
   lastExpunged,
+  rememberNotes,
   type ShownRow,
   shownAmong,
   shownSince,
   writeFlags,
 } from '../store/mailbox.ts';
 import { deleteMessages } from '../store/messages.ts';
-import { type DefaultQuota, hasRoom } from '../store/quota.ts';
+import { type DefaultQuota, FREE_NOTES_BYTES, hasRoom } from '../store/quota.ts';
 import { claim, unclaimed } from '../store/recent.ts';
 import { copyMessages, moveMessages, type Transfer } from '../store/transfers.ts';
 import type { Contents } from './contents.ts';
 import { MailboxError } from './errors.ts';
-import { changeFlags, type FlagChange, readFlags, withFlags } from './flags.ts';
+import { changeFlags, type FlagChange, readVersioned, withFlags } from './flags.ts';
 import type { Folder } from './folder-tree.ts';
 import { holdFolder } from './folders.ts';
 import type { MailAccount } from './mail-account.ts';
@@ -33,9 +34,10 @@ export async function openView(options: {
   account: MailAccount;
   contents: Contents;
   folder: Folder;
+  clock: () => Date;
   defaultQuota: DefaultQuota;
 }): Promise<FolderView> {
-  const { db, account, contents, defaultQuota } = options;
+  const { db, account, contents, clock, defaultQuota } = options;
   const { accountId } = account;
   const revisionNow = async (): Promise<number> => {
     const now = await folderRevision(db, accountId, options.folder.id);
@@ -44,7 +46,7 @@ export async function openView(options: {
     return now.revision;
   };
   let revision = await revisionNow();
-  const opened = (await shownSince(db, options.folder.id, -1)).map((row) => shownMessage(account, row));
+  const opened = await shownMessages(db, account, await shownSince(db, options.folder.id, -1));
   let highestRevision = highest(revision, [...opened, { revision: await lastExpunged(db, options.folder.id) }]);
   const uidNext = Math.max(options.folder.uidNext, (opened.at(-1)?.uid ?? 0) + 1);
   const folder = { ...options.folder, uidNext };
@@ -60,7 +62,7 @@ export async function openView(options: {
     async refresh() {
       const now = await revisionNow();
       if (now === revision) return { removed: [], changed: [] };
-      const changed = (await shownSince(db, folder.id, revision)).map((row) => shownMessage(account, row));
+      const changed = await shownMessages(db, account, await shownSince(db, folder.id, revision));
       const expunged = await expungedSince(db, folder.id, revision);
       const remembers = revision >= (await expungedFloor(db, accountId));
       const removed = remembers ? expunged.map(({ seq }) => seq) : await missing(db, folder.id, known);
@@ -75,10 +77,10 @@ export async function openView(options: {
     list: (messages) => contents.list(account, idsOf(messages)),
     raw: ({ messageId }) => contents.raw(account, messageId),
     changeFlags: async (messages, change) => [
-      ...(await store(db, { account, folder }, idsOf(messages), { ...change, unlessAfter: null })).after,
+      ...(await store(db, { account, folder, defaultQuota }, idsOf(messages), { ...change, unlessAfter: null })).after,
     ],
     changeFlagsUnlessChanged: (messages, change, unlessAfter) =>
-      store(db, { account, folder }, idsOf(messages), { ...change, unlessAfter }),
+      store(db, { account, folder, defaultQuota }, idsOf(messages), { ...change, unlessAfter }),
     copy: (messages, to) => copy(db, { account, folder, defaultQuota }, idsOf(messages), to),
     async move(messages, to) {
       const move = { chosen: { fromFolder: folder.id, messageIds: idsOf(messages) }, toFolder: to.id };
@@ -88,7 +90,7 @@ export async function openView(options: {
       });
     },
     async remove(messages) {
-      await db.transaction().execute((tx) => deleteMessages(tx, accountId, idsOf(messages)));
+      await db.transaction().execute((tx) => deleteMessages(tx, accountId, idsOf(messages), clock()));
     },
   };
 }
@@ -107,10 +109,27 @@ async function missing(db: Db, folderId: number, known: ReadonlySet<number>): Pr
   return [...known].filter((uid) => !there.has(uid));
 }
 
-function shownMessage(account: MailAccount, row: ShownRow): ShownMessage {
-  const { message_id: messageId, seq: uid, revision, read, extensions_data: extensionsData, digest } = row;
-  return { uid, messageId, digest, revision, flags: readFlags(account, { read, extensionsData, digest }) };
+/** Which notes were seen is remembered: none that is older is believed later (SMIMP 0.1 §5). */
+async function shownMessages(db: Db, account: MailAccount, rows: readonly ShownRow[]): Promise<ShownMessage[]> {
+  const newer: { messageId: Buffer; notesVersion: number }[] = [];
+  const messages = rows.map((row) => {
+    const { message, version } = versionedMessage(account, row);
+    if (version > row.notes_version) newer.push({ messageId: row.message_id, notesVersion: version });
+    return message;
+  });
+  if (newer.length > 0) await rememberNotes(db, account.accountId, newer);
+  return messages;
 }
+
+function versionedMessage(account: MailAccount, row: ShownRow): { message: ShownMessage; version: number } {
+  const { message_id: messageId, seq: uid, revision, digest } = row;
+  const { flags, version } = readVersioned(account, storedFlags(row));
+  return { message: { uid, messageId, digest, revision, flags }, version };
+}
+
+const storedFlags = ({ read, extensions_data: extensionsData, digest, notes_version: leastVersion }: ShownRow) => ({
+  ...{ read, extensionsData, digest, leastVersion },
+});
 
 function transferred(to: Folder, moved: readonly Transfer[]): Transferred {
   return {
@@ -123,7 +142,7 @@ function transferred(to: Folder, moved: readonly Transfer[]): Transferred {
 /** One change for all messages, under the mailbox lock, so that changes of two sessions add up. */
 function store(
   db: Db,
-  { account, folder }: { account: MailAccount; folder: Folder },
+  { account, folder, defaultQuota }: { account: MailAccount; folder: Folder; defaultQuota: DefaultQuota },
   messageIds: Buffer[],
   change: FlagChange & { unlessAfter: number | null },
 ): Promise<ConditionalChange> {
@@ -138,10 +157,15 @@ function store(
     if (writes.length === 0) return { after: asked.map(({ message }) => message), refused };
     const { revision } = await advanceMailbox(tx, accountId, { seqs: 0 });
     await writeFlags(tx, accountId, revision, writes);
+    if (writes.some(isLong) && !(await hasRoom(tx, accountId, { addBytes: 0, defaultQuota })))
+      throw new MailboxError('over-quota');
     const after = asked.map(({ message, write }) => (write === null ? message : { ...message, revision }));
     return { after, refused };
   });
 }
+
+/** In a full mailbox, too, mail must be marked: to be deleted, or as read. Only long lists of keywords need room. */
+const isLong = ({ extensionsData }: FlagWrite): boolean => (extensionsData?.length ?? 0) > FREE_NOTES_BYTES;
 
 /** A message after a change, and what to write for it; nothing when it was so before. */
 function changed(
@@ -149,10 +173,9 @@ function changed(
   row: ShownRow,
   change: FlagChange,
 ): { message: ShownMessage; write: FlagWrite | null } {
-  const before = shownMessage(account, row);
+  const before = versionedMessage(account, row).message;
   const flags = changeFlags(before.flags, change);
-  const stored = { read: row.read, extensionsData: row.extensions_data, digest: row.digest };
-  const write = withFlags(account, stored, flags);
+  const write = withFlags(account, storedFlags(row), flags);
   if (write === null) return { message: before, write };
   return { message: { ...before, flags }, write: { messageId: row.message_id, ...write } };
 }

@@ -108,7 +108,7 @@ async function madeHere(services: ConnectServices, account: NewAccount): Promise
   if (mirror === undefined || mirror.unpublished === null) throw new MirrorError('exists');
   if (before !== undefined) await keystore.setPassword(id, account.password);
   if (mirror.base_url !== account.baseUrl) await changeMirror(db, id, { base_url: account.baseUrl });
-  await createFolders({ db, accountId: id }).prepare();
+  await createFolders({ db, accountId: id, clock: services.clock }).prepare();
   return { id, mirror };
 }
 

@@ -65,7 +65,7 @@ async function finish(mirror: Mirror): Promise<void> {
     await mirror.step();
     count = await db.transaction().execute(async (tx) => {
       await lockMailbox(tx, accountId);
-      return deleteGone(tx, accountId, DELETE_AT_ONCE);
+      return deleteGone(tx, accountId, DELETE_AT_ONCE, services.clock());
     });
   }
   await db.transaction().execute(async (tx) => {

@@ -232,7 +232,7 @@ async function pushDeleted({ mirror }: Push): Promise<void> {
       await mirror.step();
       const id = toHex<Hex32>(message.remote_id);
       await mirror.asOwner((session) => orCode(services.owner.deleteMessage(session, id), ['unknown_message']));
-      await services.db.transaction().execute((tx) => forgetMirrored(tx, accountId, message));
+      await services.db.transaction().execute((tx) => forgetMirrored(tx, accountId, message, services.clock()));
     }
     const last = page.at(-1);
     if (last === undefined || page.length < PAGE) return;

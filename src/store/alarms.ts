@@ -202,3 +202,8 @@ export function listAlarms(db: Executor, accountId: number, contact?: string): P
   if (contact !== undefined) query = query.where('contact', '=', contact);
   return query.orderBy('first_at').orderBy('id').execute();
 }
+
+/** Those that ended before `before` and of which nothing is left to tell. */
+export async function forgetEndedAlarms(db: Executor, before: Date): Promise<void> {
+  await db.deleteFrom('alarm').where('ended_at', '<', before).where('tell_at', 'is', null).execute();
+}

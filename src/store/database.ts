@@ -18,6 +18,7 @@ import * as mirror from './migrations/0005-mirror.ts';
 import * as imap from './migrations/0008-imap.ts';
 import * as gateway from './migrations/0009-gateway.ts';
 import * as epochs from './migrations/0011-epochs.ts';
+import * as notes from './migrations/0012-notes.ts';
 import * as original from './migrations/0013-original.ts';
 import * as imapRecent from './migrations/0017-imap-recent.ts';
 import type { Database } from './schema.ts';
@@ -39,6 +40,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0011-epochs': epochs,
   '0013-original': original,
   '0017-imap-recent': imapRecent,
+  '0012-notes': notes,
 };
 const INT8_OID = 20;
 

@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import { advanceMailbox } from './accounts.ts';
 import { type Executor, notify, type Tx } from './database.ts';
 import { expungedFloor } from './expunged.ts';
-import type { StoredMessage } from './messages.ts';
+import { notesBytes, type StoredMessage } from './messages.ts';
 
 /** What a Summary of §5 is made from. */
 export type SummaryRow = Pick<
@@ -137,10 +137,16 @@ export async function setExtensions(
   set: { accountId: number; messageId: Buffer; data: Buffer | null; ifRevision: number | null },
 ): Promise<number | 'unknown' | 'changed'> {
   const { accountId, messageId } = set;
-  const found = await findPlace(tx, accountId, messageId);
+  const found = await tx
+    .selectFrom('message')
+    .select(['revision', notesBytes])
+    .where('account_id', '=', accountId)
+    .where('message_id', '=', messageId)
+    .executeTakeFirst();
   if (found === undefined) return 'unknown';
   if (found.revision !== set.ifRevision) return 'changed';
-  const { revision } = await advanceMailbox(tx, accountId, { seqs: 0 });
+  const sizeBytes = (set.data?.length ?? 0) - found.notes_bytes;
+  const { revision } = await advanceMailbox(tx, accountId, { seqs: 0, sizeBytes });
   await tx
     .updateTable('message')
     .set({ extensions_data: set.data, revision })

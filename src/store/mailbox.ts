@@ -5,7 +5,8 @@
  * account's revision first and the rows after it misses nothing.
  */
 import { sql } from 'kysely';
-import { type Executor, notify, type Tx } from './database.ts';
+import { type Db, type Executor, notify, type Tx } from './database.ts';
+import { lockMailbox } from './folders.ts';
 
 /** What is listed of a shown message without opening anything. */
 export type ShownRow = {
@@ -14,6 +15,7 @@ export type ShownRow = {
   revision: number;
   read: boolean;
   extensions_data: Buffer | null;
+  notes_version: number;
   /** The digest in `message_hash`, 32 bytes. */
   digest: Buffer;
 };
@@ -40,7 +42,7 @@ export async function folderRevision(
 export function shownSince(db: Executor, folderId: number, afterRevision: number): Promise<ShownRow[]> {
   return db
     .selectFrom('message')
-    .select(['message_id', 'seq', 'revision', 'read', 'extensions_data'])
+    .select(['message_id', 'seq', 'revision', 'read', 'extensions_data', 'notes_version'])
     .select(digestColumn)
     .where('folder_id', '=', folderId)
     .where('state', '=', 'shown')
@@ -50,13 +52,15 @@ export function shownSince(db: Executor, folderId: number, afterRevision: number
 }
 
 /** A message with sealed notes. */
-export type SealedNotes = Pick<ShownRow, 'message_id' | 'read' | 'digest'> & { extensions_data: Buffer };
+export type SealedNotes = Pick<ShownRow, 'message_id' | 'read' | 'digest' | 'notes_version'> & {
+  extensions_data: Buffer;
+};
 
 /** Every message with notes, whatever its state. */
 export async function sealedNotes(db: Executor, accountId: number): Promise<SealedNotes[]> {
   const rows = await db
     .selectFrom('message')
-    .select(['message_id', 'read', 'extensions_data'])
+    .select(['message_id', 'read', 'extensions_data', 'notes_version'])
     .select(digestColumn)
     .where('account_id', '=', accountId)
     .where('extensions_data', 'is not', null)
@@ -92,7 +96,7 @@ export async function lastExpunged(db: Executor, folderId: number): Promise<numb
 export function shownAmong(tx: Tx, folderId: number, messageIds: Buffer[]): Promise<ShownRow[]> {
   return tx
     .selectFrom('message')
-    .select(['message_id', 'seq', 'revision', 'read', 'extensions_data'])
+    .select(['message_id', 'seq', 'revision', 'read', 'extensions_data', 'notes_version'])
     .select(digestColumn)
     .where('folder_id', '=', folderId)
     .where('state', '=', 'shown')
@@ -101,16 +105,46 @@ export function shownAmong(tx: Tx, folderId: number, messageIds: Buffer[]): Prom
     .execute();
 }
 
-export type FlagWrite = { messageId: Buffer; read: boolean; extensionsData: Buffer | null };
+/** `notesVersion`: of the blob; absent when it is not known, as for what another server says. */
+export type FlagWrite = { messageId: Buffer; read: boolean; extensionsData: Buffer | null; notesVersion?: number };
 
 /** Writes flags of messages at one revision. The caller holds the mailbox. */
 export async function writeFlags(tx: Tx, accountId: number, revision: number, writes: FlagWrite[]): Promise<void> {
   const ids = writes.map(({ messageId }) => messageId);
   const reads = writes.map(({ read }) => read);
   const data = writes.map(({ extensionsData }) => extensionsData);
+  const versions = writes.map(({ notesVersion }) => notesVersion ?? 0);
   await sql`
-    update message set read = d.read, extensions_data = d.data, revision = ${revision}
-    from unnest(${ids}::bytea[], ${reads}::boolean[], ${data}::bytea[]) as d(id, read, data)
-    where message.message_id = d.id and message.account_id = ${accountId}`.execute(tx);
+    with before as (
+      select sum(octet_length(extensions_data)) as bytes from message
+      where message_id = any(${ids}::bytea[]) and account_id = ${accountId}
+    ), written as (
+      update message set read = d.read, extensions_data = d.data, revision = ${revision},
+        notes_version = greatest(notes_version, d.version)
+      from unnest(${ids}::bytea[], ${reads}::boolean[], ${data}::bytea[], ${versions}::bigint[])
+        as d(id, read, data, version)
+      where message.message_id = d.id and message.account_id = ${accountId}
+      returning octet_length(message.extensions_data) as bytes
+    )
+    update account set size_bytes = size_bytes - coalesce((select bytes from before), 0)
+      + coalesce((select sum(bytes) from written), 0)
+    where id = ${accountId}`.execute(tx);
   await notify(tx, 'mailbox_changed', accountId);
+}
+
+/** Blobs of these versions were opened here: none older is believed from now on. */
+export async function rememberNotes(
+  db: Db,
+  accountId: number,
+  seen: readonly { messageId: Buffer; notesVersion: number }[],
+): Promise<void> {
+  const ids = seen.map(({ messageId }) => messageId);
+  const versions = seen.map(({ notesVersion }) => notesVersion);
+  await db.transaction().execute(async (tx) => {
+    await lockMailbox(tx, accountId);
+    await sql`
+      update message set notes_version = greatest(notes_version, d.version)
+      from unnest(${ids}::bytea[], ${versions}::bigint[]) as d(id, version)
+      where message.message_id = d.id and message.account_id = ${accountId}`.execute(tx);
+  });
 }

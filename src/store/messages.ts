@@ -21,11 +21,12 @@ export type NewMessage = Omit<
 /** Stores one envelope under the mailbox lock and wakes whoever opens mail. Returns its place. */
 export async function insertMessage(tx: Tx, message: NewMessage): Promise<{ seq: number; revision: number }> {
   const sizeBytes = message.ciphertext.length;
+  const countedBytes = sizeBytes + (message.extensions_data?.length ?? 0);
   const ciphertext = await writeLarge(tx, message.ciphertext);
   const channel: Channel = message.state === 'pending' ? 'mail_received' : 'mailbox_changed';
   const row = { ...message, ciphertext, size_bytes: sizeBytes };
   const { seq, revision } = await tx
-    .with('place', (cte) => advanced(cte, message.account_id, { seqs: 1, sizeBytes }))
+    .with('place', (cte) => advanced(cte, message.account_id, { seqs: 1, sizeBytes: countedBytes }))
     .insertInto('message')
     .values({
       ...row,
@@ -37,6 +38,11 @@ export async function insertMessage(tx: Tx, message: NewMessage): Promise<{ seq:
     .executeTakeFirstOrThrow();
   return { seq, revision };
 }
+
+/** Of `extensions_data`, which counts like the message itself. */
+export const notesBytes = sql<number>`coalesce(octet_length(message.extensions_data), 0)`.as('notes_bytes');
+/** A key is accepted for a day after it was replaced (SMIMP 0.1 §5); twice that. */
+const KEEP_REPLACED_MS = 2 * 86_400_000;
 
 /** The inbox of an account. */
 export async function inboxId(db: Executor, accountId: number): Promise<number> {
@@ -78,6 +84,7 @@ const WITHOUT_CIPHERTEXT = [
     'extensions_data',
     'is_copy',
     'copy_of',
+    'notes_version',
     'state',
     'reason',
     'attempts',
@@ -90,7 +97,12 @@ const WITHOUT_CIPHERTEXT = [
  * Deletes messages for good, in one step: rows, sealed contents, and the secrets no other message needs. Unknown ids are
  * passed over. Returns the revision of the deletion, or null when nothing was there.
  */
-export async function deleteMessages(tx: Tx, accountId: number, messageIds: Buffer[]): Promise<number | null> {
+export async function deleteMessages(
+  tx: Tx,
+  accountId: number,
+  messageIds: Buffer[],
+  now: Date,
+): Promise<number | null> {
   if (messageIds.length === 0) return null;
   const { revision } = await advanceMailbox(tx, accountId, { seqs: 0 });
   const gone = await tx
@@ -98,6 +110,7 @@ export async function deleteMessages(tx: Tx, accountId: number, messageIds: Buff
     .where('account_id', '=', accountId)
     .where('message_id', 'in', messageIds)
     .returning(['message_id', 'folder_id', 'seq', 'size_bytes', 'message_public_key'])
+    .returning(notesBytes)
     .execute();
   if (gone.length === 0) return null;
   await tx
@@ -113,13 +126,18 @@ export async function deleteMessages(tx: Tx, accountId: number, messageIds: Buff
       })),
     )
     .execute();
-  const freed = gone.reduce((sum, { size_bytes }) => sum + size_bytes, 0);
+  const freed = gone.reduce((sum, { size_bytes, notes_bytes }) => sum + size_bytes + notes_bytes, 0);
   await tx
     .updateTable('account')
     .set((eb) => ({ size_bytes: eb('size_bytes', '-', freed) }))
     .where('id', '=', accountId)
     .execute();
-  await eraseUnneededSecrets(tx, accountId, [...new Set(gone.map((row) => row.message_public_key.toString('hex')))]);
+  await eraseUnneededSecrets(
+    tx,
+    accountId,
+    [...new Set(gone.map((row) => row.message_public_key.toString('hex')))],
+    now,
+  );
   await notify(tx, 'mailbox_changed', accountId);
   return revision;
 }
@@ -129,14 +147,21 @@ export async function deleteMessages(tx: Tx, accountId: number, messageIds: Buff
  * replaced so long ago that none can come any more (§5: 24 hours). What another server still holds of a mirrored account may
  * be copied there, so it counts like a message here.
  */
-export async function eraseUnneededSecrets(tx: Tx, accountId: number, publicKeysHex: string[]): Promise<void> {
+export async function eraseUnneededSecrets(
+  tx: Tx,
+  accountId: number,
+  publicKeysHex: string[],
+  now: Date,
+): Promise<void> {
   const keys = publicKeysHex.map((hex) => Buffer.from(hex, 'hex'));
   await tx
     .deleteFrom('secret')
     .where('account_id', '=', accountId)
     .where('purpose', '=', 'message')
     .where('public_key', 'in', keys)
-    .where((eb) => eb.or([eb('kind', '=', 'ephemeral'), eb('retired_at', '<', sql<Date>`now() - interval '2 days'`)]))
+    .where((eb) =>
+      eb.or([eb('kind', '=', 'ephemeral'), eb('retired_at', '<', new Date(now.getTime() - KEEP_REPLACED_MS))]),
+    )
     .where(({ not, exists, selectFrom }) =>
       not(
         exists(

@@ -112,11 +112,13 @@ export async function replaceEnvelope(
   envelope: NewEnvelope & { extensionsData: Buffer | null },
 ): Promise<void> {
   const sizeBytes = envelope.ciphertext.length;
+  const countedBytes = sizeBytes + (envelope.extensionsData?.length ?? 0);
   const ciphertext = await writeLarge(tx, envelope.ciphertext);
   await tx
     .updateTable('account')
     .set({
-      size_bytes: sql<number>`size_bytes + ${sizeBytes} - (select size_bytes from message where message_id = ${at.messageId})`,
+      size_bytes: sql<number>`size_bytes + ${countedBytes}
+        - (select size_bytes + coalesce(octet_length(extensions_data), 0) from message where message_id = ${at.messageId})`,
     })
     .where('id', '=', at.accountId)
     .execute();

@@ -78,7 +78,7 @@ export async function keepUnlisted(tx: Tx, accountId: number, round: number, rea
 }
 
 /** Deletes here what is gone at the home, at most `limit` messages; how many. */
-export async function deleteGone(tx: Tx, accountId: number, limit: number): Promise<number> {
+export async function deleteGone(tx: Tx, accountId: number, limit: number, now: Date): Promise<number> {
   const rows = await tx
     .selectFrom('mirror_message')
     .select(['remote_id', 'message_id', 'message_public_key'])
@@ -87,11 +87,12 @@ export async function deleteGone(tx: Tx, accountId: number, limit: number): Prom
     .limit(limit)
     .execute();
   if (rows.length === 0) return 0;
-  await dropMirrored(tx, accountId, rows);
+  await dropMirrored(tx, accountId, rows, now);
   await deleteMessages(
     tx,
     accountId,
     rows.map(({ message_id }) => message_id),
+    now,
   );
   return rows.length;
 }
@@ -101,14 +102,16 @@ export async function forgetMirrored(
   tx: Tx,
   accountId: number,
   message: Pick<MirrorMessage, 'remote_id' | 'message_public_key'>,
+  now: Date,
 ): Promise<void> {
-  await dropMirrored(tx, accountId, [message]);
+  await dropMirrored(tx, accountId, [message], now);
 }
 
 async function dropMirrored(
   tx: Tx,
   accountId: number,
   rows: readonly Pick<MirrorMessage, 'remote_id' | 'message_public_key'>[],
+  now: Date,
 ): Promise<void> {
   const ids = rows.map(({ remote_id }) => remote_id);
   await tx
@@ -116,7 +119,8 @@ async function dropMirrored(
     .where('account_id', '=', accountId)
     .where(sql<boolean>`remote_id = any(${ids}::bytea[])`)
     .execute();
-  await eraseUnneededSecrets(tx, accountId, [...new Set(rows.map((row) => row.message_public_key.toString('hex')))]);
+  const keys = new Set(rows.map((row) => row.message_public_key.toString('hex')));
+  await eraseUnneededSecrets(tx, accountId, [...keys], now);
 }
 
 /** What is compared of a message here. */

@@ -7,6 +7,9 @@ export const UNLIMITED = -1;
 /** Of a deployment: most bytes of a mailbox whose account has no limit of its own; null for no limit. */
 export type DefaultQuota = number | null;
 
+/** Notes on a message (`extensions_data`) up to this fit into a full mailbox as well: flags, by which it is cleared. */
+export const FREE_NOTES_BYTES = 4 * 1024;
+
 export type Usage = { usedBytes: number; quotaBytes: number | null };
 
 export async function mailboxUsage(db: Executor, accountId: number, defaultQuota: DefaultQuota): Promise<Usage> {

@@ -7,7 +7,7 @@ import { sql } from 'kysely';
 import { advanceMailbox } from './accounts.ts';
 import { notify, type Tx } from './database.ts';
 import { raiseUidNext } from './folders.ts';
-import type { StoredMessage } from './messages.ts';
+import { notesBytes, type StoredMessage } from './messages.ts';
 
 /** Which messages: those shown in one folder, or one of the account in whatever state it is. */
 export type Chosen = { fromFolder: number; messageIds: Buffer[] } | { messageId: Buffer };
@@ -16,12 +16,13 @@ export type Chosen = { fromFolder: number; messageIds: Buffer[] } | { messageId:
 export type Transfer = { messageId: Buffer; fromSeq: number; toSeq: number; revision: number };
 export type Copy = Transfer & { copyId: Buffer };
 
-type Found = Pick<StoredMessage, 'message_id' | 'seq' | 'folder_id' | 'state' | 'size_bytes'>;
+type Found = Pick<StoredMessage, 'message_id' | 'seq' | 'folder_id' | 'state' | 'size_bytes'> & { notes_bytes: number };
 
 function choose(tx: Tx, accountId: number, chosen: Chosen): Promise<Found[]> {
   const query = tx
     .selectFrom('message')
     .select(['message_id', 'seq', 'folder_id', 'state', 'size_bytes'])
+    .select(notesBytes)
     .where('account_id', '=', accountId)
     .orderBy('seq');
   if ('messageId' in chosen) return query.where('message_id', '=', chosen.messageId).execute();
@@ -82,7 +83,7 @@ export async function copyMessages(
     ...{ messageId: row.message_id, copyId: copy.copyIds[n] as Buffer, fromSeq: row.seq },
     ...{ toSeq: firstSeq + n, revision },
   }));
-  const sizeBytes = found.reduce((sum, row) => sum + row.size_bytes, 0);
+  const sizeBytes = found.reduce((sum, row) => sum + row.size_bytes + row.notes_bytes, 0);
   await advanceMailbox(tx, accountId, { seqs: 0, revisions: 0, sizeBytes });
   await insertCopies(tx, accountId, { copies, toFolder: copy.toFolder, revision });
   await raiseUids(tx, copy.toFolder, found, firstSeq);
@@ -102,11 +103,11 @@ async function insertCopies(
     insert into message (
       message_id, account_id, folder_id, seq, revision, message_type, ciphertext, size_bytes, message_public_key, nonce,
       proof_of_work, message_hash, sender_address, sender_public_key, time_received, pow_zero_bits, pow_nonce,
-      login_token_hash, received_via, read, extensions_data, is_copy, copy_of, state, reason)
+      login_token_hash, received_via, read, extensions_data, notes_version, is_copy, copy_of, state, reason)
     select
       d.copy_id, m.account_id, ${toFolder}, d.seq, ${revision}, m.message_type, m.ciphertext, m.size_bytes,
       m.message_public_key, m.nonce, m.proof_of_work, m.message_hash, m.sender_address, m.sender_public_key,
-      m.time_received, m.pow_zero_bits, m.pow_nonce, m.login_token_hash, m.received_via, m.read, m.extensions_data,
+      m.time_received, m.pow_zero_bits, m.pow_nonce, m.login_token_hash, m.received_via, m.read, m.extensions_data, m.notes_version,
       true, coalesce(m.copy_of, m.message_id), m.state, m.reason
     from unnest(${from}::bytea[], ${to}::bytea[], ${copies.map(({ toSeq }) => toSeq)}::bigint[]) as d(id, copy_id, seq)
     join message m on m.message_id = d.id`.execute(tx);

@@ -14,6 +14,7 @@ export interface AccountTable {
   next_seq: ByDefault<number>;
   /** The mailbox's counter behind every `revision`. */
   revision: ByDefault<number>;
+  /** Of all ciphertexts and all `extensions_data`. */
   size_bytes: ByDefault<number>;
   /** Most bytes of this mailbox; null: the default of the configuration, -1: no limit. */
   quota_bytes: ByDefault<number | null>;
@@ -147,6 +148,8 @@ export interface MessageTable {
   state: MessageState;
   /** When it came here, if another server says when it was received; null: `time_received`. */
   first_seen_at: MaybeInstant;
+  /** Of the newest `extensions_data` that was opened or written here; one of an older version is refused. */
+  notes_version: ByDefault<number>;
   /** A closed code: why it is held or quarantined, or null. */
   reason: string | null;
   attempts: ByDefault<number>;
