@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { compareDay, dayOfDateHeader, dayOfInstant, epochDay } from '../src/mime/structure/calendar-day.ts';
 import { indexMessage } from '../src/mime/structure/message-index.ts';
 import {
+  addressContains,
   anyHeaderContains,
   bodyContains,
   decodeTransferEncoding,
@@ -11,6 +12,14 @@ import {
 } from '../src/mime/text-search.ts';
 
 const bytes = (text: string): Buffer => Buffer.from(text, 'latin1');
+
+test('addresses are found as people know them, whatever stands between', () => {
+  const header = 'From: <jane (Jane) @ (at work) acme.test>\r\nTo: "M\\"uller, J" <j@corp.test>\r\n\r\n';
+  const { envelope } = indexMessage(bytes(header));
+  for (const needle of ['jane@acme.test', 'ANE@AC']) expect(addressContains(envelope, 'From', needle)).toBe(true);
+  expect(addressContains(envelope, 'to', 'M"uller, J <j@')).toBe(true);
+  for (const field of ['cc', 'subject', 'constructor']) expect(addressContains(envelope, field, 'jane')).toBe(false);
+});
 
 describe('header values', () => {
   const header = bytes(

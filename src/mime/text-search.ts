@@ -5,7 +5,7 @@
 import libmime from 'libmime';
 import { parameterValue } from './structure/content-fields.ts';
 import { headerFields, unfoldedValue } from './structure/header-fields.ts';
-import type { LeafPart, MessageIndex, Part } from './structure/types.ts';
+import type { Envelope, LeafPart, MessageIndex, Part } from './structure/types.ts';
 import { decodeBytes } from './text.ts';
 
 /** A header value is read up to here; a longer one is no text that anybody searches. */
@@ -41,6 +41,19 @@ export function headerContains(header: Buffer, fieldName: string, needle: string
     }
   }
   return false;
+}
+
+/**
+ * True when an address of From, To, Cc or Bcc contains the needle in the form a person knows: `Name <user@host>`, without
+ * the comments, quoting and folding of the field (RFC 3501 §6.4.4: FROM asks for the envelope's).
+ */
+export function addressContains({ from, to, cc, bcc }: Envelope, fieldName: string, needle: string): boolean {
+  const lists = new Map(Object.entries({ from, to, cc, bcc }));
+  const addresses = lists.get(fieldName.toLowerCase()) ?? [];
+  const folded = foldText(needle);
+  return addresses.some(({ name, mailbox, host }) =>
+    foldText(`${decodeHeaderBytes(name ?? '')} <${mailbox ?? ''}@${host ?? ''}>`).includes(folded),
+  );
 }
 
 /** True when any field, its name or its decoded value, contains the needle. */

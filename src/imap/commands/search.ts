@@ -4,7 +4,7 @@
  */
 import type { ListedMessage, ShownMessage } from '../../mailbox/types.ts';
 import { compareDay, dayOfDateHeader, dayOfInstant } from '../../mime/structure/calendar-day.ts';
-import { bodyContains, headerContains, textContains } from '../../mime/text-search.ts';
+import { addressContains, bodyContains, headerContains, textContains } from '../../mime/text-search.ts';
 import {
   type Done,
   done,
@@ -183,7 +183,8 @@ async function contains(key: { type: 'body' | 'text'; value: string }, candidate
 async function headerHolds(key: { field: string; value: string }, candidate: Candidate): Promise<boolean> {
   const { listed, selected, message } = candidate;
   if (listed === null) return false;
-  const { header, headerBytes } = listed.index;
+  const { header, headerBytes, envelope } = listed.index;
+  if (key.value !== '' && addressContains(envelope, key.field, key.value)) return true;
   if (header !== null) return headerContains(Buffer.from(header, 'latin1'), key.field, key.value);
   if (candidate.raw === undefined) candidate.raw = await selected.view.raw(message);
   return candidate.raw !== null && headerContains(candidate.raw.subarray(0, headerBytes), key.field, key.value);
