@@ -24,6 +24,7 @@ export class Selected {
   #messages: ShownMessage[];
   /** UIDs that are gone but still have a number. */
   readonly #gone = new Set<number>();
+  #added = 0;
   /** UIDs, ascending: what `$` stands for (RFC 5182 §2.1). */
   #saved: readonly number[] = [];
   /** UIDs that are `\Recent` here, ascending. */
@@ -104,8 +105,18 @@ export class Selected {
     this.#messages = this.#messages.map((message) => byUid.get(message.uid) ?? message);
   }
 
-  /** Looks what changed and says it. `mayExpunge`: numbers may change now. */
-  async sync(mayExpunge: boolean): Promise<Buffer[]> {
+  /** True while removals are known that could not be said yet. */
+  get hasGone(): boolean {
+    return this.#gone.size > 0;
+  }
+
+  /** How many of the last messages came with the last `sync`. */
+  get added(): number {
+    return this.#added;
+  }
+
+  /** Looks what changed and says it. `mayExpunge`: numbers may change now. `flags`: changes of flags are said, too. */
+  async sync(mayExpunge: boolean, { flags }: { flags: boolean } = { flags: true }): Promise<Buffer[]> {
     const { removed, changed } = await this.view.refresh();
     for (const uid of removed) this.#gone.add(uid);
     const lines: Buffer[] = [];
@@ -114,10 +125,14 @@ export class Selected {
     for (const message of changed) {
       const position = positions.get(message.uid);
       if (position === undefined) added.push(message);
-      else lines.push(...this.#update(position, message));
+      else {
+        const changes = this.#update(position, message);
+        if (flags) lines.push(...changes);
+      }
     }
     // Behind what is said by the numbers as they were; before new ones are counted.
     if (mayExpunge) lines.push(...this.#expunge());
+    this.#added = added.length;
     if (added.length === 0) return lines;
     for (const message of added) this.#messages.push(message);
     if (!added.every((message) => this.isRecent(message))) await this.takeRecent();

@@ -17,6 +17,7 @@ import { createSecretInbox, type SecretInbox } from './accept-secret.ts';
 import { type Contents, createContents } from './contents.ts';
 import { MailboxError } from './errors.ts';
 import { createFolders, holdFolder } from './folders.ts';
+import { createFollowing, type Following } from './following.ts';
 import { importOwn, type OwnMail } from './import.ts';
 import { createInspection, type Inspection } from './inspect.ts';
 import { type MailAccount, openMailAccount } from './mail-account.ts';
@@ -49,10 +50,11 @@ export function createMailbox(options: MailboxOptions): Mailbox {
   const { db, keystore, events, clock, quotaBytes: defaultQuota = null } = options;
   const gate = new ByteGate(MAX_BYTES_AT_ONCE);
   const contents = createContents({ db, gate });
+  const shared = { contents, following: createFollowing(options) };
   const inspection = createInspection({ db, keystore, contents });
   return {
     async open(accountId) {
-      const mailbox = accountMailbox(options, await openMailAccount(keystore, accountId), contents);
+      const mailbox = accountMailbox(options, await openMailAccount(keystore, accountId), shared);
       await mailbox.folders.prepare();
       return mailbox;
     },
@@ -76,7 +78,11 @@ export function createMailbox(options: MailboxOptions): Mailbox {
   };
 }
 
-function accountMailbox(options: MailboxOptions, account: MailAccount, contents: Contents): AccountMailbox {
+function accountMailbox(
+  options: MailboxOptions,
+  account: MailAccount,
+  { contents, following }: { contents: Contents; following: Following },
+): AccountMailbox {
   const { db, listener, clock, quotaBytes: defaultQuota = null } = options;
   const { accountId } = account;
   return {
@@ -107,6 +113,7 @@ function accountMailbox(options: MailboxOptions, account: MailAccount, contents:
       });
       return { uidValidity: folder.uidValidity, uids };
     },
+    followFolders: (changed) => following.follow(accountId, changed),
     watch(changed) {
       const heard = (payload: string): void => {
         if (payload === String(accountId)) changed();
