@@ -37,8 +37,9 @@ export class Selected {
     this.#messages = [...view.opened];
   }
 
-  /** Takes what no other session was told of. Of a folder that is only looked at nothing is taken. */
+  /** Takes what no other session was told of. Of a folder that is only looked at nothing is taken; IMAP4rev2 has no such flag. */
   async takeRecent(): Promise<void> {
+    if (this.#enabled.has('IMAP4rev2')) return;
     const span = await this.view.recent({ claim: !this.readOnly });
     if (span !== null) this.#recent.push(this.readOnly ? { ...span, end: Number.POSITIVE_INFINITY } : span);
   }

@@ -17,7 +17,7 @@ import {
 import { parseSaslLine } from '../wire/sasl-line.ts';
 import { announced } from '../withhold.ts';
 
-const ALWAYS = ['IMAP4rev1', 'SASL-IR', 'ID', 'ENABLE', 'NAMESPACE'];
+const ALWAYS = ['IMAP4rev1', 'IMAP4rev2', 'SASL-IR', 'ID', 'ENABLE', 'NAMESPACE'];
 const LOGGED_IN = [
   ...['LITERAL+', 'IDLE', 'UIDPLUS', 'MOVE', 'UNSELECT', 'CHILDREN', 'SPECIAL-USE', 'CREATE-SPECIAL-USE'],
   ...['CONDSTORE', 'QRESYNC', 'ESEARCH', 'SEARCHRES', 'WITHIN', 'PARTIAL'],
