@@ -3,7 +3,15 @@
  * base64 only groups of three bytes are written; a rest, the padding and the last line end stand in the skeleton.
  */
 import { Buffer } from 'node:buffer';
-import { type Base64Layout, type LineRun, OriginalError, type Reference } from './format.ts';
+import {
+  type Base64Layout,
+  type LineRun,
+  MAX_QUOTED_BYTES,
+  OriginalError,
+  type QuotedLayout,
+  type Reference,
+} from './format.ts';
+import { isPossible, writeQuoted } from './quoted.ts';
 
 /** A multiple of four letters, so that pieces of base64 decode by themselves. */
 const PIECE_BYTES = 64 * 1024;
@@ -24,8 +32,21 @@ export function wholeLetters(content: string): number {
 /** Bytes that the attachment takes up in the message. Throws `lines`. */
 export function encodedBytes(reference: Reference, content: string): number {
   if (reference.encoding === 'identity') return decodedBytes(content);
+  if (reference.encoding === 'quoted-printable') return quotedBytes(reference, content);
   const letters = wholeLetters(content);
   return letters + (countLines(reference.lines, letters) - 1) * reference.line_end.length;
+}
+
+function quotedBytes(layout: QuotedLayout, content: string): number {
+  const contentBytes = decodedBytes(content);
+  if (contentBytes > MAX_QUOTED_BYTES) throw new OriginalError('too-large');
+  if (!isPossible(layout, contentBytes)) throw new OriginalError('lines');
+  return layout.bytes;
+}
+
+/** Bytes of the skeleton that say how the attachment is written, and are not written themselves. */
+export function layoutBytes(reference: Reference): number {
+  return reference.encoding === 'quoted-printable' ? reference.lines : 0;
 }
 
 /** The runs give exactly so many letters. */
@@ -40,9 +61,14 @@ function countLines(runs: readonly LineRun[], letters: number): number {
   return lines;
 }
 
-/** The bytes, in pieces that are overwritten by the next. The reference has passed `encodedBytes`. */
-export function encodedPieces(reference: Reference, content: string): Generator<Buffer> {
-  return reference.encoding === 'identity' ? identityPieces(content) : base64Pieces(reference, content);
+/**
+ * The bytes, in pieces that are overwritten by the next. The reference has passed `encodedBytes`; `layout`: its bytes of the
+ * skeleton. Throws `lines`.
+ */
+export function encodedPieces(reference: Reference, content: string, layout: Buffer): Iterable<Buffer> {
+  if (reference.encoding === 'base64') return base64Pieces(reference, content);
+  if (reference.encoding === 'identity') return identityPieces(content);
+  return [writeQuoted(reference, Buffer.from(content, 'base64'), layout)];
 }
 
 function* identityPieces(content: string): Generator<Buffer> {

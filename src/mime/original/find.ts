@@ -7,18 +7,22 @@ import type { Attachment } from '../../smimp/email.ts';
 import { parsePartTree } from '../structure/part-tree.ts';
 import { DEFAULT_STRUCTURE_LIMITS, type Part } from '../structure/types.ts';
 import { decodedBytes, encodedBytes, encodedPieces, wholeLetters } from './encoded.ts';
-import { MAX_REFERENCES, type Reference } from './format.ts';
+import { MAX_QUOTED_BYTES, MAX_REFERENCES, type Reference } from './format.ts';
 import { measureLayout } from './layout.ts';
+import { measureQuoted } from './quoted.ts';
 
-/** `start` and `end` are offsets into the message. */
-export type Found = { start: number; end: number; reference: Reference };
+/** `start` and `end` are offsets into the message; `layout` goes into the skeleton in its place. */
+export type Found = { start: number; end: number; reference: Reference; layout: Buffer };
 
 /** A reference takes about as many bytes itself. */
 const MIN_BYTES = 96;
-/** What an attachment begins with, in letters of base64: enough to tell it from others, less than any line has. */
+/** What an attachment begins with, in letters of base64: enough to tell it from others, less than most lines have. */
 const NEEDLE_LETTERS = 24;
+/** Whole bytes, so none is shorter in practice. */
+const SHORTEST_LINE_LETTERS = 4;
 /** Looking outside of parts, and comparing in vain, may cost so many passes over the message. */
 const MAX_PASSES = 8;
+const NO_LAYOUT = Buffer.alloc(0);
 
 type Needles = { attachment: number; content: string; letters: Buffer; bytes: Buffer };
 
@@ -45,7 +49,7 @@ class Search {
   readonly found: Found[] = [];
   readonly #raw: Buffer;
   /** Where contents of parts begin, those of outer parts before those within. */
-  readonly #starts: readonly number[];
+  readonly #starts: readonly ContentStart[];
   /** The attachments of a body come in the order of the parts. */
   #nextStart = 0;
   #bytesLeft: number;
@@ -63,8 +67,9 @@ class Search {
 
   #inParts(needles: Needles): Found | null {
     for (let index = this.#nextStart; index < this.#starts.length; index += 1) {
-      const found = this.#at(needles, this.#starts[index] ?? 0);
-      if (found === null) continue;
+      const start = this.#starts[index];
+      const found = start && (start.quoted ? this.#quotedAt(needles, start.at) : this.#at(needles, start.at));
+      if (found == null) continue;
       this.#nextStart = index + 1;
       return found;
     }
@@ -88,7 +93,7 @@ class Search {
 
   #at(needles: Needles, start: number): Found | null {
     const { attachment, content, letters, bytes } = needles;
-    if (startsWith(this.#raw, start, letters)) {
+    if (startsWith(this.#raw, start, letters.subarray(0, SHORTEST_LINE_LETTERS))) {
       const layout = measureLayout(this.#raw, start, wholeLetters(content));
       const reference = layout && { at: 0, attachment, encoding: 'base64' as const, ...layout };
       const found = reference && this.#verified(start, reference, content);
@@ -101,15 +106,28 @@ class Search {
   /** Every byte compared. */
   #verified(start: number, reference: Reference, content: string): Found | null {
     const end = start + encodedBytes(reference, content);
-    if (end > this.#raw.length || this.#bytesLeft <= 0 || this.found.some((other) => overlap(other, { start, end })))
-      return null;
+    if (!this.#isFree(start, end)) return null;
     let at = start;
-    for (const piece of encodedPieces(reference, content)) {
+    for (const piece of encodedPieces(reference, content, NO_LAYOUT)) {
       this.#bytesLeft -= piece.length;
       if (!startsWith(this.#raw, at, piece)) return null;
       at += piece.length;
     }
-    return at === end ? { start, end, reference } : null;
+    return at === end ? { start, end, reference, layout: NO_LAYOUT } : null;
+  }
+
+  #quotedAt({ attachment, content }: Needles, start: number): Found | null {
+    if (decodedBytes(content) > MAX_QUOTED_BYTES || this.#bytesLeft <= 0) return null;
+    const measured = measureQuoted(this.#raw, start, Buffer.from(content, 'base64'));
+    this.#bytesLeft -= content.length;
+    if (measured === null || !this.#isFree(start, measured.end)) return null;
+    const reference = { at: 0, attachment, encoding: 'quoted-printable' as const, ...measured.layout };
+    return { start, end: measured.end, reference, layout: measured.breaks };
+  }
+
+  #isFree(start: number, end: number): boolean {
+    if (end > this.#raw.length || this.#bytesLeft <= 0) return false;
+    return !this.found.some((other) => overlap(other, { start, end }));
   }
 }
 
@@ -121,11 +139,15 @@ function overlap(a: { start: number; end: number }, b: { start: number; end: num
   return a.start < b.end && b.start < a.end;
 }
 
+type ContentStart = { at: number; quoted: boolean };
+
 /** The message itself is one: it is an attachment where it could not be taken apart. */
-function contentStarts(raw: Buffer): number[] {
-  const starts = [0];
+function contentStarts(raw: Buffer): ContentStart[] {
+  const starts = [{ at: 0, quoted: false }];
   const visit = (part: Part): void => {
-    starts.push(afterSpace(raw, part.bodyStart, part.bodyEnd), part.bodyStart);
+    const { bodyStart, bodyEnd } = part;
+    starts.push({ at: bodyStart, quoted: /^quoted-printable$/i.test(part.encoding) });
+    starts.push({ at: afterSpace(raw, bodyStart, bodyEnd), quoted: false });
     if (part.kind === 'multipart') part.children.forEach(visit);
     if (part.kind === 'message') visit(part.message);
   };

@@ -23,6 +23,11 @@ export const MAX_REFERENCES = 1_000;
 /** Kinds of lines in one encoded attachment. Programs make one or two; a list of every line would be no skeleton. */
 export const MAX_LINE_RUNS = 500;
 
+/** Bytes of quoted-printable that are written otherwise than others of their value: a dot or an F that begins a line. */
+export const MAX_EXCEPTIONS = 500;
+/** Quoted-printable is for text; more of it is carried as it is. */
+export const MAX_QUOTED_BYTES = 8 * 1024 * 1024;
+
 /** Letters in a line, and how many such lines follow each other. */
 const lineRun = z.tuple([z.int().positive(), z.int().positive()]);
 export type LineRun = z.infer<typeof lineRun>;
@@ -39,7 +44,26 @@ const base64Reference = z.object({
 });
 export type Base64Layout = Pick<z.infer<typeof base64Reference>, 'line_end' | 'lines'>;
 
-const reference = z.discriminatedUnion('encoding', [identityReference, base64Reference]);
+const quotedReference = z.object({
+  at: count,
+  attachment: count,
+  encoding: z.literal('quoted-printable'),
+  /** That it takes up in the message. */
+  bytes: count,
+  /** Behind the `=` of a soft line break. */
+  line_end: z.string().regex(/^\r?\n?$/),
+  /** Hex digits of escapes. */
+  upper_case: z.boolean(),
+  /** Values that are escaped: one bit each, the lowest bit of the first byte for 0. */
+  escaped: hex32,
+  /** Positions in the attachment of bytes that are written otherwise than `escaped` says. */
+  exceptions: z.array(count).max(MAX_EXCEPTIONS),
+  /** So many bytes of the skeleton, from `at` on, say where the lines end. They are no part of the message. */
+  lines: count,
+});
+export type QuotedLayout = Omit<z.infer<typeof quotedReference>, 'at' | 'attachment' | 'encoding'>;
+
+const reference = z.discriminatedUnion('encoding', [identityReference, base64Reference, quotedReference]);
 export type Reference = z.infer<typeof reference>;
 
 const internalDate = z.object({ unix_seconds: z.int(), zone_minutes: z.int() });

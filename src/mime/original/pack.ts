@@ -14,6 +14,7 @@ import {
   MAX_SKELETON_BYTES,
   ORIGINAL_FORMAT,
   type Original,
+  OriginalError,
   type Reference,
 } from './format.ts';
 import { isHonest, piecesOf } from './rebuild.ts';
@@ -27,14 +28,19 @@ export interface ToPack {
 }
 
 /** Null: it is too large to travel beside the body, which then stands alone. `raw` is only read. */
-export function packOriginal({ raw, attachments, internalDate = null }: ToPack): Original | null {
+export function packOriginal(message: ToPack): Original | null {
+  const { raw, attachments } = message;
   if (raw.length > MAX_ORIGINAL_BYTES) return null;
-  const { skeleton, references } = cutOut(raw, findAttachments(raw, attachments));
+  return packWith(message, findAttachments(raw, attachments)) ?? packWith(message, []);
+}
+
+function packWith({ raw, attachments, internalDate = null }: ToPack, found: readonly Found[]): Original | null {
+  const { skeleton, references } = cutOut(raw, found);
   if (skeleton.length > MAX_SKELETON_BYTES) return null;
   const packed = deflateRawSync(skeleton);
   if (packed.length > MAX_PACKED_BYTES || !isHonest(packed.length, skeleton.length)) return null;
   const digest = hash(raw);
-  if (!equal(hashPieces(piecesOf({ references }, skeleton, attachments)), digest)) return null;
+  if (!equal(digestOfPieces(references, skeleton, attachments), digest)) return null;
   return {
     format: ORIGINAL_FORMAT,
     size: raw.length,
@@ -43,6 +49,16 @@ export function packOriginal({ raw, attachments, internalDate = null }: ToPack):
     references,
     internal_date: internalDate,
   };
+}
+
+/** Of what would come back; of nothing where nothing would. */
+function digestOfPieces(references: Reference[], skeleton: Buffer, attachments: ToPack['attachments']): Buffer {
+  try {
+    return hashPieces(piecesOf({ references }, skeleton, attachments));
+  } catch (error) {
+    if (error instanceof OriginalError) return Buffer.alloc(0);
+    throw error;
+  }
 }
 
 /** Body and original of one message: padded and in base64 they stay below the 56 MiB that a server takes (SMIMP 0.1 §5). */
@@ -60,10 +76,11 @@ function cutOut(raw: Buffer, found: readonly Found[]): { skeleton: Buffer; refer
   const references: Reference[] = [];
   let from = 0;
   let at = 0;
-  for (const { start, end, reference } of found) {
-    kept.push(raw.subarray(from, start));
+  for (const { start, end, reference, layout } of found) {
+    kept.push(raw.subarray(from, start), layout);
     at += start - from;
     references.push({ ...reference, at });
+    at += layout.length;
     from = end;
   }
   if (references.length === 0) return { skeleton: raw, references };

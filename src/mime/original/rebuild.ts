@@ -4,7 +4,7 @@ import { inflateRawSync } from 'node:zlib';
 import { equal, hash } from '../../smimp/crypto.ts';
 import type { Attachment } from '../../smimp/email.ts';
 import { type Base64, parseHex } from '../../smimp/encoding.ts';
-import { encodedBytes, encodedPieces } from './encoded.ts';
+import { encodedBytes, encodedPieces, layoutBytes } from './encoded.ts';
 import {
   FREE_EXPANSION_BYTES,
   MAX_EXPANSION,
@@ -19,6 +19,7 @@ import {
 type Contents = readonly Pick<Attachment, 'content'>[];
 
 const HASH_BYTES = 32;
+const NOTHING = { content: '' as Base64 };
 const LETTERS_PER_BYTE = 4 / 3;
 
 /** The original, checked as far as it can be without the body. Throws OriginalError `form`. */
@@ -42,14 +43,14 @@ export function rebuildOriginal(original: Original, attachments: Contents): Buff
 function skeletonBytes({ size, references }: Original, attachments: Contents): number {
   if (size > MAX_ORIGINAL_BYTES) throw new OriginalError('too-large');
   let bytes = size;
+  let from = 0;
   for (const reference of references) {
     const attachment = attachments[reference.attachment];
-    if (attachment === undefined) throw new OriginalError('reference');
-    bytes -= encodedBytes(reference, attachment.content);
+    if (attachment === undefined || reference.at < from) throw new OriginalError('reference');
+    from = reference.at + layoutBytes(reference);
+    bytes += layoutBytes(reference) - encodedBytes(reference, attachment.content);
   }
-  const places = [0, ...references.map(({ at }) => at), Math.max(bytes, 0)];
-  if (places.some((place, index) => place < (places[index - 1] ?? 0))) throw new OriginalError('reference');
-  if (bytes < 0) throw new OriginalError('skeleton');
+  if (bytes < from) throw new OriginalError('reference');
   if (bytes > MAX_SKELETON_BYTES) throw new OriginalError('too-large');
   return bytes;
 }
@@ -82,8 +83,9 @@ export function* piecesOf(
   let from = 0;
   for (const reference of references) {
     yield skeleton.subarray(from, reference.at);
-    yield* encodedPieces(reference, attachments[reference.attachment]?.content ?? ('' as Base64));
-    from = reference.at;
+    from = reference.at + layoutBytes(reference);
+    const { content } = attachments[reference.attachment] ?? NOTHING;
+    yield* encodedPieces(reference, content, skeleton.subarray(reference.at, from));
   }
   yield skeleton.subarray(from);
 }
