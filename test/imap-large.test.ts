@@ -169,7 +169,7 @@ describe('imapflow', () => {
           { uid: true },
         );
         if (one === false) throw new Error('nothing there');
-        expect([...(one.flags ?? [])].sort()).toEqual(['Mine', '\\Seen']);
+        expect([...(one.flags ?? [])].sort()).toEqual(['Mine', '\\Recent', '\\Seen']);
         await flow.messageDelete('1:*');
       } finally {
         other.release();

@@ -2,6 +2,7 @@
  * The selected folder of one session: message numbers, and what the client must be told before it may count on them
  * (RFC 3501 §7.4.1: no EXPUNGE while a command that uses numbers is answered).
  */
+import { placeOf } from '../mailbox/folder-state.ts';
 import type { FolderView, ShownMessage, UidSpan } from '../mailbox/types.ts';
 import { dialectOf, type Enabled } from './enabled.ts';
 import { type FetchValue, fetchLine } from './wire/fetch-response.ts';
@@ -21,10 +22,10 @@ export class Selected {
   readonly view: FolderView;
   readonly readOnly: boolean;
   readonly #enabled: ReadonlySet<Enabled>;
-  #messages: ShownMessage[];
+  /** Never changed in place: it may be the list that all sessions share. */
+  #messages: readonly ShownMessage[];
   /** UIDs that are gone but still have a number. */
   readonly #gone = new Set<number>();
-  #added = 0;
   /** UIDs, ascending: what `$` stands for (RFC 5182 §2.1). */
   #saved: readonly number[] = [];
   /** UIDs that are `\Recent` here, ascending. */
@@ -34,12 +35,11 @@ export class Selected {
     this.view = view;
     this.readOnly = options.readOnly;
     this.#enabled = options.enabled;
-    this.#messages = [...view.opened];
+    this.#messages = view.opened;
   }
 
-  /** Takes what no other session was told of. Of a folder that is only looked at nothing is taken; IMAP4rev2 has no such flag. */
+  /** Takes what no other session was told of. Of a folder that is only looked at nothing is taken. */
   async takeRecent(): Promise<void> {
-    if (this.#enabled.has('IMAP4rev2')) return;
     const span = await this.view.recent({ claim: !this.readOnly });
     if (span !== null) this.#recent.push(this.readOnly ? { ...span, end: Number.POSITIVE_INFINITY } : span);
   }
@@ -102,43 +102,50 @@ export class Selected {
 
   /** Takes over what this session itself changed, so that it is not told of it again. */
   know(messages: readonly ShownMessage[]): void {
-    const byUid = new Map(messages.map((message) => [message.uid, message]));
-    this.#messages = this.#messages.map((message) => byUid.get(message.uid) ?? message);
+    const known = [...this.#messages];
+    for (const message of messages) {
+      const position = this.#positionOf(message.uid);
+      if (position !== null) known[position] = message;
+    }
+    this.#messages = known;
   }
 
-  /** True while removals are known that could not be said yet. */
-  get hasGone(): boolean {
-    return this.#gone.size > 0;
-  }
-
-  /** How many of the last messages came with the last `sync`. */
-  get added(): number {
-    return this.#added;
-  }
-
-  /** Looks what changed and says it. `mayExpunge`: numbers may change now. `flags`: changes of flags are said, too. */
-  async sync(mayExpunge: boolean, { flags }: { flags: boolean } = { flags: true }): Promise<Buffer[]> {
+  /** Looks what changed and says it. `mayExpunge`: numbers may change now. */
+  async sync(mayExpunge: boolean): Promise<Buffer[]> {
     const { removed, changed } = await this.view.refresh();
     for (const uid of removed) this.#gone.add(uid);
-    const lines: Buffer[] = [];
-    const added: ShownMessage[] = [];
-    const positions = new Map(this.#messages.map(({ uid }, position) => [uid, position]));
-    for (const message of changed) {
-      const position = positions.get(message.uid);
-      if (position === undefined) added.push(message);
-      else {
-        const changes = this.#update(position, message);
-        if (flags) lines.push(...changes);
-      }
-    }
+    const before = this.#messages.length;
+    const lines = changed.length === 0 ? [] : this.#takeIn(changed);
+    const added = this.#messages.slice(before);
     // Behind what is said by the numbers as they were; before new ones are counted.
-    if (mayExpunge) lines.push(...this.#expunge());
-    this.#added = added.length;
+    if (mayExpunge) for (const line of this.#expunge()) lines.push(line);
+    // Everything was told: the list is that of all sessions again.
+    if (this.#gone.size === 0) this.#messages = this.view.messages;
     if (added.length === 0) return lines;
-    for (const message of added) this.#messages.push(message);
     if (!added.every((message) => this.isRecent(message))) await this.takeRecent();
     lines.push(...this.#sizeLines());
     return lines;
+  }
+
+  /** Changed messages in their places, new ones behind; what is to be said of the former. */
+  #takeIn(changed: readonly ShownMessage[]): Buffer[] {
+    const messages = [...this.#messages];
+    const told: number[] = [];
+    for (const message of changed) {
+      const position = this.#positionOf(message.uid);
+      if (position === null) messages.push(message);
+      else {
+        if (this.#isNews(this.at(position), message)) told.push(position);
+        messages[position] = message;
+      }
+    }
+    this.#messages = messages;
+    return told.flatMap((position) => this.flagsLine(position));
+  }
+
+  #positionOf(uid: number): number | null {
+    const position = placeOf(this.#messages, uid);
+    return this.#messages[position]?.uid === uid ? position : null;
   }
 
   #sizeLines(): Buffer[] {
@@ -146,13 +153,13 @@ export class Selected {
     return this.#enabled.has('IMAP4rev2') ? [exists] : [exists, countLine(this.recentCount, 'RECENT')];
   }
 
-  #update(position: number, message: ShownMessage): Buffer[] {
-    const before = this.at(position);
-    this.#messages[position] = message;
+  #isNews(before: ShownMessage, after: ShownMessage): boolean {
+    if (before === after) return false;
+    if (this.tellsModseq && before.revision !== after.revision) return true;
     const sameFlags =
-      before.flags.length === message.flags.length && message.flags.every((flag) => before.flags.includes(flag));
-    if (sameFlags && (!this.tellsModseq || before.revision === message.revision)) return [];
-    return this.flagsLine(position);
+      before.flags === after.flags ||
+      (before.flags.length === after.flags.length && after.flags.every((flag) => before.flags.includes(flag)));
+    return !sameFlags;
   }
 
   /** The flags of the message at a position, told without being asked for. */

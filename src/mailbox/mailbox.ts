@@ -16,8 +16,8 @@ import { mailboxUsage } from '../store/quota.ts';
 import { createSecretInbox, type SecretInbox } from './accept-secret.ts';
 import { type Contents, createContents } from './contents.ts';
 import { MailboxError } from './errors.ts';
+import { createFolderStates, type FolderStates } from './folder-state.ts';
 import { createFolders, holdFolder } from './folders.ts';
-import { createFollowing, type Following } from './following.ts';
 import { importOwn, type OwnMail } from './import.ts';
 import { createInspection, type Inspection } from './inspect.ts';
 import { type MailAccount, openMailAccount } from './mail-account.ts';
@@ -50,11 +50,11 @@ export function createMailbox(options: MailboxOptions): Mailbox {
   const { db, keystore, events, clock, quotaBytes: defaultQuota = null } = options;
   const gate = new ByteGate(MAX_BYTES_AT_ONCE);
   const contents = createContents({ db, gate });
-  const shared = { contents, following: createFollowing(options) };
+  const states = createFolderStates({ db });
   const inspection = createInspection({ db, keystore, contents });
   return {
     async open(accountId) {
-      const mailbox = accountMailbox(options, await openMailAccount(keystore, accountId), shared);
+      const mailbox = accountMailbox(options, await openMailAccount(keystore, accountId), { contents, states });
       await mailbox.folders.prepare();
       return mailbox;
     },
@@ -81,7 +81,7 @@ export function createMailbox(options: MailboxOptions): Mailbox {
 function accountMailbox(
   options: MailboxOptions,
   account: MailAccount,
-  { contents, following }: { contents: Contents; following: Following },
+  { contents, states }: { contents: Contents; states: FolderStates },
 ): AccountMailbox {
   const { db, listener, clock, quotaBytes: defaultQuota = null } = options;
   const { accountId } = account;
@@ -93,9 +93,9 @@ function accountMailbox(
         folders.map(({ id }) => id),
       ),
     sizeBytes: (folder) => sizeOf(db, { account, contents, folder }),
-    countFlagged: (folder, flag) => countFlagged(db, { account, folder, flag }),
+    countFlagged: (folder, flag) => countFlagged(states, { account, folder, flag }),
     usage: () => mailboxUsage(db, accountId, defaultQuota),
-    view: (folder) => openView({ db, account, contents, folder, clock, defaultQuota }),
+    view: (folder) => openView({ db, account, contents, states, folder, clock, defaultQuota }),
     async append({ folder, more = [], replaces, ...first }) {
       const prepared: PreparedMail[] = [];
       for (const mail of [first, ...more]) prepared.push(await prepareMail(options, account, mail));
@@ -113,7 +113,6 @@ function accountMailbox(
       });
       return { uidValidity: folder.uidValidity, uids };
     },
-    followFolders: (changed) => following.follow(accountId, changed),
     watch(changed) {
       const heard = (payload: string): void => {
         if (payload === String(accountId)) changed();

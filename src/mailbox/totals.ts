@@ -1,9 +1,8 @@
 /** Sums over a folder that the store cannot make, because sizes and flags are sealed. */
 import type { Db } from '../store/database.ts';
 import { shownMessageIds } from '../store/folders.ts';
-import { shownSince } from '../store/mailbox.ts';
 import type { Contents } from './contents.ts';
-import { readFlags } from './flags.ts';
+import type { FolderStates } from './folder-state.ts';
 import type { Folder } from './folder-tree.ts';
 import type { MailAccount } from './mail-account.ts';
 
@@ -25,14 +24,9 @@ export async function sizeOf(
 }
 
 export async function countFlagged(
-  db: Db,
+  states: FolderStates,
   { account, folder, flag }: { account: MailAccount; folder: Folder; flag: string },
 ): Promise<number> {
-  const rows = await shownSince(db, folder.id, -1);
-  const flagsOf = (row: (typeof rows)[number]): string[] =>
-    readFlags(account, {
-      ...{ read: row.read, extensionsData: row.extensions_data, digest: row.digest },
-      leastVersion: row.notes_version,
-    });
-  return rows.filter((row) => row.extensions_data !== null && flagsOf(row).includes(flag)).length;
+  const { messages } = await states.open(account, folder);
+  return messages.reduce((count, { flags }) => count + Number(flags.includes(flag)), 0);
 }

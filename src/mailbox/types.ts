@@ -52,6 +52,8 @@ export interface FolderView {
   readonly folder: Folder;
   /** All messages at the time of opening, ascending by UID. */
   readonly opened: readonly ShownMessage[];
+  /** The same as `refresh` last told of it. A list is never changed, another one takes its place. */
+  readonly messages: readonly ShownMessage[];
   /**
    * The last revision at which anything changed here, as far as `opened` and `refresh` told of it: everything up to it was
    * told, and it is at least the revision of all that was there.
@@ -93,9 +95,6 @@ export interface NewMail {
 
 export type FolderCounts = { messages: number; unseen: number; recent: number; highestRevision: number };
 
-/** By id of the folder. */
-export type FolderStates = ReadonlyMap<number, { readonly folder: Folder; readonly counts: FolderCounts }>;
-
 /** The mailbox of one account. Throws MailboxError. */
 export interface AccountMailbox {
   readonly folders: Folders;
@@ -114,11 +113,6 @@ export interface AccountMailbox {
   ): Promise<{ uidValidity: number; uids: number[] }>;
   /** Calls back whenever something in the mailbox may have changed, also by another process. Ends when called. */
   watch(changed: () => void): () => void;
-  /**
-   * All folders, counted, and again whenever they may have changed, but not with all that they were in between. The first
-   * ones are told to `changed` as well.
-   */
-  followFolders(changed: (states: FolderStates) => void): { states: Promise<FolderStates>; stop: () => void };
 }
 
 export interface OpenMailbox {

@@ -4,7 +4,7 @@
  */
 import type { Insertable, Selectable, Updateable } from 'kysely';
 import { sql } from 'kysely';
-import { type Executor, notify, type Tx } from './database.ts';
+import type { Executor, Tx } from './database.ts';
 import type { FolderTable } from './schema.ts';
 
 export type StoredFolder = Selectable<FolderTable>;
@@ -15,6 +15,12 @@ export const MAIL_TYPE = 'email';
 /** Holds the mailbox until the transaction ends, without changing it. */
 export async function lockMailbox(tx: Tx, accountId: number): Promise<void> {
   await tx.selectFrom('account').select('id').where('id', '=', accountId).forUpdate().executeTakeFirstOrThrow();
+}
+
+/** The same; the revision that the mailbox is at meanwhile. */
+export async function lockMailboxAt(tx: Tx, accountId: number): Promise<number> {
+  const locked = tx.selectFrom('account').select('revision').where('id', '=', accountId).forUpdate();
+  return (await locked.executeTakeFirstOrThrow()).revision;
 }
 
 /** Folders of every type, the inbox included. */
@@ -41,10 +47,8 @@ export function findFolder(db: Executor, accountId: number, folderId: number): P
     .executeTakeFirst();
 }
 
-export async function insertFolder(tx: Tx, folder: Omit<Insertable<FolderTable>, 'uid_next'>): Promise<StoredFolder> {
-  const made = await tx.insertInto('folder').values(folder).returningAll().executeTakeFirstOrThrow();
-  await notify(tx, 'mailbox_changed', folder.account_id);
-  return made;
+export function insertFolder(tx: Tx, folder: Omit<Insertable<FolderTable>, 'uid_next'>): Promise<StoredFolder> {
+  return tx.insertInto('folder').values(folder).returningAll().executeTakeFirstOrThrow();
 }
 
 export async function changeFolder(
@@ -52,16 +56,11 @@ export async function changeFolder(
   folderId: number,
   change: Pick<Updateable<FolderTable>, 'folder_name' | 'display_name' | 'parent_id' | 'subscribed' | 'special_use'>,
 ): Promise<void> {
-  const changed = db.updateTable('folder').set(change).where('id', '=', folderId);
-  await tellChanged(db, await changed.returning('account_id').execute());
+  await db.updateTable('folder').set(change).where('id', '=', folderId).execute();
 }
 
 export async function removeFolder(tx: Tx, folderId: number): Promise<void> {
-  await tellChanged(tx, await tx.deleteFrom('folder').where('id', '=', folderId).returning('account_id').execute());
-}
-
-async function tellChanged(db: Executor, folders: readonly { account_id: number }[]): Promise<void> {
-  for (const { account_id } of folders) await notify(db, 'mailbox_changed', account_id);
+  await tx.deleteFrom('folder').where('id', '=', folderId).execute();
 }
 
 /** Whether a message, in whatever state, or another folder lies in it. */

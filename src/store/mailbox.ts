@@ -23,11 +23,6 @@ export type ShownRow = {
 const SIGNATURE_BYTES = 64;
 const digestColumn = sql<Buffer>`substring(message_hash from ${sql.lit(SIGNATURE_BYTES + 1)})`.as('digest');
 
-export async function mailboxRevision(db: Executor, accountId: number): Promise<number> {
-  const row = await db.selectFrom('account').select('revision').where('id', '=', accountId).executeTakeFirstOrThrow();
-  return row.revision;
-}
-
 /** The mailbox's revision, and the UIDVALIDITY of a folder in it; null when the folder is gone. */
 export async function folderRevision(
   db: Executor,
@@ -54,6 +49,101 @@ export function shownSince(db: Executor, folderId: number, afterRevision: number
     .where('revision', '>', afterRevision)
     .orderBy('seq')
     .execute();
+}
+
+/** Shown messages of one folder changed after a revision, ascending by seq: few of them, found by their revision. */
+export function changedSince(
+  db: Executor,
+  { accountId, folderId }: { accountId: number; folderId: number },
+  afterRevision: number,
+): Promise<ShownRow[]> {
+  return db
+    .selectFrom('message')
+    .select(['message_id', 'seq', 'revision', 'read', 'extensions_data', 'notes_version'])
+    .select(digestColumn)
+    .where('account_id', '=', accountId)
+    .where('folder_id', '=', folderId)
+    .where('state', '=', 'shown')
+    .where('revision', '>', afterRevision)
+    .orderBy('seq')
+    .execute();
+}
+
+/** Shown messages of a folder side by side, ascending by seq: a row for each would cost more than what is in it. */
+export type ShownPage = {
+  seqs: number[];
+  revisions: number[];
+  /** `1` for each that was read, else `0`. */
+  read: string;
+  /** 32 bytes of each. */
+  ids: { messageIds: Buffer; digests: Buffer };
+  /** By place in the page: of those that have any. */
+  notes: Map<number, { data: Buffer; version: number }>;
+};
+
+/** The shown messages of a folder behind `afterSeq`, up to a number; null when there is none. */
+export async function shownPage(
+  db: Executor,
+  folderId: number,
+  { afterSeq, limit }: { afterSeq: number; limit: number },
+): Promise<ShownPage | null> {
+  type Row = Record<'seqs' | 'revisions' | 'read' | 'lengths' | 'versions', string | null> &
+    Record<'ids' | 'digests' | 'notes', Buffer>;
+  const { rows } = await sql<Row>`
+    select string_agg(seq::text, ',' order by seq) as seqs, string_agg(revision::text, ',' order by seq) as revisions,
+      string_agg(read::int::text, '' order by seq) as read, string_agg(message_id, '' order by seq) as ids,
+      string_agg(substring(message_hash from ${sql.lit(SIGNATURE_BYTES + 1)}), '' order by seq) as digests,
+      string_agg(coalesce(octet_length(extensions_data), 0)::text, ',' order by seq) as lengths,
+      string_agg(notes_version::text, ',' order by seq) as versions,
+      string_agg(coalesce(extensions_data, ''), '' order by seq) as notes
+    from (
+      select seq, revision, read, message_id, message_hash, extensions_data, notes_version from message
+      where folder_id = ${folderId} and state = 'shown' and seq > ${afterSeq} order by seq limit ${limit}
+    ) as page`.execute(db);
+  const [row] = rows;
+  if (row === undefined || row.seqs === null) return null;
+  return {
+    ...{ seqs: numbersIn(row.seqs), revisions: numbersIn(row.revisions), read: row.read ?? '' },
+    ids: { messageIds: row.ids, digests: row.digests },
+    notes: notesIn(row.notes, numbersIn(row.lengths), numbersIn(row.versions)),
+  };
+}
+
+const numbersIn = (list: string | null): number[] => (list ?? '').split(',').map(Number);
+
+/** What stands end to end, taken apart; nothing where nothing stands. */
+function notesIn(whole: Buffer, lengths: readonly number[], versions: readonly number[]): ShownPage['notes'] {
+  const found: ShownPage['notes'] = new Map();
+  let at = 0;
+  for (const [place, length] of lengths.entries()) {
+    if (length > 0) found.set(place, { data: whole.subarray(at, at + length), version: versions[place] ?? 0 });
+    at += length;
+  }
+  return found;
+}
+
+/**
+ * As folderRevision, with how many messages are shown there from `fromSeq` on at that revision, and the sum of their own
+ * revisions: of a folder that is as it was both are as they were.
+ */
+export async function countedRevision(
+  db: Executor,
+  accountId: number,
+  { folderId, fromSeq }: { folderId: number; fromSeq: number },
+): Promise<{ revision: number; uidValidity: number | null; messages: number; sum: number }> {
+  const { rows } = await sql<{ revision: number; uid_validity: number | null; messages: number; sum: number }>`
+    select account.revision, folder.uid_validity, counted.messages, counted.sum
+    from account
+    left join folder on folder.id = ${folderId}
+    cross join (
+      select count(*) as messages, coalesce(sum(revision), 0)::bigint as sum from message
+      where folder_id = ${folderId} and state = 'shown' and seq >= ${fromSeq}
+    ) as counted
+    where account.id = ${accountId}`.execute(db);
+  const [row] = rows;
+  if (row === undefined) throw new TypeError('there is no such account');
+  const { revision, messages, sum } = row;
+  return { revision, uidValidity: row.uid_validity, messages, sum };
 }
 
 /** A message with sealed notes. */
@@ -152,4 +242,15 @@ export async function rememberNotes(
       from unnest(${ids}::bytea[], ${versions}::bigint[]) as d(id, version)
       where message.message_id = d.id and message.account_id = ${accountId}`.execute(tx);
   });
+}
+
+/** Marks messages as read, or as not read, at one revision. The caller holds the mailbox. */
+export async function writeRead(
+  tx: Tx,
+  { accountId, revision, read, seqs }: { accountId: number; revision: number; read: boolean; seqs: number[] },
+): Promise<void> {
+  await sql`
+    update message set read = ${read}, revision = ${revision}
+    where account_id = ${accountId} and seq = any(${seqs}::bigint[])`.execute(tx);
+  await notify(tx, 'mailbox_changed', accountId);
 }

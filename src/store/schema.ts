@@ -29,7 +29,6 @@ import type { DataDirectoryTable, EpochTable } from './schema/epochs.ts';
 import type { LegacyIdentityTable, ReturnPathTable } from './schema/gateway.ts';
 import type { MirrorFolderTable, MirrorLocalTable, MirrorMessageTable, MirrorTable } from './schema/mirror.ts';
 import type { PowContactTable, PowDomainTable, PowRecipientTable, PowSenderTable } from './schema/proof-of-work.ts';
-import type { StsPolicyTable } from './schema/relay.ts';
 import type {
   AccountTable,
   AvatarTable,
@@ -52,7 +51,6 @@ export type * from './schema/epochs.ts';
 export type * from './schema/gateway.ts';
 export type * from './schema/mirror.ts';
 export type * from './schema/proof-of-work.ts';
-export type * from './schema/relay.ts';
 export type * from './schema/server.ts';
 
 export interface Database {
@@ -98,5 +96,4 @@ export interface Database {
   mirror_local: MirrorLocalTable;
   legacy_identity: LegacyIdentityTable;
   return_path: ReturnPathTable;
-  sts_policy: StsPolicyTable;
 }

@@ -57,7 +57,9 @@ export const select: Handler<'SELECT' | 'EXAMINE'> = async (session, { name, mai
 /** Flags that are in use here, or known everywhere. Keywords that differ in case only are one. */
 function flagsOf(messages: readonly ShownMessage[]): string[] {
   const flags = new Map<string, string>();
-  const all = [...SYSTEM_FLAGS, ...KNOWN_KEYWORDS, ...messages.flatMap((message) => message.flags)];
+  // Most messages share their list of flags with others.
+  const lists = new Set(messages.map((message) => message.flags));
+  const all = [...SYSTEM_FLAGS, ...KNOWN_KEYWORDS, ...[...lists].flat()];
   for (const flag of all) if (!flags.has(flag.toLowerCase())) flags.set(flag.toLowerCase(), flag);
   return [...flags.values()];
 }

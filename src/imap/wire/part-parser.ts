@@ -15,10 +15,9 @@ export function partNumbers(reader: CommandReader): { part: number[]; closed: bo
 
 export function parsePartial(reader: CommandReader): FetchSection['partial'] {
   if (!reader.accept('<')) return null;
-  const offset = reader.number64();
+  const offset = reader.number();
   reader.expect('.');
-  const count = reader.number64();
-  if (count === 0) throw reader.syntax('Number must not be zero');
+  const count = reader.nonZeroNumber();
   reader.expect('>');
   return { offset, count };
 }

@@ -1,0 +1,124 @@
+/** Changing flags of messages: one change for all of them, under the mailbox lock, so that changes of two sessions add up. */
+import { advanceMailbox } from '../store/accounts.ts';
+import type { Db, Tx } from '../store/database.ts';
+import { lockMailboxAt } from '../store/folders.ts';
+import { type FlagWrite, type ShownRow, shownAmong, writeFlags, writeRead } from '../store/mailbox.ts';
+import { type DefaultQuota, FREE_NOTES_BYTES, hasRoom } from '../store/quota.ts';
+import { MailboxError } from './errors.ts';
+import { changeFlags, type FlagChange, SEEN, withFlags } from './flags.ts';
+import { type FolderState, type FolderStates, placeOf } from './folder-state.ts';
+import type { Folder } from './folder-tree.ts';
+import type { MailAccount } from './mail-account.ts';
+import { storedFlags, versionedMessage } from './shown-messages.ts';
+import type { ConditionalChange, ShownMessage } from './types.ts';
+
+interface Place {
+  db: Db;
+  account: MailAccount;
+  states: FolderStates;
+  folder: Folder;
+  defaultQuota: DefaultQuota;
+}
+
+/** `unlessAfter`: passes over what changed after that revision. */
+type Change = FlagChange & { unlessAfter: number | null };
+
+/** What a change comes to. `revision`: that of the change; null when there was nothing to write. */
+type Stored = ConditionalChange & { revision: number | null; written: readonly ShownMessage[] };
+
+export async function storeFlags(
+  place: Place,
+  messages: readonly ShownMessage[],
+  change: Change,
+): Promise<ConditionalChange> {
+  const { db, account, states, folder } = place;
+  const stored = await db.transaction().execute(async (tx) => {
+    const state = states.at(folder, await lockMailboxAt(tx, account.accountId));
+    if (state !== null && isOfSeen(change)) return storeSeen(tx, place, known(state, messages), change);
+    return storeAny(tx, place, messages, change);
+  });
+  if (stored.revision !== null) states.advance(folder, stored.revision, stored.written);
+  return { after: stored.after, refused: stored.refused };
+}
+
+/** \Seen alone is a column: nothing sealed has to be read for it. */
+function isOfSeen({ mode, flags }: FlagChange): boolean {
+  return mode !== 'replace' && flags.length > 0 && flags.every((flag) => flag === SEEN);
+}
+
+/** Those of the messages that are still there, as they are at the locked revision. */
+function known({ messages }: FolderState, asked: readonly ShownMessage[]): ShownMessage[] {
+  const places = new Set(
+    asked.map(({ uid }) => placeOf(messages, uid)).filter((at, n) => messages[at]?.uid === asked[n]?.uid),
+  );
+  return [...places].sort((a, b) => a - b).map((at) => messages[at] as ShownMessage);
+}
+
+const isRefused = ({ unlessAfter }: Change, revision: number): boolean =>
+  unlessAfter !== null && revision > unlessAfter;
+
+async function storeSeen(
+  tx: Tx,
+  { account }: Place,
+  messages: readonly ShownMessage[],
+  change: Change,
+): Promise<Stored> {
+  const refused = messages.filter(({ revision }) => isRefused(change, revision)).map(({ uid }) => uid);
+  const asked = messages.filter(({ revision }) => !isRefused(change, revision));
+  const read = change.mode === 'add';
+  const differs = asked.filter(({ flags }) => flags.includes(SEEN) !== read);
+  if (differs.length === 0) return { after: asked, refused, revision: null, written: [] };
+  const { accountId } = account;
+  const { revision } = await advanceMailbox(tx, accountId, { seqs: 0 });
+  await writeRead(tx, { accountId, revision, read, seqs: differs.map(({ uid }) => uid) });
+  const lists = new Map<readonly string[], readonly string[]>();
+  const written = new Map(differs.map((message) => [message, withSeen(message, { change, revision, lists })]));
+  return { after: asked.map((one) => written.get(one) ?? one), refused, revision, written: [...written.values()] };
+}
+
+/** `lists`: the flags after the change by those before it, so that equal ones stay one object. */
+function withSeen(
+  { uid, messageId, digest, flags }: ShownMessage,
+  how: { change: FlagChange; revision: number; lists: Map<readonly string[], readonly string[]> },
+): ShownMessage {
+  const after = how.lists.get(flags) ?? changeFlags(flags, how.change);
+  how.lists.set(flags, after);
+  return { uid, messageId, digest, revision: how.revision, flags: after };
+}
+
+async function storeAny(
+  tx: Tx,
+  { account, folder, defaultQuota }: Place,
+  messages: readonly ShownMessage[],
+  change: Change,
+): Promise<Stored> {
+  const { accountId } = account;
+  const ids = messages.map(({ messageId }) => messageId);
+  const rows = await shownAmong(tx, folder.id, ids);
+  const refused = rows.filter(({ revision }) => isRefused(change, revision)).map(({ seq }) => seq);
+  const asked = rows.filter(({ revision }) => !isRefused(change, revision)).map((row) => changed(account, row, change));
+  const writes = asked.flatMap(({ write }) => (write === null ? [] : [write]));
+  if (writes.length === 0) return { after: asked.map(({ message }) => message), refused, revision: null, written: [] };
+  const { revision } = await advanceMailbox(tx, accountId, { seqs: 0 });
+  await writeFlags(tx, accountId, revision, writes);
+  if (writes.some(isLong) && !(await hasRoom(tx, accountId, { addBytes: 0, defaultQuota })))
+    throw new MailboxError('over-quota');
+  const after = asked.map(({ message, write }) => (write === null ? message : { ...message, revision }));
+  return { after, refused, revision, written: after.filter((message) => message.revision === revision) };
+}
+
+/** In a full mailbox, too, mail must be marked: to be deleted, or as read. Only long lists of keywords need room. */
+const isLong = ({ extensionsData }: FlagWrite): boolean => (extensionsData?.length ?? 0) > FREE_NOTES_BYTES;
+
+/** A message after a change, and what to write for it; nothing when it was so before. */
+function changed(
+  account: MailAccount,
+  row: ShownRow,
+  change: FlagChange,
+): { message: ShownMessage; write: FlagWrite | null } {
+  const before = versionedMessage(account, row).message;
+  const flags = changeFlags(before.flags, change);
+  const write = withFlags(account, storedFlags(row), flags);
+  if (write === null) return { message: before, write };
+  return { message: { ...before, flags }, write: { messageId: row.message_id, ...write } };
+}
