@@ -22,6 +22,7 @@ import { createImapServer } from './imap/listener.ts';
 import { createKeystore, type Keystore } from './keystore/keystore.ts';
 import { openServerKey } from './keystore/server-key.ts';
 import { createLegacyIdentities, type LegacyIdentities } from './legacy/identities.ts';
+import { createOutgoing } from './legacy/outgoing.ts';
 import { createLogger } from './log.ts';
 import { createMailbox, type Mailbox } from './mailbox/mailbox.ts';
 import { createMeters } from './metrics/meters.ts';
@@ -30,7 +31,8 @@ import { type Connect, createConnect } from './mirror/connect.ts';
 import type { MirrorServices } from './mirror/mirror.ts';
 import { startMirrors } from './mirror/mirrors.ts';
 import { withMirrors } from './mirror/rotation.ts';
-import { createPipeline, type Pipeline } from './pipeline/pipeline.ts';
+import { createTakeOutward } from './pipeline/outward.ts';
+import { createPipeline, type Pipeline, type PipelineOptions } from './pipeline/pipeline.ts';
 import { createDiscovery } from './remote/discovery.ts';
 import { createHomeClient } from './remote/home.ts';
 import { createHttps } from './remote/https.ts';
@@ -166,23 +168,28 @@ async function buildParts(stack: AsyncDisposableStack, base: Base): Promise<Part
     db,
     serverKey: await openServerKey({ db, value: config.secrets.serverKey, file }),
   });
-  const https = stack.use(createHttps(await networkOf(config, tls)));
+  const network = await networkOf(config, tls);
+  const https = stack.use(createHttps(network));
   const home = createHomeClient({ https });
   const discovery = createDiscovery({ https, db, clock });
   const sessions = createSessions({ home, db, keystore, clock });
   const baseUrl = config.base_url as BaseUrl;
   const identity = createIdentity({ db, discovery, home, keystore, events, clock, baseUrl });
-  const mailbox = createMailbox({ db, listener, keystore, identity, events, clock, quotaBytes: config.limits.quota });
+  const gateway = await gatewayOf(config, { db, https, network, clock });
+  const giveUpAfterMs = config.delivery.give_up_after;
+  const outward = gateway === null ? null : createTakeOutward({ gateway, giveUpAfterMs, clock });
+  const quotaBytes = config.limits.quota;
+  const mailbox = createMailbox({ db, listener, keystore, identity, events, clock, quotaBytes, outward });
   const shared = { db, listener, keystore, identity, home, sessions, events, clock };
   const limits = {
     concurrency: config.delivery.concurrency,
     askOperatorAboveBits: config.proof_of_work.ask_operator_above,
     delayNoticeAfterMs: config.delivery.delay_notice_after,
-    giveUpAfterMs: config.delivery.give_up_after,
+    giveUpAfterMs,
     mintThreads: config.proof_of_work.threads ?? availableParallelism(),
   };
   const queue = queueSettings(config, opened);
-  const pipeline = stack.use(createPipeline({ ...shared, queue, notices: mailbox.notices, limits }));
+  const pipeline = stack.use(createPipeline({ ...shared, queue, notices: mailbox.notices, gateway, limits }));
   const accounts = createAccounts({ db, keystore, events, clock });
   const mirrors = { ...shared, owner: createOwnerClient({ https }) };
   const maintenance = withMirrors(createKeyMaintenance({ db, keystore, events }), mirrors);
@@ -202,6 +209,20 @@ async function buildParts(stack: AsyncDisposableStack, base: Base): Promise<Part
     legacy: legacyOf(config, { db, keystore, events }),
   };
 }
+
+/** What mail leaves with, of a gateway. */
+async function gatewayOf(
+  config: Config,
+  services: Pick<Parameters<typeof createOutgoing>[0], 'db' | 'https' | 'network' | 'clock'>,
+): Promise<(PipelineOptions['gateway'] & object) | null> {
+  const { deployment, gateway: settings, mail_host: name, secrets } = config;
+  if (deployment !== 'gateway' || settings.domain === null) return null;
+  const { domain, senders, recipients } = settings;
+  const outgoing = await createOutgoing({ ...services, settings, name, password: secrets.smarthostPassword });
+  return { ...outgoing, domain: domain as Domain, senders, ownDomains: [domain, ...recipients], returnPath };
+}
+
+const returnPath = async (): Promise<string | null> => null;
 
 function legacyOf(config: Config, services: Pick<Parts, 'keystore'> & Pick<Base, 'events'> & { db: Db }) {
   const { domain, senders, recipients, new_identities_per_day: newPerDay } = config.gateway;

@@ -1,5 +1,5 @@
 /**
- * The configuration: one YAML file and four environment variables, checked whole, every mistake reported with its place.
+ * The configuration: one YAML file and five environment variables, checked whole, every mistake reported with its place.
  *
  * The only module that reads the environment. What is not set has its default here; config/smimp-bridge.yaml shows each
  * default, and a test holds the two together.
@@ -8,10 +8,18 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { type Document, isNode, isScalar, LineCounter, type Node, parseDocument, visit } from 'yaml';
 import { z } from 'zod';
+import {
+  baseUrl,
+  cidr,
+  domain,
+  domainOrAddress,
+  durationMs,
+  hostTarget,
+  listenAddress,
+  sizeBytes,
+} from './config-fields.ts';
+import { legacySettings, outgoingSettings } from './legacy/settings.ts';
 import { powPolicySchema } from './policy/pow-policy-schema.ts';
-import { parseQuantity, SIZE_UNITS, TIME_UNITS, type Units } from './policy/quantity.ts';
-import { isAddress } from './smimp/address.ts';
-import { parseDiscovery } from './smimp/discovery.ts';
 
 /** What is wrong with a configuration, one line each: `FILE:LINE:COLUMN: PATH: what`. */
 export class ConfigError extends Error {
@@ -24,61 +32,6 @@ export class ConfigError extends Error {
     this.mistakes = mistakes;
   }
 }
-
-const sizeBytes = withUnit(SIZE_UNITS, 'a size such as 25MiB, 64KiB or a number of bytes', 1);
-const durationMs = withUnit(TIME_UNITS, 'a time such as 30s, 5m, 4h or 5d', null);
-
-/** The bytes of a size as the configuration spells it; null for what is none. */
-export function parseSize(text: string): number | null {
-  return sizeBytes.safeParse(text).data ?? null;
-}
-
-function withUnit(units: Units, expected: string, bare: number | null) {
-  return z.union([z.number(), z.string()]).transform((value, context): number => {
-    const amount = parseQuantity(String(value), units, bare);
-    if (amount !== null) return amount;
-    context.addIssue({ code: 'custom', message: `is not ${expected}` });
-    return z.NEVER;
-  });
-}
-
-const domain = z
-  .string()
-  .regex(/^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, {
-    error: 'is not a domain of at least two labels in lower case, such as example.com',
-  });
-
-const baseUrl = z.string().superRefine((text, context) => {
-  try {
-    if (parseDiscovery(Buffer.from(text)) === text) return;
-  } catch (error) {
-    if (!(error instanceof Error)) throw error;
-  }
-  context.addIssue({ code: 'custom', message: 'is not a base URL such as https://smimp.example.com[:port][/path]' });
-});
-
-const listenAddress = z.string().transform((text, context) => {
-  const [, bracketed, plain, port] = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text) ?? [];
-  const host = bracketed ?? plain;
-  if (host === undefined || Number(port) > 65_535) {
-    context.addIssue({ code: 'custom', message: 'is not ADDRESS:PORT, such as 0.0.0.0:1993 or [::]:1993' });
-    return z.NEVER;
-  }
-  return { host, port: Number(port) };
-});
-
-const cidr = z.union([z.cidrv4(), z.cidrv6()], { error: 'is not a network such as 10.0.0.0/8' });
-const hostTarget = z.string().regex(/^(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:]+\])(:\d{1,5})?$/, {
-  error: 'is not an address with or without a port, such as 127.0.0.1:9443 or [::1]:9443',
-});
-
-/** `corp.test`, `alice#corp.test` or `alice@corp.test`, as it is compared: `corp.test`, `alice#corp.test`. */
-const domainOrAddress = z.string().transform((text, context): string => {
-  const typed = text.replace('@', '#');
-  if (domain.safeParse(typed).success || isAddress(typed)) return typed;
-  context.addIssue({ code: 'custom', message: 'is neither a domain nor an SMIMP address, both in lower case' });
-  return z.NEVER;
-});
 
 const section = <Shape extends z.core.$ZodShape>(shape: Shape) => z.strictObject(shape).prefault({} as never);
 
@@ -164,7 +117,9 @@ const settings = z.strictObject({
     recipients: z.array(domain).default([]),
     new_identities_per_day: z.int().min(1).max(100_000).default(200),
     dmarc: z.enum(['enforce', 'mark']).default('enforce'),
+    ...outgoingSettings({ domain, target: hostTarget }),
   }),
+  legacy: legacySettings({ domain }),
   limits: section({
     message: sizeBytes.prefault('33MiB'),
     quota: sizeBytes.nullable().default(null),
@@ -185,7 +140,14 @@ export const configSchema = settings.superRefine(({ deployment, gateway: { domai
     mistake('recipients', 'cannot hold the domain of the gateway itself: nobody has a mailbox there');
 });
 
-export type Config = z.infer<typeof configSchema> & { secrets: { serverKey: string | null } };
+export type Config = z.infer<typeof configSchema> & { secrets: Secrets };
+
+/** What stands in the environment only. */
+export interface Secrets {
+  serverKey: string | null;
+  /** Of `gateway.smarthost`. */
+  smarthostPassword: string | null;
+}
 
 /** Names of the environment variables that win over the file. */
 export const ENVIRONMENT = {
@@ -193,6 +155,7 @@ export const ENVIRONMENT = {
   serverKey: 'SMIMP_SERVER_KEY',
   databaseUrl: 'SMIMP_DATABASE_URL',
   redisUrl: 'SMIMP_REDIS_URL',
+  smarthostPassword: 'SMIMP_SMARTHOST_PASSWORD',
 } as const;
 
 /**
@@ -284,10 +247,13 @@ function applyEnvironment(
   const serverKey = environment[ENVIRONMENT.serverKey] ?? null;
   if (serverKey !== null && !/^[0-9a-f]{64}$/.test(serverKey))
     throw new ConfigError([`${ENVIRONMENT.serverKey}: is not 64 lower-case hex digits`]);
+  const smarthostPassword = environment[ENVIRONMENT.smarthostPassword] ?? null;
+  if (config.gateway.smarthost?.user != null && smarthostPassword === null)
+    throw new ConfigError([`${ENVIRONMENT.smarthostPassword}: is needed, because gateway.smarthost.user is set`]);
   return {
     ...config,
     database: { url: environment[ENVIRONMENT.databaseUrl] ?? config.database.url },
     queue: { redis: environment[ENVIRONMENT.redisUrl] ?? config.queue.redis },
-    secrets: { serverKey },
+    secrets: { serverKey, smarthostPassword },
   };
 }

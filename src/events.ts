@@ -36,6 +36,8 @@ export function createEvents(log: Logger, meter: Meter = () => undefined) {
       info('stage_done', facts),
     stageFailed: (facts: { deliveryId: number; stage: string; code: string; disposition: string; attempts: number }) =>
       warn('stage_failed', facts),
+    /** Mail left for the old internet. */
+    relayed: (facts: { deliveryId: number; encrypted: boolean; verified: boolean }) => info('relayed', facts),
     deliveryEnded: (facts: { deliveryId: number; outcome: string }) => info('delivery_ended', facts),
     /** The mailbox is full and more than full. */
     noticeDropped: (facts: { accountId: number; kind: string }) => warn('notice_dropped', facts),

@@ -406,7 +406,7 @@ describe('FETCH', () => {
     'BODY[HEADER.FIELDS ()]',
     'BODY[]<1>',
     'BODY[]<0.0>',
-    'BODY[]<0.4294967296>',
+    'BODY[]<0.9223372036854775808>',
     'RFC822[]',
     'FLAGS UID',
     '(FLAGS',
@@ -476,7 +476,8 @@ describe('SEARCH', () => {
   test('sizes, numbers and sets', () => {
     expect(key('LARGER 4294967295')).toEqual({ type: 'larger', sizeBytes: 4_294_967_295 });
     expect(key('SMALLER 0')).toEqual({ type: 'smaller', sizeBytes: 0 });
-    expect(key('LARGER 4294967296')).toBe('SYNTAX');
+    expect(key('LARGER 4294967296')).toEqual({ type: 'larger', sizeBytes: 4_294_967_296 });
+    expect(key('LARGER 9223372036854775808')).toBe('SYNTAX');
     expect(key('1:*')).toEqual({ type: 'sequence', set: ONE_TO_STAR });
     expect(key('*')).toEqual({ type: 'sequence', set: [{ first: STAR, last: STAR }] });
     expect(key('UID 1:*')).toEqual({ type: 'uid', set: ONE_TO_STAR });

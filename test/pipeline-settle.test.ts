@@ -33,6 +33,8 @@ function delivery(changes: Partial<Delivery> = {}): Delivery {
     message_type: 'email',
     size_bytes: 100,
     submitted_at: SUBMITTED,
+    relayed_for: null,
+    is_report: false,
     stage: 'route',
     attempts: 0,
     next_attempt_at: SUBMITTED,

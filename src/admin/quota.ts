@@ -1,6 +1,6 @@
 /** The command about how much a mailbox may hold. */
 import type { Command } from 'commander';
-import { parseSize } from '../config.ts';
+import { parseSize } from '../config-fields.ts';
 import { toMailbox } from '../smimp/address.ts';
 import { UNLIMITED } from '../store/quota.ts';
 import { accountOf, type CommandContext, withBridge } from './accounts.ts';

@@ -4,6 +4,7 @@
  */
 import type { SecureContext } from 'node:tls';
 import { MailboxError } from '../mailbox/errors.ts';
+import { hasNews, tellNews, tellSelected } from './commands/notify.ts';
 import { capabilitiesOf } from './commands/session.ts';
 import { HANDLERS } from './commands/table.ts';
 import { type Done, done, type ImapServices, type Login, mailboxOf, type Session } from './context.ts';
@@ -13,8 +14,7 @@ import {
   MAX_BAD_COMMANDS,
   MAX_BUFFERED_BYTES,
   MAX_LOGIN_FAILURES,
-  UNAUTHENTICATED_LINE_BYTES,
-  UNAUTHENTICATED_LITERAL_BYTES,
+  STRANGER_LIMITS,
   UNAUTHENTICATED_TIMEOUT_MS,
 } from './limits.ts';
 import { Refusal, refusalOf } from './replies.ts';
@@ -25,30 +25,19 @@ import { CommandDecoder, type DecoderEvent } from './wire/decoder.ts';
 import type { Dialect } from './wire/dialect.ts';
 import { continuationLine, errorLine, taggedLine, untaggedLine } from './wire/responses.ts';
 
-/** RFC 7888 §5: what LITERAL- allows. */
-const NON_SYNC_LITERAL_BYTES = 4_096;
-
-const STRANGER_LIMITS = {
-  literalBytes: UNAUTHENTICATED_LITERAL_BYTES,
-  nonSyncLiteralBytes: NON_SYNC_LITERAL_BYTES,
-  appendLiteralBytes: 0,
-  lineBytes: UNAUTHENTICATED_LINE_BYTES,
-};
-
 export class Connection implements Session {
   readonly services: ImapServices;
   readonly enter: Session['enter'];
   login: Login | null = null;
   selected: Selected | null = null;
   client: Session['client'] = { name: null, version: null };
+  notify: Session['notify'] = null;
   readonly enabled: Session['enabled'] = new Set();
   loginFailures = 0;
   readonly #transport: Transport;
   readonly #secureContext: () => SecureContext;
   readonly #timeouts: { unauthenticatedMs: number; idleMs: number };
-  readonly #decoder = new CommandDecoder({
-    limits: STRANGER_LIMITS,
-  });
+  readonly #decoder = new CommandDecoder({ limits: STRANGER_LIMITS });
   #wake: () => void = () => undefined;
   #timer: NodeJS.Timeout | null = null;
   #badCommands = 0;
@@ -99,6 +88,7 @@ export class Connection implements Session {
       this.services.events.unexpected('imap connection', error);
     } finally {
       this.#stopTimer();
+      this.notify?.stop();
       this.login?.leave();
       if (this.#ending) this.#transport.end();
       else this.#transport.close();
@@ -148,6 +138,10 @@ export class Connection implements Session {
     }
   }
 
+  wake(): void {
+    this.#wake();
+  }
+
   #receive(chunk: Buffer): void {
     this.#decoder.push(chunk);
     if (this.#decoder.bufferedBytes > MAX_BUFFERED_BYTES) this.#transport.pause();
@@ -163,7 +157,9 @@ export class Connection implements Session {
         this.#stopTimer();
         return event;
       }
-      await this.#moreInput();
+      // Between two commands, and not within one that is only half there.
+      if (this.#decoder.idle && hasNews(this)) await tellNews(this, { idle: false });
+      else await this.#moreInput();
     }
   }
 
@@ -214,7 +210,7 @@ export class Connection implements Session {
   async #run(command: Command): Promise<void> {
     try {
       const answer = await this.#handle(command);
-      if (this.selected !== null) await this.send(...(await this.selected.sync(answer.mayExpunge)));
+      await tellSelected(this, answer.mayExpunge);
       if (answer.answered !== true) await this.send(taggedLine(command.tag, 'OK', answer.text, answer.code));
       this.#badCommands = 0;
       if (answer.bye === true) this.#ending = true;
@@ -265,10 +261,9 @@ export class Connection implements Session {
   /** Tells changes until the client says DONE. */
   async #idle(): Promise<Done> {
     const mailbox = mailboxOf(this);
-    const { selected } = this;
     let changed = true;
     const stop = mailbox.watch(() => {
-      changed = true;
+      changed = this.notify === null;
       this.#wake();
     });
     try {
@@ -279,10 +274,11 @@ export class Connection implements Session {
         const event = this.#decoder.next();
         if (event !== null) return this.#endIdle(event);
         if (this.closed || this.#ending) return done('IDLE ended');
-        if (changed && selected !== null) {
+        if (changed) {
           changed = false;
-          await this.send(...(await selected.sync(true)));
-        } else await this.#moreInput();
+          await tellSelected(this, true);
+        } else if (hasNews(this)) await tellNews(this, { idle: true });
+        else await this.#moreInput();
       }
     } finally {
       this.#decoder.expectCommand();

@@ -6,6 +6,7 @@ import type { Folder } from '../mailbox/folder-tree.ts';
 import type { AccountMailbox, OpenMailbox } from '../mailbox/types.ts';
 import type { Enabled } from './enabled.ts';
 import type { ImapLimits } from './limits.ts';
+import type { Notify } from './notify.ts';
 import { Refusal } from './replies.ts';
 import type { Selected } from './selected.ts';
 import type { Command } from './wire/commands.ts';
@@ -39,6 +40,8 @@ export interface Session {
   login: Login | null;
   selected: Selected | null;
   client: ClientName;
+  /** What the client wants to be told of (RFC 5465); null while it has not said. */
+  notify: Notify | null;
   readonly enabled: Set<Enabled>;
   /** How the client takes text, by what it turned on. */
   readonly dialect: Dialect;
@@ -51,6 +54,8 @@ export interface Session {
   enter(accountId: number): (() => void) | null;
   /** After `login` changed: a stranger may send less. */
   setLimits(): void;
+  /** Looks at `notify` again, as soon as no command is being worked on. */
+  wake(): void;
   /** True when the connection is gone. */
   readonly closed: boolean;
 }

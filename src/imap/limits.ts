@@ -25,9 +25,21 @@ export const WRITE_TIMEOUT_MS = 120_000;
 export const UNAUTHENTICATED_LINE_BYTES = 36 * 1024;
 /** A literal of a stranger: user name or password. */
 export const UNAUTHENTICATED_LITERAL_BYTES = 1_024;
+/** What the decoder takes before a login. Small literals need not be asked for (RFC 7888 §5: LITERAL-). */
+export const STRANGER_LIMITS = {
+  literalBytes: UNAUTHENTICATED_LITERAL_BYTES,
+  nonSyncLiteralBytes: 4_096,
+  appendLiteralBytes: 0,
+  lineBytes: UNAUTHENTICATED_LINE_BYTES,
+};
 /** What a client compresses (RFC 4978) unfolds to this many times its bytes at most: mail to ten times, zeros to a thousand. */
 export const UNFOLD_RATIO = 200;
 /** So much a connection may send beyond that: a message or two of nothing but zeros. */
 export const UNFOLD_FREE_BYTES = 64 * 1024 * 1024;
+/** Groups of events of one NOTIFY (RFC 5465), and mailboxes named in them. */
+export const MAX_NOTIFY_GROUPS = 20;
+export const MAX_NOTIFY_NAMES = 100;
+/** Mailboxes of which something is told at once. When more changed the client looks for itself. */
+export const MAX_NOTIFICATIONS = 100;
 /** A search that takes longer says how far it is, this often: shorter than the patience of any client. */
 export const PROGRESS_EVERY_MS = 10_000;

@@ -26,6 +26,7 @@ export class Selected {
   #messages: readonly ShownMessage[];
   /** UIDs that are gone but still have a number. */
   readonly #gone = new Set<number>();
+  #added = 0;
   /** UIDs, ascending: what `$` stands for (RFC 5182 §2.1). */
   #saved: readonly number[] = [];
   /** UIDs that are `\Recent` here, ascending. */
@@ -38,8 +39,9 @@ export class Selected {
     this.#messages = view.opened;
   }
 
-  /** Takes what no other session was told of. Of a folder that is only looked at nothing is taken. */
+  /** Takes what no other session was told of. Of a folder that is only looked at nothing is taken; IMAP4rev2 has no such flag. */
   async takeRecent(): Promise<void> {
+    if (this.#enabled.has('IMAP4rev2')) return;
     const span = await this.view.recent({ claim: !this.readOnly });
     if (span !== null) this.#recent.push(this.readOnly ? { ...span, end: Number.POSITIVE_INFINITY } : span);
   }
@@ -110,13 +112,25 @@ export class Selected {
     this.#messages = known;
   }
 
-  /** Looks what changed and says it. `mayExpunge`: numbers may change now. */
-  async sync(mayExpunge: boolean): Promise<Buffer[]> {
+  /** True while removals are known that could not be said yet. */
+  get hasGone(): boolean {
+    return this.#gone.size > 0;
+  }
+
+  /** How many of the last messages came with the last `sync`. */
+  get added(): number {
+    return this.#added;
+  }
+
+  /** Looks what changed and says it. `mayExpunge`: numbers may change now. `flags`: changes of flags are said, too. */
+  async sync(mayExpunge: boolean, { flags }: { flags: boolean } = { flags: true }): Promise<Buffer[]> {
     const { removed, changed } = await this.view.refresh();
     for (const uid of removed) this.#gone.add(uid);
     const before = this.#messages.length;
-    const lines = changed.length === 0 ? [] : this.#takeIn(changed);
+    const told = changed.length === 0 ? [] : this.#takeIn(changed);
+    const lines = flags ? told : [];
     const added = this.#messages.slice(before);
+    this.#added = added.length;
     // Behind what is said by the numbers as they were; before new ones are counted.
     if (mayExpunge) for (const line of this.#expunge()) lines.push(line);
     // Everything was told: the list is that of all sessions again.

@@ -41,7 +41,7 @@ export interface FolderState {
   readonly messages: readonly ShownMessage[];
 }
 
-export interface FolderStates {
+export interface FolderMemory {
   /** The folder as it is now, counted. Throws MailboxError `renewed`. */
   open(account: MailAccount, folder: Folder): Promise<FolderState>;
   /** The folder as it is now; the same object when nothing changed in the mailbox. Throws `renewed`. */
@@ -52,7 +52,7 @@ export interface FolderStates {
   advance(folder: Folder, revision: number, changed: readonly ShownMessage[]): void;
 }
 
-export function createFolderStates({ db }: { db: Db }): FolderStates {
+export function createFolderMemory({ db }: { db: Db }): FolderMemory {
   const states = new ByteLru<FolderState>(STATES_BYTES);
   const loading = new Map<string, Promise<FolderState>>();
   const keyOf = ({ id, uidValidity }: Folder): string => `${id}.${uidValidity}`;

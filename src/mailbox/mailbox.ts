@@ -16,8 +16,9 @@ import { mailboxUsage } from '../store/quota.ts';
 import { createSecretInbox, type SecretInbox } from './accept-secret.ts';
 import { type Contents, createContents } from './contents.ts';
 import { MailboxError } from './errors.ts';
-import { createFolderStates, type FolderStates } from './folder-state.ts';
+import { createFolderMemory, type FolderMemory } from './folder-state.ts';
 import { createFolders, holdFolder } from './folders.ts';
+import { createFollowing, type Following } from './following.ts';
 import { importOwn, type OwnMail } from './import.ts';
 import { createInspection, type Inspection } from './inspect.ts';
 import { type MailAccount, openMailAccount } from './mail-account.ts';
@@ -50,11 +51,11 @@ export function createMailbox(options: MailboxOptions): Mailbox {
   const { db, keystore, events, clock, quotaBytes: defaultQuota = null } = options;
   const gate = new ByteGate(MAX_BYTES_AT_ONCE);
   const contents = createContents({ db, gate });
-  const states = createFolderStates({ db });
+  const shared = { contents, states: createFolderMemory({ db }), following: createFollowing(options) };
   const inspection = createInspection({ db, keystore, contents });
   return {
     async open(accountId) {
-      const mailbox = accountMailbox(options, await openMailAccount(keystore, accountId), { contents, states });
+      const mailbox = accountMailbox(options, await openMailAccount(keystore, accountId), shared);
       await mailbox.folders.prepare();
       return mailbox;
     },
@@ -81,7 +82,7 @@ export function createMailbox(options: MailboxOptions): Mailbox {
 function accountMailbox(
   options: MailboxOptions,
   account: MailAccount,
-  { contents, states }: { contents: Contents; states: FolderStates },
+  { contents, states, following }: { contents: Contents; states: FolderMemory; following: Following },
 ): AccountMailbox {
   const { db, listener, clock, quotaBytes: defaultQuota = null } = options;
   const { accountId } = account;
@@ -113,6 +114,7 @@ function accountMailbox(
       });
       return { uidValidity: folder.uidValidity, uids };
     },
+    followFolders: (changed) => following.follow(accountId, changed),
     watch(changed) {
       const heard = (payload: string): void => {
         if (payload === String(accountId)) changed();

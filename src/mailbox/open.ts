@@ -54,6 +54,8 @@ export interface OpenServices {
   gate: ByteGate;
   events: Events;
   clock: () => Date;
+  /** At a gateway: what carries mail for legacy correspondents on. Null for an account whose owner reads it here. */
+  outward?: ((account: MailAccount, opened: OpenedMessage) => ((tx: Tx) => Promise<void>) | null) | null;
   /** Most bytes of a mailbox whose account has no limit of its own; null or absent: no limit. */
   quotaBytes?: DefaultQuota;
 }
@@ -176,7 +178,8 @@ async function show({ services, account }: Opening, row: StoredMessage, opened: 
     { kind: 'digest', value: Buffer.from(opened.digest, 'hex') },
     { kind: 'uid', value: seenUid(account, opened.header.from, opened.header.uid) },
   ];
-  const kept = isShown(opened.content) ? contentToKeep(account, opened, row) : null;
+  const carry = services.outward?.(account, opened) ?? null;
+  const kept = carry === null && isShown(opened.content) ? contentToKeep(account, opened, row) : null;
   const content = kept?.content ?? null;
   freeMemory(row.ciphertext);
   const about = { accountId, contact: row.sender_address as Address, now };
@@ -187,6 +190,7 @@ async function show({ services, account }: Opening, row: StoredMessage, opened: 
       await deleteMessages(tx, accountId, [messageId], now);
       return null;
     }
+    if (carry !== null) return handOn(tx, { accountId, messageId, carry, now });
     const seq =
       content === null
         ? await hide(tx, messageId)
@@ -198,6 +202,16 @@ async function show({ services, account }: Opening, row: StoredMessage, opened: 
   const original = kept?.original ?? 'none';
   if (seq !== null) services.events.messageOpened({ accountId, seq, cautions: opened.cautions.length, original });
   reportAlarms(services.events, accountId, { raised, ended: [] });
+}
+
+/** It is nobody's to read here: what is left is that it was seen, and its way on. */
+async function handOn(
+  tx: Tx,
+  on: { accountId: number; messageId: Buffer; carry: (tx: Tx) => Promise<void>; now: Date },
+): Promise<{ seq: null; raised: [] }> {
+  await deleteMessages(tx, on.accountId, [on.messageId], on.now);
+  await on.carry(tx);
+  return { seq: null, raised: [] };
 }
 
 /** Of a kind that people do not see. */

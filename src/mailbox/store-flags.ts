@@ -6,7 +6,7 @@ import { type FlagWrite, type ShownRow, shownAmong, writeFlags, writeRead } from
 import { type DefaultQuota, FREE_NOTES_BYTES, hasRoom } from '../store/quota.ts';
 import { MailboxError } from './errors.ts';
 import { changeFlags, type FlagChange, SEEN, withFlags } from './flags.ts';
-import { type FolderState, type FolderStates, placeOf } from './folder-state.ts';
+import { type FolderMemory, type FolderState, placeOf } from './folder-state.ts';
 import type { Folder } from './folder-tree.ts';
 import type { MailAccount } from './mail-account.ts';
 import { storedFlags, versionedMessage } from './shown-messages.ts';
@@ -15,7 +15,7 @@ import type { ConditionalChange, ShownMessage } from './types.ts';
 interface Place {
   db: Db;
   account: MailAccount;
-  states: FolderStates;
+  states: FolderMemory;
   folder: Folder;
   defaultQuota: DefaultQuota;
 }

@@ -2,7 +2,7 @@
 import type { Db } from '../store/database.ts';
 import { shownMessageIds } from '../store/folders.ts';
 import type { Contents } from './contents.ts';
-import type { FolderStates } from './folder-state.ts';
+import type { FolderMemory } from './folder-state.ts';
 import type { Folder } from './folder-tree.ts';
 import type { MailAccount } from './mail-account.ts';
 
@@ -24,7 +24,7 @@ export async function sizeOf(
 }
 
 export async function countFlagged(
-  states: FolderStates,
+  states: FolderMemory,
   { account, folder, flag }: { account: MailAccount; folder: Folder; flag: string },
 ): Promise<number> {
   const { messages } = await states.open(account, folder);

@@ -95,6 +95,9 @@ export interface NewMail {
 
 export type FolderCounts = { messages: number; unseen: number; recent: number; highestRevision: number };
 
+/** By id of the folder. */
+export type FolderStates = ReadonlyMap<number, { readonly folder: Folder; readonly counts: FolderCounts }>;
+
 /** The mailbox of one account. Throws MailboxError. */
 export interface AccountMailbox {
   readonly folders: Folders;
@@ -113,6 +116,11 @@ export interface AccountMailbox {
   ): Promise<{ uidValidity: number; uids: number[] }>;
   /** Calls back whenever something in the mailbox may have changed, also by another process. Ends when called. */
   watch(changed: () => void): () => void;
+  /**
+   * All folders, counted, and again whenever they may have changed, but not with all that they were in between. The first
+   * ones are told to `changed` as well.
+   */
+  followFolders(changed: (states: FolderStates) => void): { states: Promise<FolderStates>; stop: () => void };
 }
 
 export interface OpenMailbox {

@@ -8,7 +8,7 @@ import { claim, unclaimed } from '../store/recent.ts';
 import { copyMessages, moveMessages, type Transfer } from '../store/transfers.ts';
 import type { Contents } from './contents.ts';
 import { MailboxError } from './errors.ts';
-import { changesBetween, type FolderStates } from './folder-state.ts';
+import { changesBetween, type FolderMemory } from './folder-state.ts';
 import type { Folder } from './folder-tree.ts';
 import { holdFolder } from './folders.ts';
 import type { MailAccount } from './mail-account.ts';
@@ -21,7 +21,7 @@ export async function openView(options: {
   db: Db;
   account: MailAccount;
   contents: Contents;
-  states: FolderStates;
+  states: FolderMemory;
   folder: Folder;
   clock: () => Date;
   defaultQuota: DefaultQuota;

@@ -67,6 +67,12 @@ function mailCounters(registry: Registry): Record<string, Counting> {
     },
     stage_failed: counting(registry, 'delivery_failures_total', 'Stages of deliveries that failed, by code.', failures),
     delivery_ended: counting(registry, 'deliveries_ended_total', 'Deliveries that are over.', ['outcome']),
+    relayed: counting(
+      registry,
+      'relayed_total',
+      'Messages handed to servers of the old internet, by their encryption.',
+      ['encrypted', 'verified'],
+    ),
     notice_sent: counting(registry, 'delivery_notices_total', 'Notices about late, held or failed messages.', ['kind']),
     message_received: ({ messageType }) =>
       received({ type: KNOWN_TYPES.has(String(messageType)) ? String(messageType) : 'other' }),

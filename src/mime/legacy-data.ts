@@ -31,6 +31,7 @@ const reportSchema = z.object({
   recipient: z.string().max(1_000),
   status: z.string().regex(/^[245]\.\d{1,3}\.\d{1,3}$/),
   diagnostic: shortText,
+  diagnostic_type: z.enum(['x-smimp', 'smtp']).catch('x-smimp'),
   arrived: z.int(),
   reported: z.int(),
   reporter: z.string().max(300),

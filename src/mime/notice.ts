@@ -17,10 +17,14 @@ export interface NoticeInput {
   /** Who is told: the sender of the message that the notice is about. */
   sender: Address;
   recipient: Address;
+  /** How the recipient is spelled for people, where that is not the address: a mailbox of the old internet. */
+  mailbox?: string;
   /** RFC 3463, such as `5.1.1`. */
   status: string;
   /** One line for programs. */
   diagnostic: string;
+  /** Whose words the line is (RFC 3464 §2.3.6): ours, unless a mail server said them. */
+  diagnosticType?: Report['diagnostic_type'];
   /** What happened and what to do, in paragraphs, for people. */
   explanation: readonly string[];
   /** Host name of the bridge. */
@@ -58,9 +62,10 @@ function buildNotice(kind: Report['kind'], input: NoticeInput): EmailBody {
   const originalId = original.messageId ?? renderedMessageId(original.uid);
   const report: Report = {
     kind,
-    recipient: toMailbox(input.recipient),
+    recipient: input.mailbox ?? toMailbox(input.recipient),
     status: input.status,
     diagnostic: cleanLine(input.diagnostic),
+    diagnostic_type: input.diagnosticType ?? 'x-smimp',
     arrived: input.arrived,
     reported: now,
     reporter: input.reporter,

@@ -37,7 +37,7 @@ function recipientFields(report: Report): string {
     `Final-Recipient: rfc822; ${token(report.recipient)}\r\n`,
     `Action: ${ACTIONS[report.kind]}\r\n`,
     `Status: ${report.status}\r\n`,
-    textField('Diagnostic-Code', `x-smimp; ${report.diagnostic}`),
+    textField('Diagnostic-Code', `${report.diagnostic_type}; ${report.diagnostic}`),
     `Last-Attempt-Date: ${formatMailDate(report.reported)}\r\n`,
     ...(report.until === null ? [] : [`Will-Retry-Until: ${formatMailDate(report.until)}\r\n`]),
   ];

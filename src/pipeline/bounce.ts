@@ -32,11 +32,19 @@ const ALARMS: Partial<Record<Reason, readonly AlarmKind[]>> = {
   'head-mismatch': ['head-mismatch', 'identity-invalid'],
 };
 
-const BUILD = { failed: buildBounce, delayed: buildDelay, held: buildHeld } as const;
+/** True: it has told whoever was to be told. */
+export type GatewayTell = (...told: Parameters<Tell>) => Promise<boolean>;
+
+export const BUILD = { failed: buildBounce, delayed: buildDelay, held: buildHeld } as const;
 const DAY_MS = 86_400_000;
 
-export function createTell({ keystore, notices }: { keystore: Keystore; notices: Notices }): Tell {
-  return async (tx, delivery, { kind, reason }, now) => {
+/** `gateway`: tells people of the old internet, and those who wrote to them; null where there are none. */
+export function createTell(options: { keystore: Keystore; notices: Notices; gatewayTell?: GatewayTell | null }): Tell {
+  const { keystore, notices, gatewayTell = null } = options;
+  return async (tx, delivery, notice, now) => {
+    // Nothing reports on a report, or two servers would go on for ever (RFC 3464 §2).
+    if (delivery.is_report || (await gatewayTell?.(tx, delivery, notice, now)) === true) return;
+    const { kind, reason } = notice;
     const accountId = delivery.account_id;
     const keys = await keystore.open(accountId, tx);
     const mailbox = toMailbox(delivery.recipient as Address);
@@ -59,7 +67,7 @@ export function createTell({ keystore, notices }: { keystore: Keystore; notices:
   };
 }
 
-function paragraphs(
+export function paragraphs(
   kind: NoticeKind,
   mailbox: string,
   { what, advice }: Explanation,
@@ -76,7 +84,7 @@ function paragraphs(
 }
 
 /** What the notice says of the message; of one whose content is gone, that it was there. */
-async function original(tx: Tx, keys: AccountKeys, delivery: Delivery): Promise<NoticeInput['original']> {
+export async function original(tx: Tx, keys: AccountKeys, delivery: Delivery): Promise<NoticeInput['original']> {
   const uid = toHex<Hex32>(delivery.uid);
   const body = readContent(keys, delivery, await submissionContent(tx, delivery.submission_id));
   if (body === null) {

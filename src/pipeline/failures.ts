@@ -1,5 +1,6 @@
 /** What becomes of a delivery when a stage threw: retry, back, hold or fail. Branches on codes, never on messages. */
 import { KeystoreError } from '../keystore/keystore.ts';
+import { RelayError } from '../legacy/relay-error.ts';
 import { RemoteError } from '../remote/errors.ts';
 import type { Session } from '../remote/home.ts';
 import type { Sessions } from '../remote/sessions.ts';
@@ -23,6 +24,7 @@ export async function forgetRefused(
 /** Null: nobody foresaw this error. */
 export function outcomeOfError(error: unknown, stage: ActiveStage): StageOutcome | null {
   if (error instanceof RemoteError) return remoteOutcome(error, stage);
+  if (error instanceof RelayError) return legacyOutcome(error);
   if (error instanceof ProfileError) return profileOutcome(error, stage);
   if (error instanceof KeystoreError) return keystoreOutcome(error);
   if (error instanceof MintError && (error.code === 'thread' || error.code === 'wrong-value')) return later('local');
@@ -51,6 +53,10 @@ function remoteOutcome(error: RemoteError, stage: ActiveStage): StageOutcome {
     case 'session':
       return { kind: 'back', to: stage === 'deliver' ? 'mint' : stage, reason, change: {} };
   }
+}
+
+function legacyOutcome({ code, permanent, said }: RelayError): StageOutcome {
+  return permanent ? { kind: 'fail', reason: code, said } : { kind: 'retry', reason: code, retryAfterMs: null, said };
 }
 
 /** Of the checks of the profile only those on a message key can fail here: its server is faulty, or lies. */

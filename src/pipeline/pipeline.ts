@@ -11,7 +11,10 @@
  *   seal     | session, message key, own history | sealed_envelope          | mint       | retry · hold (identity) · fail
  *   mint     | session, parameters, threads      | minted_envelope, session | deliver    | retry · hold (work) · fail
  *   deliver  | send_message                      | message_id               | done       | retry · back to seal or mint
+ *   relay    | servers of a legacy domain (SMTP) |                          | done       | retry · fail
  *   held     | what it is held for, again        | as route, or mint        | as above   | held on, looked at now and then
+ *
+ * Mail that leaves a gateway for the old internet begins and ends with `relay` (outward.ts); all other mail begins with `route`.
  *
  * Retries end at the row's deadline. The sender is told by mail: once when it is late, once when it is held, and at the end
  * when it failed.
@@ -26,11 +29,13 @@ import type { Db, Listener } from '../store/database.ts';
 import { type Accept, createAccept } from './accept.ts';
 import { createTell, type Notices } from './bounce.ts';
 import { createDeliver } from './deliver.ts';
+import { createGatewayTell, type FindReturnPath } from './gateway-reports.ts';
 import { createMint } from './mint.ts';
 import { createMinter, type Minter } from './minter.ts';
 import { type DeliveryQueue, openQueue, type QueueSettings } from './queue.ts';
 import { createQueueOperations, type QueueOperations } from './queue-operations.ts';
 import { type CheckRecipient, createCheckRecipient } from './recipients.ts';
+import { createRelay, type Gateway } from './relay.ts';
 import { createHeld, createRoute } from './route.ts';
 import { createRunner, type Runner, type StageTable } from './runner.ts';
 import { createSeal } from './seal.ts';
@@ -59,6 +64,8 @@ export interface PipelineOptions {
   home: HomeClient;
   sessions: Sessions;
   notices: Notices;
+  /** What this bridge is a gateway with; null or absent: it is none. */
+  gateway?: (Gateway & { returnPath: FindReturnPath }) | null;
   events: Events;
   clock: () => Date;
   limits: PipelineLimits;
@@ -87,17 +94,26 @@ function stageTable(options: PipelineOptions, minter: Minter): StageTable {
   const seal = createSeal(options);
   const mint = createMint({ ...options, minter, askOperatorAboveBits });
   const deliver = createDeliver(options);
-  return { route, seal, mint, deliver, held: createHeld({ route, mint }) };
+  const relay = createRelay({ ...options, gateway: options.gateway ?? null });
+  return { route, seal, mint, deliver, relay, held: createHeld({ route, mint, relay }) };
 }
 
 /** Opens the queue when it is first needed, so that a process that only looks at rows opens none. */
 export function createPipeline(options: PipelineOptions): Pipeline {
-  const { db, listener, events, clock, limits } = options;
+  const { db, listener, events, clock, limits, gateway = null, keystore } = options;
+  const { giveUpAfterMs } = limits;
+  const gatewayTell = gateway === null ? null : createGatewayTell({ ...gateway, keystore, giveUpAfterMs });
   const onError = (error: unknown): void => events.unexpected('queue', error);
   const minter = createMinter({ threads: limits.mintThreads });
   const gate = new ByteGate(MAX_BYTES_AT_ONCE);
   const stages = stageTable(options, minter);
-  const runner = createRunner({ ...options, stages, tell: createTell(options), times: limits, gate });
+  const runner = createRunner({
+    ...options,
+    stages,
+    tell: createTell({ ...options, gatewayTell }),
+    times: limits,
+    gate,
+  });
   const owned = new AsyncDisposableStack();
   owned.use(minter);
 
@@ -124,7 +140,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     run: runner.run,
     checkRecipient: createCheckRecipient(options),
     operations: createQueueOperations(options),
-    accept: createAccept({ ...options, gate, enqueue, giveUpAfterMs: limits.giveUpAfterMs }),
+    accept: createAccept({ ...options, gate, enqueue, giveUpAfterMs }),
     async sweep() {
       return createSweep({ db, listener, queue: await queue(), clock, onError }).runOnce();
     },

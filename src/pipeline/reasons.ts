@@ -2,6 +2,7 @@
  * Every reason why a delivery does not go on, with what a person is told about it: an enhanced status code (RFC 3463), a
  * sentence that names the address, and what to do. The same words in a bounce, a delay notice and an SMTP reply.
  */
+import type { RelayErrorCode } from '../legacy/relay-error.ts';
 import type { RemoteErrorCode } from '../remote/errors.ts';
 import type { ApiErrorCode } from '../smimp/api-errors.ts';
 
@@ -20,9 +21,13 @@ type OwnReason =
   | 'pow-approval'
   | 'account-locked'
   | 'content-lost'
+  | 'relay-denied'
+  | 'not-relayed'
+  | 'retired-key'
+  | 'speaks-smimp'
   | 'local';
 
-export type Reason = OwnReason | Exclude<RemoteErrorCode, 'api'> | ApiErrorCode;
+export type Reason = OwnReason | Exclude<RemoteErrorCode, 'api'> | RelayErrorCode | ApiErrorCode;
 
 /** What a sender is told by mail. */
 export type NoticeKind = 'failed' | 'delayed' | 'held';
@@ -100,6 +105,84 @@ const WORDINGS: Partial<Record<Reason, Wording>> = {
     status: '4.7.0',
     what: () => 'The keys of your own account could not be opened.',
     advice: ASK_OPERATOR,
+  },
+  'relay-denied': {
+    status: '5.7.1',
+    what: (mailbox) => `The gateway does not carry mail to ${mailbox} for you.`,
+    advice: 'Ask whoever runs the gateway to let you send through it.',
+  },
+  'not-relayed': {
+    status: '5.6.1',
+    what: (mailbox) => `Messages of this kind, such as secret keys, never leave SMIMP, so ${mailbox} cannot get one.`,
+    advice: 'Send an ordinary message.',
+  },
+  'retired-key': {
+    status: '5.7.7',
+    what: (mailbox) =>
+      `The message to ${mailbox} was signed with a retired key of yours, so it was not carried further.`,
+    advice: 'If you did not send it, whoever has your old key did; otherwise send it again.',
+  },
+  'speaks-smimp': {
+    status: '5.7.1',
+    what: (mailbox) => `The domain of ${mailbox} speaks SMIMP, so mail to it does not leave in the clear.`,
+    advice: 'Write to their SMIMP address.',
+  },
+  'no-such-domain': {
+    status: '5.1.2',
+    what: (mailbox) => `The domain of ${mailbox} does not exist, or takes no mail.`,
+    advice: 'Check the spelling of the address.',
+  },
+  'null-mx': {
+    status: '5.1.10',
+    what: (mailbox) => `The domain of ${mailbox} says that it takes no mail.`,
+    advice: 'Reach them another way.',
+  },
+  dns: {
+    status: '4.4.3',
+    what: (mailbox) => `The servers of the domain of ${mailbox} cannot be found at the moment.`,
+    advice: LATER,
+  },
+  'smtp-connect': {
+    status: '4.4.1',
+    what: (mailbox) => `No mail server of ${mailbox} can be reached.`,
+    advice: LATER,
+  },
+  'smtp-tls': {
+    status: '4.7.5',
+    what: (mailbox) =>
+      `Mail to ${mailbox} must be sent encrypted, and their server does not allow it or is not the right one.`,
+    advice: 'Tell them that their mail server has no valid certificate.',
+  },
+  'smtp-login': {
+    status: '4.7.0',
+    what: (mailbox) => `The message to ${mailbox} cannot be sent, because the gateway is not let into its relay.`,
+    advice: ASK_OPERATOR,
+  },
+  'smtp-temporary': {
+    status: '4.0.0',
+    what: (mailbox) => `The mail server of ${mailbox} does not take the message at the moment.`,
+    advice: LATER,
+  },
+  'smtp-permanent': {
+    status: '5.0.0',
+    what: (mailbox) => `The mail server of ${mailbox} refused the message.`,
+    advice: 'Its own words say why. Check the address, or ask them another way.',
+  },
+  'smtp-lost': {
+    status: '4.4.2',
+    what: (mailbox) =>
+      `The connection to the mail server of ${mailbox} was lost before it said that it has the message.`,
+    advice: 'They may have got it all the same; ask them before you send it again.',
+  },
+  'smtp-too-large': {
+    status: '5.3.4',
+    what: (mailbox) => `The message is larger than the mail server of ${mailbox} takes.`,
+    advice: 'Send it with smaller attachments.',
+  },
+  'smtp-utf8': {
+    status: '5.6.7',
+    what: (mailbox) => `The mail server of ${mailbox} does not take addresses with letters beyond ASCII.`,
+    advice: 'Ask them for another address.',
   },
   'content-lost': {
     status: '5.6.0',

@@ -41,6 +41,9 @@ export function createRoute({ identity }: { identity: Identity }): Stage {
  * A held delivery is looked at again: routed when its contact was the reason, minted when it waits for consent to the work.
  * Nothing happens to it before the reason is gone.
  */
-export function createHeld({ route, mint }: { route: Stage; mint: Stage }): Stage {
-  return (work) => (work.delivery.error_code === 'pow-approval' ? mint(work) : route(work));
+export function createHeld({ route, mint, relay }: { route: Stage; mint: Stage; relay: Stage }): Stage {
+  return (work) => {
+    if (work.delivery.relayed_for !== null) return relay(work);
+    return work.delivery.error_code === 'pow-approval' ? mint(work) : route(work);
+  };
 }

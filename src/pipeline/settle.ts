@@ -3,6 +3,7 @@
  * in the sender's inbox exactly when the row says so, exactly once; a worker that lost its claim writes nothing.
  */
 import type { Events } from '../events.ts';
+import type { Said } from '../legacy/relay-error.ts';
 import { parseHex } from '../smimp/encoding.ts';
 import type { Db, Executor, Tx } from '../store/database.ts';
 import { advanceDelivery, type Delivery, type DeliveryChange } from '../store/outbound.ts';
@@ -25,34 +26,35 @@ export interface Settled {
   change: DeliveryChange;
   outcome: string;
   detail: Detail | null;
-  notice: { kind: NoticeKind; reason: Reason } | null;
+  notice: Notice | null;
   /** Something is left to do at once. */
   goesOn: boolean;
   /** Not worth a line in the timeline: nothing is new. */
   silent: boolean;
 }
 
+/** `said`: the words of another server, when it gave any. */
+export interface Notice {
+  kind: NoticeKind;
+  reason: Reason;
+  said?: Said | null;
+}
+
 /** Tells the sender of a delivery something, inside the transaction that makes it true. */
-export type Tell = (
-  tx: Tx,
-  delivery: Delivery,
-  notice: { kind: NoticeKind; reason: Reason },
-  now: Date,
-) => Promise<void>;
+export type Tell = (tx: Tx, delivery: Delivery, notice: Notice, now: Date) => Promise<void>;
 
 /** What the row becomes. Pure. */
 export function settle(delivery: Delivery, outcome: StageOutcome, now: Date, times: DeliveryTimes): Settled {
   if (outcome.kind === 'advance') return advanced(delivery, outcome, now);
   if (outcome.kind === 'done') return done(outcome, now);
-  if (outcome.kind === 'fail') return failed(outcome.reason, now);
-  if (now >= delivery.deadline_at) return failed(outcome.reason, now);
+  if (outcome.kind === 'fail' || now >= delivery.deadline_at) return failed(outcome, now);
   if (outcome.kind === 'hold') return held(delivery, outcome, now);
   return postponed(delivery, outcome, now, times);
 }
 
 const NOTHING_KEPT: DeliveryChange = { sealed_envelope: null, minted_envelope: null, session: null };
 
-const ORDER: readonly DeliveryStage[] = ['held', 'route', 'seal', 'mint', 'deliver'];
+const ORDER: readonly DeliveryStage[] = ['held', 'route', 'seal', 'mint', 'deliver', 'relay'];
 
 /** Failures count until the stage that failed is passed: a circle of stages that leads nowhere gets slower each time. */
 function advanced(delivery: Delivery, outcome: Extract<StageOutcome, { kind: 'advance' }>, now: Date): Settled {
@@ -65,14 +67,21 @@ function advanced(delivery: Delivery, outcome: Extract<StageOutcome, { kind: 'ad
 
 function done(outcome: Extract<StageOutcome, { kind: 'done' }>, now: Date): Settled {
   const ended = { stage: 'done' as const, finished_at: now, error_code: null, error_stage: null };
-  const change = { ...NOTHING_KEPT, ...ended, message_id: Buffer.from(parseHex(outcome.messageId, 32)) };
+  const message_id = outcome.messageId === null ? null : Buffer.from(parseHex(outcome.messageId, 32));
+  const change = { ...NOTHING_KEPT, ...ended, message_id };
   return { change, outcome: 'done', detail: outcome.detail ?? null, notice: null, goesOn: false, silent: false };
 }
 
-function failed(reason: Reason, now: Date): Settled {
+function failed(outcome: { reason: Reason; said?: Said | null }, now: Date): Settled {
+  const { reason } = outcome;
   const change = { ...NOTHING_KEPT, stage: 'failed' as const, finished_at: now, error_code: reason };
-  const notice = { kind: 'failed' as const, reason };
+  const notice = { kind: 'failed' as const, ...toldOf(outcome) };
   return { change, outcome: 'failed', detail: { reason }, notice, goesOn: false, silent: false };
+}
+
+/** What of an outcome its sender is told. */
+function toldOf({ reason, said }: { reason: Reason; said?: Said | null }): Omit<Notice, 'kind'> {
+  return said == null ? { reason } : { reason, said };
 }
 
 function held(delivery: Delivery, outcome: Extract<StageOutcome, { kind: 'hold' }>, now: Date): Settled {
@@ -110,7 +119,7 @@ function postponed(delivery: Delivery, outcome: Postponed, now: Date, times: Del
     next_attempt_at: untold && !tells ? earliest(next, tellAt) : next,
     ...(tells ? { delay_notified_at: now } : {}),
   };
-  const notice = tells ? { kind: 'delayed' as const, reason } : null;
+  const notice = tells ? { kind: 'delayed' as const, ...toldOf(outcome) } : null;
   const detail = { reason, attempts, delay_ms: delayMs };
   return { change, outcome: outcome.kind, detail, notice, goesOn: isFree, silent: false };
 }
@@ -159,7 +168,7 @@ export async function commit(options: {
         if (notice !== null) await tell(tx, delivery, notice, now);
         if (isOver) await eraseFinishedContent(tx, delivery.submission_id);
         // The other way round: whom the sender of this message wrote to writes to it for less.
-        if (change.stage === 'done')
+        if (change.stage === 'done' && delivery.relayed_for === null)
           await noteWritten(tx, { sender: delivery.recipient, recipient: delivery.sender, now });
         return true;
       });

@@ -1,5 +1,6 @@
 /** What a stage is: one step of a delivery, idempotent, that may be killed at any instruction and run again. */
 import type { AccountKeys } from '../keystore/keystore.ts';
+import type { Said } from '../legacy/relay-error.ts';
 import type { Address } from '../smimp/address.ts';
 import { type Hex24, type Hex32, parseHex, toHex } from '../smimp/encoding.ts';
 import type { SealedMessage } from '../smimp/envelope.ts';
@@ -11,14 +12,15 @@ export type Detail = Record<string, string | number | boolean>;
 
 export type StageOutcome =
   | { kind: 'advance'; to: ActiveStage; change: DeliveryChange; detail?: Detail }
-  | { kind: 'done'; messageId: Hex32; detail?: Detail }
+  /** `messageId`: what its server calls it; null where servers say no such thing. */
+  | { kind: 'done'; messageId: Hex32 | null; detail?: Detail }
   /** Later, at the same stage. */
-  | { kind: 'retry'; reason: Reason; retryAfterMs: number | null }
+  | { kind: 'retry'; reason: Reason; retryAfterMs: number | null; said?: Said | null }
   /** Back to an earlier stage; at once, unless it happens again and again. */
   | { kind: 'back'; to: ActiveStage; reason: Reason; change: DeliveryChange }
   /** A person must look at it; looked at again now and then. */
   | { kind: 'hold'; reason: Reason; change: DeliveryChange }
-  | { kind: 'fail'; reason: Reason };
+  | { kind: 'fail'; reason: Reason; said?: Said | null };
 
 /** A sealed message with the sender's master key that its outer box was made with. */
 export type KeptMessage = SealedMessage & { readonly senderPublicKey: Hex32 };

@@ -17,6 +17,7 @@ import * as alarms from './migrations/0004-alarms.ts';
 import * as mirror from './migrations/0005-mirror.ts';
 import * as imap from './migrations/0008-imap.ts';
 import * as gateway from './migrations/0009-gateway.ts';
+import * as relay from './migrations/0010-relay.ts';
 import * as epochs from './migrations/0011-epochs.ts';
 import * as notes from './migrations/0012-notes.ts';
 import * as original from './migrations/0013-original.ts';
@@ -41,6 +42,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0013-original': original,
   '0017-imap-recent': imapRecent,
   '0012-notes': notes,
+  '0010-relay': relay,
 };
 const INT8_OID = 20;
 

@@ -4,7 +4,7 @@
  */
 import type { Insertable, Selectable, Updateable } from 'kysely';
 import { sql } from 'kysely';
-import type { Executor, Tx } from './database.ts';
+import { type Executor, notify, type Tx } from './database.ts';
 import type { FolderTable } from './schema.ts';
 
 export type StoredFolder = Selectable<FolderTable>;
@@ -47,8 +47,10 @@ export function findFolder(db: Executor, accountId: number, folderId: number): P
     .executeTakeFirst();
 }
 
-export function insertFolder(tx: Tx, folder: Omit<Insertable<FolderTable>, 'uid_next'>): Promise<StoredFolder> {
-  return tx.insertInto('folder').values(folder).returningAll().executeTakeFirstOrThrow();
+export async function insertFolder(tx: Tx, folder: Omit<Insertable<FolderTable>, 'uid_next'>): Promise<StoredFolder> {
+  const made = await tx.insertInto('folder').values(folder).returningAll().executeTakeFirstOrThrow();
+  await notify(tx, 'mailbox_changed', folder.account_id);
+  return made;
 }
 
 export async function changeFolder(
@@ -56,11 +58,16 @@ export async function changeFolder(
   folderId: number,
   change: Pick<Updateable<FolderTable>, 'folder_name' | 'display_name' | 'parent_id' | 'subscribed' | 'special_use'>,
 ): Promise<void> {
-  await db.updateTable('folder').set(change).where('id', '=', folderId).execute();
+  const changed = db.updateTable('folder').set(change).where('id', '=', folderId);
+  await tellChanged(db, await changed.returning('account_id').execute());
 }
 
 export async function removeFolder(tx: Tx, folderId: number): Promise<void> {
-  await tx.deleteFrom('folder').where('id', '=', folderId).execute();
+  await tellChanged(tx, await tx.deleteFrom('folder').where('id', '=', folderId).returning('account_id').execute());
+}
+
+async function tellChanged(db: Executor, folders: readonly { account_id: number }[]): Promise<void> {
+  for (const { account_id } of folders) await notify(db, 'mailbox_changed', account_id);
 }
 
 /** Whether a message, in whatever state, or another folder lies in it. */

@@ -23,6 +23,11 @@ export type ShownRow = {
 const SIGNATURE_BYTES = 64;
 const digestColumn = sql<Buffer>`substring(message_hash from ${sql.lit(SIGNATURE_BYTES + 1)})`.as('digest');
 
+export async function mailboxRevision(db: Executor, accountId: number): Promise<number> {
+  const row = await db.selectFrom('account').select('revision').where('id', '=', accountId).executeTakeFirstOrThrow();
+  return row.revision;
+}
+
 /** The mailbox's revision, and the UIDVALIDITY of a folder in it; null when the folder is gone. */
 export async function folderRevision(
   db: Executor,

@@ -10,7 +10,14 @@ import { isLarge, readLarge, writeLarge } from './large-column.ts';
 import type { DeliveryEventTable, DeliveryStage, DeliveryTable } from './schema.ts';
 
 /** Stages in which there is something left to do. */
-export const ACTIVE_STAGES = ['route', 'seal', 'mint', 'deliver', 'held'] as const satisfies readonly DeliveryStage[];
+export const ACTIVE_STAGES = [
+  'route',
+  'seal',
+  'mint',
+  'deliver',
+  'relay',
+  'held',
+] as const satisfies readonly DeliveryStage[];
 export type ActiveStage = (typeof ACTIVE_STAGES)[number];
 
 /** A delivery with what its submission says, without the large columns. */
@@ -20,6 +27,9 @@ export type Delivery = Omit<Selectable<DeliveryTable>, 'sealed_envelope'> & {
   message_type: string;
   size_bytes: number;
   submitted_at: Date;
+  /** The SMIMP sender of a message that leaves for the old internet; null for all others. */
+  relayed_for: string | null;
+  is_report: boolean;
 };
 
 const COLUMNS = [
@@ -43,11 +53,13 @@ const COLUMNS = [
   'delivery.session',
   'delivery.message_id',
   'delivery.finished_at',
-  'account.address as sender',
+  sql<string>`coalesce(submission.relayed_for, account.address)`.as('sender'),
   'submission.uid',
   'submission.message_type',
   'submission.size_bytes',
   'submission.submitted_at',
+  'submission.relayed_for',
+  'submission.is_report',
 ] as const;
 
 function deliveries(db: Executor) {

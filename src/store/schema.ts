@@ -29,6 +29,7 @@ import type { DataDirectoryTable, EpochTable } from './schema/epochs.ts';
 import type { LegacyIdentityTable, ReturnPathTable } from './schema/gateway.ts';
 import type { MirrorFolderTable, MirrorLocalTable, MirrorMessageTable, MirrorTable } from './schema/mirror.ts';
 import type { PowContactTable, PowDomainTable, PowRecipientTable, PowSenderTable } from './schema/proof-of-work.ts';
+import type { StsPolicyTable } from './schema/relay.ts';
 import type {
   AccountTable,
   AvatarTable,
@@ -51,6 +52,7 @@ export type * from './schema/epochs.ts';
 export type * from './schema/gateway.ts';
 export type * from './schema/mirror.ts';
 export type * from './schema/proof-of-work.ts';
+export type * from './schema/relay.ts';
 export type * from './schema/server.ts';
 
 export interface Database {
@@ -96,4 +98,5 @@ export interface Database {
   mirror_local: MirrorLocalTable;
   legacy_identity: LegacyIdentityTable;
   return_path: ReturnPathTable;
+  sts_policy: StsPolicyTable;
 }

@@ -22,6 +22,10 @@ export interface NewSubmission {
   repeatsSince: Date;
   /** Gives an outlived submission another digest. */
   retiredDigest: Buffer;
+  /** Where its deliveries begin; `route` unless it leaves for the old internet. */
+  stage?: 'route' | 'relay';
+  relayedFor?: string | null;
+  isReport?: boolean;
 }
 
 /** Stores the submission and its deliveries, or finds the one that is there: `deliveryIds` then is empty. */
@@ -48,6 +52,8 @@ export async function insertSubmission(
       original: submission.original == null ? null : await writeLarge(tx, submission.original),
       size_bytes: submission.sizeBytes,
       submitted_at: now,
+      relayed_for: submission.relayedFor ?? null,
+      is_report: submission.isReport ?? false,
     })
     .onConflict((conflict) => conflict.columns(['account_id', 'digest']).doNothing())
     .returning('id')
@@ -76,7 +82,7 @@ async function insertDeliveries(tx: Tx, submissionId: number, submission: NewSub
         submission_id: submissionId,
         account_id: submission.accountId,
         recipient,
-        stage: 'route' as const,
+        stage: submission.stage ?? 'route',
         next_attempt_at: submission.now,
         deadline_at: submission.deadline,
       })),

@@ -12,6 +12,7 @@ import { createDeliver } from '../../src/pipeline/deliver.ts';
 import { createMint } from '../../src/pipeline/mint.ts';
 import { createMinter, type Minter } from '../../src/pipeline/minter.ts';
 import { createQueueOperations, type QueueOperations } from '../../src/pipeline/queue-operations.ts';
+import { createRelay } from '../../src/pipeline/relay.ts';
 import { createHeld, createRoute } from '../../src/pipeline/route.ts';
 import { createRunner, type Runner, type StageTable } from '../../src/pipeline/runner.ts';
 import { createSeal } from '../../src/pipeline/seal.ts';
@@ -127,12 +128,14 @@ export async function outboundSite(
   const services = { ...common, identity, sessions, minter, askOperatorAboveBits: 12 };
   const route = createRoute(services);
   const mint = createMint(services);
+  const relay = createRelay({ ...services, gateway: null });
   const stages: StageTable = {
     route,
     seal: createSeal(services),
     mint,
     deliver: createDeliver(services),
-    held: createHeld({ route, mint }),
+    relay,
+    held: createHeld({ route, mint, relay }),
   };
   const address = parseAddress('alice#acme.test');
   const { id: accountId } = await createAccounts(common).add({ address, password: 'secret word', name: null });

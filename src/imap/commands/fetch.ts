@@ -4,7 +4,15 @@
  */
 import type { ListedMessage, ShownMessage } from '../../mailbox/types.ts';
 import { applyPartial, extractFromIndex, extractSection, isHeaderSection } from '../../mime/structure/section.ts';
-import { done, doneKeepingNumbers, enableCondstore, type Handler, requireQresync, selectedOf } from '../context.ts';
+import {
+  done,
+  doneKeepingNumbers,
+  enableCondstore,
+  type Handler,
+  requireQresync,
+  type Session,
+  selectedOf,
+} from '../context.ts';
 import { LIST_BATCH } from '../limits.ts';
 import { emailId } from '../object-id.ts';
 import { Refusal } from '../replies.ts';
@@ -37,17 +45,10 @@ export const fetch: Handler<'FETCH'> = async (session, { uid, set, items, change
   for (let from = 0; from < positions.length && !session.closed; from += LIST_BATCH) {
     const batch = positions.slice(from, from + LIST_BATCH);
     const seenNow = setsSeen ? await markSeen(selected, batch) : new Set<number>();
-    const listed = needsIndex(items) ? await selected.view.list(batch.map((position) => selected.at(position))) : null;
-    const lines: Buffer[] = [];
-    for (const [n, position] of batch.entries()) {
-      const message = selected.at(position);
-      const told = seenNow.has(message.uid) ? withFlags(items, selected) : items;
-      const values = await answered(() => valuesOf(selected, message, told, listed?.[n] ?? null), refusals);
-      if (values.length > 0) lines.push(...selected.fetchLine(position, values));
-      if (sizeOf(lines) > FLUSH_BYTES) await session.send(...lines.splice(0));
-      if (session.closed) break;
-    }
-    await session.send(...lines);
+    await sendItems(session, selected, batch, {
+      itemsOf: (uid) => (seenNow.has(uid) ? withFlags(items, selected) : items),
+      refusals,
+    });
   }
   for (const refusal of refusals) throw refusal;
   const text = `${uid ? 'UID ' : ''}FETCH completed`;
@@ -63,6 +64,26 @@ async function answered(values: () => Promise<FetchValue[]>, refusals: Refusal[]
     if (refusals.length === 0) refusals.push(error);
     return [];
   }
+}
+
+/** Tells of a batch of messages what is asked of each; what cannot be told goes to `refusals`. */
+export async function sendItems(
+  session: Session,
+  selected: Selected,
+  positions: readonly number[],
+  { itemsOf, refusals }: { itemsOf: (uid: number) => readonly FetchItem[]; refusals: Refusal[] },
+): Promise<void> {
+  const messages = positions.map((position) => selected.at(position));
+  const isListed = messages.some(({ uid }) => needsIndex(itemsOf(uid)));
+  const listed = isListed ? await selected.view.list(messages) : [];
+  const lines: Buffer[] = [];
+  for (const [n, message] of messages.entries()) {
+    const values = await answered(() => valuesOf(selected, message, itemsOf(message.uid), listed[n] ?? null), refusals);
+    if (values.length > 0) lines.push(...selected.fetchLine(positions[n] ?? 0, values));
+    if (sizeOf(lines) > FLUSH_BYTES) await session.send(...lines.splice(0));
+    if (session.closed) return;
+  }
+  await session.send(...lines);
 }
 
 /** What \Seen changed is told, too. */

@@ -17,14 +17,14 @@ import {
 import { parseSaslLine } from '../wire/sasl-line.ts';
 import { announced } from '../withhold.ts';
 
-const ALWAYS = ['IMAP4rev1', 'SASL-IR', 'ID', 'ENABLE', 'NAMESPACE'];
+const ALWAYS = ['IMAP4rev1', 'IMAP4rev2', 'SASL-IR', 'ID', 'ENABLE', 'NAMESPACE'];
 const LOGGED_IN = [
   ...['LITERAL+', 'IDLE', 'UIDPLUS', 'MOVE', 'UNSELECT', 'CHILDREN', 'SPECIAL-USE', 'CREATE-SPECIAL-USE'],
   ...['CONDSTORE', 'QRESYNC', 'ESEARCH', 'SEARCHRES', 'WITHIN', 'PARTIAL'],
   ...['LIST-EXTENDED', 'LIST-STATUS', 'STATUS=SIZE', 'OBJECTID', 'QUOTA'],
   ...['MULTIAPPEND', 'REPLACE', 'UNAUTHENTICATE', 'INPROGRESS'],
   ...['UTF8=ACCEPT', 'BINARY'],
-  ...['SORT', 'SORT=DISPLAY', 'ESORT', 'THREAD=REFERENCES', 'THREAD=ORDEREDSUBJECT'],
+  ...['SORT', 'SORT=DISPLAY', 'ESORT', 'THREAD=REFERENCES', 'THREAD=ORDEREDSUBJECT', 'NOTIFY'],
 ];
 
 /** What this connection can do now. Non-synchronising literals of any size only from people who are known (RFC 7888). */
@@ -102,6 +102,8 @@ export const unauthenticate: Handler<'UNAUTHENTICATE'> = async (session) => {
   session.login?.leave();
   session.login = null;
   session.selected = null;
+  session.notify?.stop();
+  session.notify = null;
   session.enabled.clear();
   session.setLimits();
   return done('UNAUTHENTICATE completed', { name: 'CAPABILITY', capabilities: capabilitiesOf(session) });

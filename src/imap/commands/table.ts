@@ -6,6 +6,7 @@ import { fetch } from './fetch.ts';
 import { list, lsub } from './list.ts';
 import { close, create, remove, rename, select, subscribe } from './mailboxes.ts';
 import { copy, expunge, store } from './messages.ts';
+import { notify } from './notify.ts';
 import { search } from './search.ts';
 import { authenticate, capability, enable, id, login, logout, namespace, noop, unauthenticate } from './session.ts';
 import { sort, thread } from './sort.ts';
@@ -21,5 +22,5 @@ export const HANDLERS: { readonly [Name in Handled]: Handler<Name> } = {
   SUBSCRIBE: subscribe, UNSUBSCRIBE: subscribe, LIST: list, LSUB: lsub, STATUS: status, APPEND: append, REPLACE: replace,
   GETQUOTA: quota, SETQUOTA: quota, GETQUOTAROOT: getQuotaRoot,
   CHECK: noop, CLOSE: close, UNSELECT: close, EXPUNGE: expunge,
-  SEARCH: search, SORT: sort, THREAD: thread, FETCH: fetch, STORE: store, COPY: copy, MOVE: copy,
+  SEARCH: search, SORT: sort, THREAD: thread, NOTIFY: notify, FETCH: fetch, STORE: store, COPY: copy, MOVE: copy,
 };

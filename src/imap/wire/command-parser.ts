@@ -9,6 +9,7 @@ import { parseFetch } from './fetch-parser.ts';
 import { settableFlags } from './flags.ts';
 import type { DecoderLimits } from './limits.ts';
 import { parseList } from './list-parser.ts';
+import { parseNotify } from './notify-parser.ts';
 import { decodeSaslBase64 } from './sasl-line.ts';
 import { parseSearch } from './search-parser.ts';
 import { parseSort, parseThread } from './sort-parser.ts';
@@ -50,6 +51,7 @@ const COMMANDS: ReadonlyMap<string, BodyParser> = new Map<string, BodyParser>([
   ['SEARCH', (reader) => parseSearch(reader, false)],
   ['SORT', (reader) => parseSort(reader, false)],
   ['THREAD', (reader) => parseThread(reader, false)],
+  ['NOTIFY', parseNotify],
   ['FETCH', (reader) => parseFetch(reader, false)],
   ['STORE', (reader) => parseStore(reader, false)],
   ['COPY', (reader) => parseTransfer(reader, 'COPY', false)],

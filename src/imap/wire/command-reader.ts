@@ -112,6 +112,11 @@ export class CommandReader {
     return value;
   }
 
+  /** An unsigned 63-bit number (RFC 9051 §9: number64). What no size of ours reaches is kept as the greatest. */
+  number64(): number {
+    return this.modSequence();
+  }
+
   nonZeroNumber(): number {
     const value = this.number();
     if (value === 0) throw this.syntax('Number must not be zero');

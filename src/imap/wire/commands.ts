@@ -3,8 +3,8 @@
  * MOVE (6851), IDLE (2177), ID (2971), NAMESPACE (2342), ENABLE (5161), UNSELECT (3691), CONDSTORE and QRESYNC (7162),
  * ESEARCH (4731), SEARCHRES (5182), WITHIN (5032), PARTIAL (9394), LIST-EXTENDED (5258), LIST-STATUS (5819),
  * BINARY (3516), MULTIAPPEND (3502), REPLACE (8508), UNAUTHENTICATE (8437), COMPRESS (4978), SPECIAL-USE (6154),
- * STATUS=SIZE (8438), APPENDLIMIT (7889), OBJECTID (8474), QUOTA (2087), SORT and THREAD (5256, 5957, 5267), as checked
- * values.
+ * STATUS=SIZE (8438), APPENDLIMIT (7889), OBJECTID (8474), QUOTA (2087), SORT and THREAD (5256, 5957, 5267), NOTIFY
+ * (5465), as checked values.
  */
 import type { DayComparison, EpochDay } from '../../mime/structure/calendar-day.ts';
 import type { Section } from '../../mime/structure/section.ts';
@@ -148,6 +148,32 @@ export interface ThreadCommand {
   key: SearchKey;
 }
 
+/** RFC 5465 §5. */
+export type NotifyEvent = 'MessageNew' | 'MessageExpunge' | 'FlagChange' | 'MailboxName' | 'SubscriptionChange';
+
+/** Which mailboxes (RFC 5465 §6); `names` only for `subtree` and `mailboxes`. */
+export interface NotifyFilter {
+  type: 'selected' | 'selected-delayed' | 'inboxes' | 'personal' | 'subscribed' | 'subtree' | 'mailboxes';
+  names: MailboxName[];
+}
+
+export interface NotifyGroup {
+  filter: NotifyFilter;
+  /** None for NONE. */
+  events: NotifyEvent[];
+  /** What is told of each new message of the selected mailbox. */
+  items: FetchItem[];
+  /** True when an event was named that is not among those above. */
+  unknown: boolean;
+}
+
+export interface NotifyCommand {
+  name: 'NOTIFY';
+  /** Null for NONE. */
+  groups: NotifyGroup[] | null;
+  status: boolean;
+}
+
 export interface FetchCommand {
   name: 'FETCH';
   uid: boolean;
@@ -194,6 +220,7 @@ export type CommandBody =
   | SearchCommand
   | SortCommand
   | ThreadCommand
+  | NotifyCommand
   | FetchCommand
   | StoreCommand
   | { name: 'COPY' | 'MOVE'; uid: boolean; set: SequenceSet; mailbox: MailboxName }

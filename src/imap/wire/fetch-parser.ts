@@ -49,7 +49,7 @@ export function parseFetch(reader: CommandReader, uid: boolean): FetchCommand {
   reader.space();
   const set = reader.sequenceSet();
   reader.space();
-  const items = reader.peek() === '(' ? reader.list(() => parseItem(reader)) : macroOrItem(reader);
+  const items = reader.peek() === '(' ? reader.list(() => parseFetchItem(reader)) : macroOrItem(reader);
   if (items.length === 0) throw reader.syntax('Expected a FETCH item');
   const modifiers = parseFetchModifiers(reader, uid);
   const has = (type: FetchItem['type']): boolean => items.some((item) => item.type === type);
@@ -64,7 +64,7 @@ function macroOrItem(reader: CommandReader): FetchItem[] {
   return macro === undefined ? [namedItem(reader, name)] : [...macro];
 }
 
-function parseItem(reader: CommandReader): FetchItem {
+export function parseFetchItem(reader: CommandReader): FetchItem {
   return namedItem(reader, itemName(reader));
 }
 

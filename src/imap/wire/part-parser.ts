@@ -15,9 +15,10 @@ export function partNumbers(reader: CommandReader): { part: number[]; closed: bo
 
 export function parsePartial(reader: CommandReader): FetchSection['partial'] {
   if (!reader.accept('<')) return null;
-  const offset = reader.number();
+  const offset = reader.number64();
   reader.expect('.');
-  const count = reader.nonZeroNumber();
+  const count = reader.number64();
+  if (count === 0) throw reader.syntax('Number must not be zero');
   reader.expect('>');
   return { offset, count };
 }

@@ -33,6 +33,7 @@ export type PlainResponseCode =
   | 'LIMIT'
   | 'OVERQUOTA'
   | 'ALREADYEXISTS'
+  | 'NOTIFICATIONOVERFLOW'
   | 'NONEXISTENT'
   /** RFC 3516 §4.3. */
   | 'UNKNOWN-CTE';
@@ -40,6 +41,8 @@ export type PlainResponseCode =
 export type ResponseCode =
   | PlainResponseCode
   | { name: 'BADCHARSET'; charsets: readonly string[] }
+  /** The events that may be asked for (RFC 5465 §3.1). */
+  | { name: 'BADEVENT'; events: readonly string[] }
   | { name: 'CAPABILITY'; capabilities: readonly string[] }
   /** `\*` says that new keywords may be created. */
   | { name: 'PERMANENTFLAGS'; flags: readonly string[] }
@@ -64,6 +67,8 @@ function codeText(code: Exclude<ResponseCode, string>): string {
   switch (code.name) {
     case 'BADCHARSET':
       return `BADCHARSET (${code.charsets.join(' ')})`;
+    case 'BADEVENT':
+      return `BADEVENT (${code.events.join(' ')})`;
     case 'CAPABILITY':
       return `CAPABILITY ${code.capabilities.join(' ')}`;
     case 'PERMANENTFLAGS':

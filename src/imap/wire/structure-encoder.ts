@@ -2,6 +2,7 @@
  * ENVELOPE, BODY and BODYSTRUCTURE (RFC 3501 §7.4.2, §9: envelope, body) from the index of a message. Bytes go out as
  * they stand in the message: 8-bit text becomes a literal.
  */
+import { joinParameters } from '../../mime/structure/joined-parameters.ts';
 import type { Envelope, EnvelopeAddress, Parameter, Part } from '../../mime/structure/types.ts';
 import type { ResponseLine } from './encoder.ts';
 
@@ -61,7 +62,7 @@ function writeExtension(line: ResponseLine, part: Part): void {
 
 function writeParameters(line: ResponseLine, params: readonly Parameter[]): void {
   if (params.length === 0) line.raw('NIL');
-  else line.list(params, ([name, value]) => line.nstring(name).raw(' ').nstring(value));
+  else line.list(joinParameters(params), ([name, value]) => line.nstring(name).raw(' ').nstring(value));
 }
 
 function writeAddresses(line: ResponseLine, addresses: readonly EnvelopeAddress[]): void {

@@ -196,5 +196,5 @@ function leaf(description: PartDescription, span: Span): LeafPart {
 }
 
 function isMessage({ type, subtype }: PartDescription): boolean {
-  return type === 'message' && subtype === 'rfc822';
+  return type === 'message' && (subtype === 'rfc822' || subtype === 'global');
 }

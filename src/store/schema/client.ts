@@ -133,9 +133,13 @@ export interface SubmissionTable {
   original: ByDefault<Bytes | null>;
   size_bytes: number;
   submitted_at: Instant;
+  /** Of a message that leaves for the old internet: whose it is. */
+  relayed_for: ByDefault<string | null>;
+  /** It reports on another message, so nothing reports on it. */
+  is_report: ByDefault<boolean>;
 }
 
-export type DeliveryStage = 'route' | 'seal' | 'mint' | 'deliver' | 'held' | 'done' | 'failed' | 'cancelled';
+export type DeliveryStage = 'route' | 'seal' | 'mint' | 'deliver' | 'relay' | 'held' | 'done' | 'failed' | 'cancelled';
 
 export interface DeliveryTable {
   id: Generated<number>;

@@ -1,0 +1,95 @@
+/**
+ * Takes what arrived for a legacy identity of a gateway, and passed every check of a client (SMIMP 0.1 §4.4), on its way to
+ * the old internet: a submission of its own, whose delivery begins at the stage `relay`. What may not leave becomes one as
+ * well, without its content: the stage refuses it, and its sender is told.
+ */
+import type { AccountKeys } from '../keystore/keystore.ts';
+import { isNamed } from '../legacy/senders.ts';
+import { isShown } from '../mime/from-email.ts';
+import { outgoingFacts, outgoingMail } from '../mime/outgoing.ts';
+import { threadIdOf } from '../mime/threads.ts';
+import { type Address, addressParts, toMailbox } from '../smimp/address.ts';
+import { randomBytes } from '../smimp/crypto.ts';
+import { parseHex } from '../smimp/encoding.ts';
+import { decodeLegacy } from '../smimp/gateway.ts';
+import type { OpenedMessage } from '../smimp/open.ts';
+import { notify, type Tx } from '../store/database.ts';
+import { insertSubmission } from '../store/submissions.ts';
+import type { Gateway } from './relay.ts';
+import { type RelayContent, type RelayFacts, sealRelayContent } from './relay-content.ts';
+
+/** Null: the account is no legacy identity. Otherwise what puts the message on its way, within the transaction that opens it. */
+export type TakeOutward = (
+  account: { accountId: number; address: Address; keys: AccountKeys },
+  opened: OpenedMessage,
+) => ((tx: Tx) => Promise<void>) | null;
+
+const DIGEST_BYTES = 32;
+const UID_BYTES = 32;
+const NOTHING = Buffer.alloc(0);
+
+export function createTakeOutward(options: {
+  gateway: Pick<Gateway, 'domain' | 'senders'>;
+  giveUpAfterMs: number;
+  clock: () => Date;
+}): TakeOutward {
+  const { gateway, giveUpAfterMs, clock } = options;
+  return ({ accountId, address, keys }, opened) => {
+    if (addressParts(address).domain !== gateway.domain) return null;
+    const now = clock();
+    const uid = Buffer.from(parseHex(opened.header.uid, UID_BYTES));
+    const { facts, message } = contentOf(gateway, address, opened, now);
+    const sealed = sealRelayContent(keys, uid, { facts, message });
+    const { isReport } = outgoingFacts(opened.content);
+    return async (tx) => {
+      const { deliveryIds } = await insertSubmission(tx, {
+        ...{ accountId, uid, sealed, now, isReport },
+        digest: randomBytes(DIGEST_BYTES),
+        retiredDigest: randomBytes(DIGEST_BYTES),
+        messageType: opened.content.type === 'opaque' ? 'x-custom' : opened.content.type,
+        sizeBytes: sealed.length,
+        recipients: [address],
+        deadline: new Date(now.getTime() + giveUpAfterMs),
+        repeatsSince: now,
+        stage: 'relay',
+        relayedFor: opened.header.from,
+      });
+      for (const id of deliveryIds) await notify(tx, 'delivery_ready', id);
+    };
+  };
+}
+
+function contentOf(
+  gateway: Pick<Gateway, 'domain' | 'senders'>,
+  address: Address,
+  opened: OpenedMessage,
+  now: Date,
+): RelayContent {
+  const { header, content } = opened;
+  const { isReport, subject, messageId } = outgoingFacts(content);
+  const refused = refusalOf(gateway, opened);
+  const isEmail = content.type === 'email';
+  const facts: RelayFacts = {
+    v: 1,
+    from: isReport ? null : toMailbox(header.from),
+    to: decodeLegacy(address, gateway.domain),
+    refused,
+    subject,
+    message_id: messageId,
+    thread_id: isEmail ? content.value.thread_id : threadIdOf(header.uid),
+    date_sent: isEmail ? content.value.date_sent : header.sent,
+  };
+  if (refused !== null) return { facts, message: NOTHING };
+  const received = Math.floor(now.getTime() / 1000);
+  return { facts, message: outgoingMail({ header, content, gatewayDomain: gateway.domain, received }) };
+}
+
+/** Secret keys and what programs send one another never leave (SMIMP 0.1 §4.1), nor what a retired key has signed. */
+function refusalOf(
+  gateway: Pick<Gateway, 'senders'>,
+  { header, content, cautions }: OpenedMessage,
+): RelayFacts['refused'] {
+  if (!isNamed(gateway.senders, header.from)) return 'relay-denied';
+  if (!isShown(content) || content.type.startsWith('secret-')) return 'not-relayed';
+  return cautions.includes('retired-key') ? 'retired-key' : null;
+}
