@@ -15,13 +15,15 @@ const ZONE_HOURS: Readonly<Record<string, number>> = {
 };
 const DATE =
   /(\d{1,2})[\s-]+([a-z]{3})[a-z]*[\s-]+(\d{2,4})\s+(\d{1,2}):(\d{2})(?::(\d{2}))?\s*([+-]\d{4}|[a-z]{1,5})?/i;
+/** `Thu Feb  1 10:00:00 2024`, as C writes it, perhaps with a zone before the year. */
+const C_DATE = /^\s*[a-z]{3}\s+([a-z]{3})\s+(\d{1,2})\s+(\d{1,2}:\d{2}:\d{2})\s+([a-z]{1,5}\s+)?(\d{4})/i;
 /** 0001-01-01 and 9999-12-31 23:59:59, what an SMIMP timestamp can say (SMIMP 0.1 §1.1). */
 const MIN_UNIX_SECONDS = -62_135_596_800;
 const MAX_UNIX_SECONDS = 253_402_300_799;
 
 /** Unix seconds, or `null` when the text is no date. An unknown zone counts as UTC. */
 export function parseMailDate(text: string): number | null {
-  const match = DATE.exec(text.slice(0, 200));
+  const match = DATE.exec(text.slice(0, 200).replace(C_DATE, '$2 $1 $5 $3 $4'));
   if (match === null) return null;
   const [, day, monthName, yearText, hour, minute, second, zone] = match;
   const month = MONTHS.indexOf((monthName ?? '').toLowerCase());

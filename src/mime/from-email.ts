@@ -2,7 +2,7 @@
  * A message that was opened, as MIME for a mail program. The same message gives the same bytes for ever: a change here
  * that changes any output must raise RENDERER_VERSION, because sizes and structures are stored.
  */
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import { type Address, type Domain, isAddress, toMailbox } from '../smimp/address.ts';
 import { hash, hashLatin1 } from '../smimp/crypto.ts';
 import type { Attachment, EmailBody, ParsedBody, ShortMessageBody } from '../smimp/email.ts';
@@ -12,18 +12,24 @@ import { decodeLegacy } from '../smimp/gateway.ts';
 import { pae, text } from '../smimp/transcript.ts';
 import { bridgeMailbox, modest, NOTICE_FIELD, type NoticeKind, resemblesBridge } from './bridge-mail.ts';
 import { formatMailDate } from './date.ts';
-import { addressField, isMessageId, type Mailbox, parameterField, textField, tokenField } from './headers.ts';
+import { ANY_ADDRESS, addressField, isMessageId, type Mailbox, textField, tokenField } from './headers.ts';
 import { type LegacyData, readLegacyData } from './legacy-data.ts';
-import { markdownToHtml } from './markdown-to-html.ts';
-import { markdownToText } from './markdown-to-text.ts';
-import { Base64Body, type Entity, isSafeRaw, textEntity, writeMessage } from './mime-writer.ts';
+import { writeMessage } from './mime-writer.ts';
+import { bodyEntity2 } from './rendered-parts-2.ts';
+import { bodyEntity3 } from './rendered-parts-3.ts';
 import { reportEntity } from './report.ts';
 import { cleanLine, cleanText, truncate } from './text.ts';
 import { textToMarkdown } from './text-to-markdown.ts';
 import { renderedMessageId, uidOfMessageId } from './threads.ts';
 
-/** Stored beside what was rendered. */
-export const RENDERER_VERSION = 2;
+/** Stored beside what was rendered. Each gives for ever what it gave when it was the newest. */
+export type RendererVersion = 2 | 3;
+export const RENDERER_VERSION: RendererVersion = 3;
+
+/** Of a number that was stored; null for a version that this program does not have. */
+export function parseRendererVersion(stored: number): RendererVersion | null {
+  return stored === 2 || stored === 3 ? stored : null;
+}
 
 export interface RenderedHeader {
   from: Address;
@@ -39,6 +45,8 @@ export interface RenderOptions {
   notice: NoticeKind | null;
   /** Of the gateway whose coded addresses are shown decoded; null for none. */
   gatewayDomain?: Domain | null;
+  /** The newest where it is not said. */
+  version?: RendererVersion;
 }
 
 /** Whether people see this kind of message in their inbox. */
@@ -94,6 +102,7 @@ function renderEmail(options: RenderOptions, body: EmailBody): Buffer {
   const notice = options.header.from === options.header.to ? options.notice : null;
   const report = legacy.report !== null && legacy.report.kind === notice ? legacy.report : null;
   const fields = headerFields({ ...options, notice }, body, { ...legacy, report });
+  const bodyEntity = (options.version ?? RENDERER_VERSION) === 2 ? bodyEntity2 : bodyEntity3;
   const root = report === null ? bodyEntity(body) : reportEntity(report, { from: options.header.from, body });
   return writeMessage(fields, root, seedOf(options.header, body));
 }
@@ -110,15 +119,17 @@ function headerFields(options: RenderOptions, body: EmailBody, legacy: LegacyDat
     ...addresses.map((address) => mailboxOf(address, legacy, options.gatewayDomain ?? null)),
     ...beside,
   ];
+  const addresses = (name: string, mailboxes: readonly Mailbox[]): string =>
+    addressField(name, mailboxes, options.version === 2 ? undefined : ANY_ADDRESS);
   const to = people(body.to, legacy.legacy_to);
   const cc = people(body.cc, legacy.legacy_cc);
   const replyTo = (body.reply_to === null ? legacy.reply_to : people([body.reply_to], [])).map(modest);
   return [
     tokenField('Date', formatMailDate(parseTimestamp(body.date_sent)).split(' ')),
     addressField('From', [senderOf(options, legacy)]),
-    addressField('To', to),
-    ...(cc.length === 0 ? [] : [addressField('Cc', cc)]),
-    ...(replyTo.length === 0 ? [] : [addressField('Reply-To', replyTo)]),
+    addresses('To', to),
+    ...(cc.length === 0 ? [] : [addresses('Cc', cc)]),
+    ...(replyTo.length === 0 ? [] : [addresses('Reply-To', replyTo)]),
     textField('Subject', body.subject),
     ...threadFields(header, body, legacy),
     ...legacy.fields.map(({ name, value }) => textField(capitalised(name), value)),
@@ -175,65 +186,4 @@ function legacyOf(address: Address, gatewayDomain: Domain | null): string | null
     if (!(error instanceof ProfileError)) throw error;
     return null;
   }
-}
-
-/** mixed( alternative( plain, related( html, pictures ) ), attachments ), each level only where it is needed. */
-function bodyEntity(body: EmailBody): Entity {
-  const signature = body.signature_text === null ? '' : `\n-- \n${body.signature_text}\n`;
-  const plain = textEntity('text/plain', `${markdownToText(body.body)}\n${signature}`);
-  const isInline = ({ content_id }: Attachment): boolean => content_id !== null && isPictured(content_id, body.body);
-  const inline = body.attachments.filter(isInline);
-  const html = textEntity('text/html', markdownToHtml(body.body, body.signature_text));
-  const shown =
-    inline.length === 0
-      ? html
-      : { subtype: 'related', children: [html, ...inline.map((file) => fileEntity(file, 'inline'))] };
-  const readable: Entity = { subtype: 'alternative', children: [plain, shown] };
-  const attached = body.attachments.filter((file) => !isInline(file));
-  if (attached.length === 0) return readable;
-  return { subtype: 'mixed', children: [readable, ...attached.map((file) => fileEntity(file, 'attachment'))] };
-}
-
-/** Whether the text shows the attachment: `![…](cid:…)`, with or without `<…>`, as written or percent-encoded. */
-function isPictured(id: string, markdown: string): boolean {
-  const spellings = [id, id.replace(/\(/g, '%28').replace(/\)/g, '%29')];
-  return (
-    isContentId(id) && spellings.some((cid) => markdown.includes(`](cid:${cid}`) || markdown.includes(`](<cid:${cid}`))
-  );
-}
-
-const isContentId = (id: string): boolean => /^[\x21-\x3b\x3d\x3f-\x7e]{1,400}$/.test(id);
-
-function fileEntity(file: Attachment, disposition: 'inline' | 'attachment'): Entity {
-  const name = cleanLine(file.file_name).replace(/[/\\]/g, '_') || 'attachment';
-  const { type, parameters } = safeType(file.content_type);
-  const named = [...parameters, { name: 'name', value: name, style: 'words' as const }];
-  const id = file.content_id !== null && isContentId(file.content_id) ? [`Content-ID: <${file.content_id}>\r\n`] : [];
-  const raw = type === 'message/rfc822' ? Buffer.from(file.content, 'base64') : null;
-  const embedded = raw !== null && isSafeRaw(raw);
-  const fields = [
-    parameterField('Content-Type', raw !== null && !embedded ? 'application/octet-stream' : type, named),
-    `Content-Transfer-Encoding: ${embedded ? '8bit' : 'base64'}\r\n`,
-    parameterField('Content-Disposition', disposition, [{ name: 'filename', value: name }]),
-    ...id,
-  ];
-  return { fields, body: embedded && raw !== null ? raw : new Base64Body(file.content) };
-}
-
-const TYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/;
-const PARAMETER = /^\s*([a-z0-9-]{1,64})="?([\x20\x21\x23-\x5b\x5d-\x7e]{1,200})"?\s*$/i;
-
-/** A type that cannot change the structure around it. */
-function safeType(declared: string): { type: string; parameters: { name: string; value: string }[] } {
-  const [first = '', ...rest] = declared.split(';');
-  const type = first.trim().toLowerCase();
-  const isStructure = type.startsWith('multipart/') || (type.startsWith('message/') && type !== 'message/rfc822');
-  if (!TYPE.test(type) || isStructure) return { type: 'application/octet-stream', parameters: [] };
-  const parameters = rest.flatMap((piece) => {
-    const [, name, value] = PARAMETER.exec(piece) ?? [];
-    return name === undefined || value === undefined
-      ? []
-      : [{ name: name.toLowerCase(), value: value.replace(/"$/, '') }];
-  });
-  return { type, parameters: parameters.filter(({ name }) => name !== 'boundary' && name !== 'name').slice(0, 10) };
 }

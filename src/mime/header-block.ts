@@ -14,6 +14,7 @@ const ESSENTIAL = new Set([
   ...['mime-version', 'content-type', 'content-transfer-encoding', 'content-disposition', 'content-id'],
 ]);
 const LF = 0x0a;
+const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 const FIELD_START = /^[\x21-\x39\x3b-\x7e]+[ \t]*:/;
 
 /** `header` ends with an empty line. `bodyStart` is an offset into the message. */
@@ -21,7 +22,8 @@ export type HeaderBlock = { header: Buffer; fields: RawField[]; bodyStart: numbe
 
 /** Splits and bounds. A message that does not start with a field is all body. Linear in the header's size. */
 export function readHeaderBlock(message: Buffer): HeaderBlock {
-  let offset = mboxLineLength(message);
+  const start = message.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK) ? BYTE_ORDER_MARK.length : 0;
+  let offset = start + mboxLineLength(message.subarray(start));
   const kept = new KeptFields();
   while (offset < message.length) {
     const end = lineEnd(message, offset);
@@ -44,8 +46,9 @@ function lineEnd(message: Buffer, offset: number): number {
   return at < 0 ? message.length : at + 1;
 }
 
+/** Relays that turn LF into CRLF twice leave CR CR LF. */
 function isBlank(line: Buffer): boolean {
-  return line[0] === LF || (line[0] === 0x0d && (line[1] === LF || line.length === 1));
+  return line.length <= 3 && /^\r{0,2}\n$|^\r$/.test(line.toString('latin1'));
 }
 
 /** Lines of fields in order: all of them up to the limits, after that only the first of each essential name. */

@@ -7,6 +7,7 @@ import { Buffer } from 'node:buffer';
 import { domainToASCII } from 'node:url';
 import libmime from 'libmime';
 import addressparser from 'nodemailer/lib/addressparser';
+import { decodeWords } from './encoded-words.ts';
 import { cleanLine, cleanText, decodeBytes, truncate } from './text.ts';
 
 /** A person as legacy mail names one. `address` is `local@domain`, `name` may be empty. */
@@ -44,29 +45,37 @@ export function parseRawField(line: string): RawField | null {
   };
 }
 
-/** The characters of a value whose characters are bytes. Raw 8-bit values are UTF-8 or windows-1252. */
-function decodeRaw(value: string): string {
-  return decodeBytes(Buffer.from(truncate(value, MAX_DECODED_CHARS), 'latin1'), null);
+/** The characters of a value whose characters are bytes. Raw 8-bit values are UTF-8, or in the character set of the text. */
+function decodeRaw(value: string, hint: string | null): string {
+  return decodeBytes(Buffer.from(truncate(value, MAX_DECODED_CHARS), 'latin1'), null, hint);
 }
 
-/** The text of an unstructured field such as Subject. */
-export function decodeText(value: string): string {
-  return cleanLine(libmime.decodeWords(decodeRaw(value)));
+/** The text of an unstructured field such as Subject. `hint`: what the text of the message says it is in. */
+export function decodeText(value: string, hint: string | null = null): string {
+  return cleanLine(decodeWords(decodeRaw(value, hint)));
 }
 
 /** The mailboxes of an address field, groups flattened, in order, each once per mention. */
-export function decodeMailboxes(value: string): Mailbox[] {
-  const parsed = addressparser(decodeRaw(value).replace(/\0/g, ''), { flatten: true });
+export function decodeMailboxes(value: string, hint: string | null = null): Mailbox[] {
+  const parsed = addressparser(decodeRaw(value, hint).replace(/\0/g, ''), { flatten: true });
   const mailboxes: Mailbox[] = [];
   for (const entry of parsed.slice(0, MAX_MAILBOXES)) {
-    const address = cleanLine(entry.address ?? '').replace(/ /g, '');
+    const written = cleanLine(entry.address ?? '');
+    const address = withAsciiDomain(written.startsWith('"') ? written : written.replace(/ /g, ''));
     if (address !== '') mailboxes.push({ name: truncate(decodeName(entry.name ?? ''), MAX_VALUE_CHARS), address });
   }
   return mailboxes;
 }
 
+/** Domains of other letters are known by their A-labels (SMIMP 0.1 §1.2). */
+function withAsciiDomain(address: string): string {
+  if (/^[\x00-\x7f]*$/.test(address)) return address;
+  const at = address.lastIndexOf('@') + 1;
+  return address.slice(0, at) + (domainToASCII(address.slice(at)) || address.slice(at));
+}
+
 function decodeName(name: string): string {
-  return cleanLine(libmime.decodeWords(name));
+  return cleanLine(decodeWords(name));
 }
 
 /** Message-IDs in a value, angle brackets included. A bare word counts when there are no brackets at all. */
@@ -85,12 +94,15 @@ export function isMessageId(id: string): boolean {
 }
 
 /** A value with its parameters, RFC 2231 and 2047 decoded. */
-export function decodeParameters(value: string): { value: string; parameters: ReadonlyMap<string, string> } {
-  const parsed = libmime.parseHeaderValue(decodeRaw(value), { stripComments: true });
+export function decodeParameters(
+  value: string,
+  hint: string | null = null,
+): { value: string; parameters: ReadonlyMap<string, string> } {
+  const parsed = libmime.parseHeaderValue(decodeRaw(value, hint), { stripComments: true });
   const parameters = new Map<string, string>();
   for (const [name, text] of Object.entries(parsed.params)) {
     // Decoded once only: what RFC 2231 gave may look like encoded words and be none.
-    const decoded = parsed.decodedParams?.includes(name) === true ? text : libmime.decodeWords(text);
+    const decoded = parsed.decodedParams?.includes(name) === true ? text : decodeWords(text);
     parameters.set(name.toLowerCase(), cleanLine(decoded));
   }
   return { value: cleanLine(parsed.value).toLowerCase(), parameters };
@@ -159,12 +171,12 @@ export function tokenField(name: string, tokens: readonly string[]): string {
 }
 
 /** An address field. An empty list gives the empty group that RFC 5322 §3.4 allows. */
-export function addressField(name: string, mailboxes: readonly Mailbox[]): string {
+export function addressField(name: string, mailboxes: readonly Mailbox[], form: RegExp = ADDRESS): string {
   if (mailboxes.length === 0) return `${name}: undisclosed-recipients:;\r\n`;
   const last = mailboxes.length - 1;
   return fold(
     name,
-    mailboxes.flatMap((mailbox, index) => withComma(mailboxWords(mailbox), index < last)),
+    mailboxes.flatMap((mailbox, index) => withComma(mailboxWords(mailbox, form), index < last)),
   );
 }
 
@@ -174,9 +186,13 @@ function withComma(words: string[], more: boolean): string[] {
 
 const ADDRESS = /^[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,255}@[a-z0-9.-]{1,253}$/;
 
+/** Also quoted local parts and address literals: written since version 3 of the renderer. */
+export const ANY_ADDRESS =
+  /^(?:[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,255}|"(?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\[\x20-\x7e]){1,255}")@(?:[a-z0-9.-]{1,253}|\[[\x21-\x5a\x5e-\x7e]{1,253}\])$/;
+
 /** A mailbox as words. What cannot be an address in ASCII is shown as an empty group that names it. */
-function mailboxWords(mailbox: Mailbox): string[] {
-  const address = asciiAddress(mailbox.address);
+function mailboxWords(mailbox: Mailbox, form: RegExp): string[] {
+  const address = asciiAddress(mailbox.address, form);
   if (address === null) return withSuffix(phraseWords(`${mailbox.name} ${mailbox.address}`), ':;');
   return mailbox.name === '' ? [address] : [...phraseWords(mailbox.name), `<${address}>`];
 }
@@ -185,10 +201,11 @@ function withSuffix(words: string[], suffix: string): string[] {
   return [...words.slice(0, -1), `${words.at(-1)}${suffix}`];
 }
 
-function asciiAddress(address: string): string | null {
+function asciiAddress(address: string, form: RegExp): string | null {
   const at = address.lastIndexOf('@');
-  const ascii = `${address.slice(0, at)}@${domainToASCII(address.slice(at + 1))}`;
-  return ADDRESS.test(ascii) ? ascii : null;
+  const domain = address.slice(at + 1);
+  const ascii = `${address.slice(0, at)}@${domain.startsWith('[') ? domain : domainToASCII(domain)}`;
+  return form.test(ascii) ? ascii : null;
 }
 
 /** A display name (RFC 5322 `phrase`): one quoted string when short and ASCII, else encoded words. */

@@ -32,14 +32,27 @@ export function htmlToMarkdown(html: string, onDataImage?: OnDataImage): string 
 /** A break before text is a hard one; before a blank line or the end it is nothing. Lines of no-break spaces are layout. */
 function placeBreaks(markdown: string): string {
   const lines = markdown.split('\n').filter((line) => !/^\u00a0[\u00a0 ]*$/.test(line));
-  return lines
-    .map((line, index) => {
-      if (isEmpty(line)) return line.replaceAll(BREAK, '').trimEnd();
-      const text =
-        line.endsWith(BREAK) && !isEmpty(lines[index + 1] ?? '') ? `${line.replace(BREAKS_AT_END, '')}\\` : line;
-      return text.replaceAll(BREAK, '');
-    })
-    .join('\n');
+  const placed = lines.map((line, index) => {
+    if (isEmpty(line)) return line.replaceAll(BREAK, '').trimEnd();
+    const text =
+      line.endsWith(BREAK) && !isEmpty(lines[index + 1] ?? '') ? `${line.replace(BREAKS_AT_END, '')}\\` : line;
+    return text.replaceAll(BREAK, '');
+  });
+  return withoutGaps(placed).join('\n');
+}
+
+/** Empty paragraphs are layout: of several empty lines one stays, but for those within preformatted text. */
+function withoutGaps(lines: readonly string[]): string[] {
+  const kept: string[] = [];
+  let fence: string | null = null;
+  for (const line of lines) {
+    const mark = /^[> ]*(`{3,})/.exec(line)?.[1] ?? null;
+    if (fence === null) fence = mark;
+    else if (mark === fence) fence = null;
+    const last = kept.at(-1);
+    if (fence !== null || line !== last || !/^[> ]*$/.test(line)) kept.push(line);
+  }
+  return kept;
 }
 
 const BREAKS_AT_END = /[ \ufdd0]+$/;
@@ -65,6 +78,7 @@ function createService(onDataImage: OnDataImage | undefined): TurndownService {
   addFlattening(service);
   addRule(service, 'heading', ['h1', 'h2', 'h3', 'h4', 'h5', 'h6'], heading);
   addTableRules(service);
+  addDefinitionRules(service);
   return service;
 }
 
@@ -94,11 +108,14 @@ function addFlattening(service: TurndownService): void {
   });
 }
 
+/** Each writes something before every line of what is inside. */
+const NESTING = new Set(['BLOCKQUOTE', 'LI', 'DD']);
+
 function isTooDeep(node: HtmlElement): boolean {
-  if (node.nodeName !== 'BLOCKQUOTE' && node.nodeName !== 'LI') return false;
+  if (!NESTING.has(node.nodeName)) return false;
   let levels = 0;
   for (let above = node.parentNode; above !== null; above = above.parentNode)
-    if (above.nodeName === 'BLOCKQUOTE' || above.nodeName === 'LI') levels += 1;
+    if (NESTING.has(above.nodeName)) levels += 1;
   return levels >= MAX_QUOTE_DEPTH;
 }
 
@@ -124,9 +141,15 @@ function linkMarkdown(content: string, node: HtmlElement): string {
   const href = attribute(node, 'href');
   const place = target(href);
   if (!LINK_SCHEMES.test(href) || place === null || content.trim() === '') return content;
+  if (href === (node.textContent ?? '').trim() && isSelfNaming(href)) return `<${href}>`;
   const text = content.replaceAll(BREAK, ' ').replace(/\s+/g, ' ').trim();
   if (text === `<${place}>` || `mailto:${text}` === place) return text;
   return `[${withoutLinks(text)}](${place})`;
+}
+
+/** Whether `<url>` in Markdown is a link that shows itself. */
+function isSelfNaming(url: string): boolean {
+  return /^(?:https?|ftp):\/\/[^\s<>\\`]+$/i.test(url) && !/&#?\w+;/.test(url);
 }
 
 /** A link cannot hold another: URLs in its text are no links of their own. */
@@ -183,4 +206,16 @@ function addTableRules(service: TurndownService): void {
   addRule(service, 'table', ['table'], (content, node) =>
     isData(node) ? `\n\n${tableToMarkdown(content)}\n\n` : `\n\n${content}\n\n`,
   );
+}
+
+/** A term in bold, what it means as an item below it: Markdown has no lists of definitions. */
+function addDefinitionRules(service: TurndownService): void {
+  addRule(service, 'term', ['dt'], (content) => {
+    const text = content.replaceAll(BREAK, ' ').replace(/\s+/g, ' ').trim();
+    return text === '' ? '' : `\n\n**${text.replaceAll('**', '')}**\n\n`;
+  });
+  addRule(service, 'meaning', ['dd'], (content, node) => {
+    if (isTooDeep(node)) return `\n\n${content}\n\n`;
+    return `\n\n-   ${content.trim().replace(/\n(?=.)/g, '\n    ')}\n\n`;
+  });
 }

@@ -54,10 +54,22 @@ const POLICY: sanitizeHtml.IOptions = {
   allowProtocolRelative: false,
 };
 
-/** A whole document. Deterministic. */
-export function markdownToHtml(markdown: string, signature: string | null): string {
+/** Quotes as mail programs mark them, so that they show their levels. */
+const CITING: sanitizeHtml.IOptions = {
+  ...POLICY,
+  allowedAttributes: { ...POLICY.allowedAttributes, blockquote: [{ name: 'type', values: ['cite'] }] },
+  transformTags: { blockquote: sanitizeHtml.simpleTransform('blockquote', { type: 'cite' }) },
+};
+
+/** A whole document. Deterministic. `citing`: since version 3 of the renderer. */
+export function markdownToHtml(
+  markdown: string,
+  signature: string | null,
+  { citing }: { citing: boolean } = { citing: false },
+): string {
   const tokens = parseMarkdown(markdown);
-  const html = tokens === null ? `<pre>${escapeHtml(markdown)}</pre>\n` : sanitizeHtml(renderer.parser(tokens), POLICY);
+  const policy = citing ? CITING : POLICY;
+  const html = tokens === null ? `<pre>${escapeHtml(markdown)}</pre>\n` : sanitizeHtml(renderer.parser(tokens), policy);
   const signed = signature === null ? '' : `<pre>-- \n${escapeHtml(signature)}</pre>\n`;
   return `<!DOCTYPE html>\n<html><head><meta charset="utf-8"></head><body>\n${html}${signed}</body></html>\n`;
 }

@@ -51,6 +51,8 @@ export type ParsedMail = {
   /** Fields of the top header, in order, bounded. */
   fields: RawField[];
   root: MailPart;
+  /** What the text says it is in; header fields of raw bytes are taken for the same. */
+  charset: string | null;
   /** Not null: `root` is one part that holds the message as it came. */
   degraded: Degraded | null;
 };
@@ -67,20 +69,30 @@ type ParserInside = { textTypes: string[]; tree: ParserNode | false };
 /** Parses one message of at most `maxBytes`. Throws `too-large`, nothing else. */
 export async function parseMail(message: Uint8Array, options: { maxBytes?: number } = {}): Promise<ParsedMail> {
   if (message.length > (options.maxBytes ?? MAX_MESSAGE_BYTES)) throw new MimeError('too-large');
-  const bytes = Buffer.from(message.buffer, message.byteOffset, message.length);
+  const bytes = withLines(Buffer.from(message.buffer, message.byteOffset, message.length));
   const block = readHeaderBlock(bytes);
   const body = bytes.subarray(block.bodyStart);
   const split = await splitParts(block, body);
-  if ('failed' in split) return { fields: block.fields, root: keptWhole(bytes), degraded: split.failed };
-  const { root } = split;
-  if (isEmptyMultipart(root)) return { fields: block.fields, root: textPart(body), degraded: null };
+  const { fields } = block;
+  if ('failed' in split) return { fields, root: keptWhole(bytes), charset: null, degraded: split.failed };
+  const { root, charset } = split;
+  if (isEmptyMultipart(root)) return { fields, root: textPart(body), charset, degraded: null };
   const degraded = findFault(root);
-  if (degraded !== null) return { fields: block.fields, root: keptWhole(bytes), degraded };
+  if (degraded !== null) return { fields, root: keptWhole(bytes), charset, degraded };
   emptyWhatIsEmpty(root, bytes);
-  return { fields: block.fields, root, degraded: null };
+  return { fields, root, charset, degraded: null };
 }
 
-type SplitResult = { root: MailPart } | { failed: Degraded };
+const LF = 0x0a;
+const CR = 0x0d;
+
+/** A message whose every line ends with CR alone, as old Macs wrote, has no lines for anybody else. */
+function withLines(bytes: Buffer): Buffer {
+  if (bytes.includes(LF) || !bytes.includes(CR)) return bytes;
+  return bytes.map((byte) => (byte === CR ? LF : byte)) as Buffer;
+}
+
+type SplitResult = { root: MailPart; charset: string | null } | { failed: Degraded };
 
 async function splitParts(block: HeaderBlock, body: Buffer): Promise<SplitResult> {
   const parser = new MailParser({
@@ -93,7 +105,9 @@ async function splitParts(block: HeaderBlock, body: Buffer): Promise<SplitResult
   inside.textTypes = [];
   try {
     const contents = await readLeaves(Readable.from(chunksOf(block.header, body)).pipe(parser));
-    return inside.tree === false ? { root: textPart(body) } : { root: toPart(inside.tree, contents) };
+    if (inside.tree === false) return { root: textPart(body), charset: null };
+    const charset = charsetOf(inside.tree);
+    return { root: toPart(inside.tree, contents, charset), charset };
   } catch (error) {
     return { failed: isLengthError(error) ? 'too-many-parts' : 'unreadable' };
   }
@@ -121,20 +135,48 @@ async function readLeaves(parser: MailParser): Promise<Map<AttachmentStream['hea
 }
 
 /** Recursion is as deep as the parts are nested, at most MAX_PARTS. */
-function toPart(node: ParserNode, contents: ReadonlyMap<AttachmentStream['headers'], Buffer>): MailPart {
-  const fields = node.headerLines.map((line) => parseRawField(line.line)).filter((field) => field !== null);
-  const type = decodeParameters(firstValue(fields, 'content-type'));
-  const disposition = decodeParameters(firstValue(fields, 'content-disposition'));
+function toPart(
+  node: ParserNode,
+  contents: ReadonlyMap<AttachmentStream['headers'], Buffer>,
+  hint: string | null,
+  inDigest = false,
+): MailPart {
+  const fields = fieldsOf(node);
+  const type = decodeParameters(firstValue(fields, 'content-type'), hint);
+  const disposition = decodeParameters(firstValue(fields, 'content-disposition'), hint);
+  const name = disposition.parameters.get('filename') || type.parameters.get('name') || null;
   const id = firstValue(fields, 'content-id').replace(/^<|>$/g, '');
   return {
-    contentType: cleanLine(node.contentType || 'text/plain'),
+    contentType: typeOf(node, name, inDigest),
     parameters: type.parameters,
     disposition: dispositionOf(disposition.value),
-    fileName: disposition.parameters.get('filename') || type.parameters.get('name') || null,
+    fileName: name,
     contentId: /^[\x21-\x3b\x3d\x3f-\x7e]{1,400}$/.test(id) ? id : null,
-    children: node.children.map((child) => toPart(child, contents)),
+    children: node.children.map((child) => toPart(child, contents, hint, node.contentType === 'multipart/digest')),
     content: contents.get(node.headers) ?? Buffer.alloc(0),
   };
+}
+
+const TYPE = /^[^\s/;,"]+\/[^\s/;,"]+$/;
+
+/** RFC 2046 §5.1.5 and RFC 2045 §5.2: what a part is that does not say, or says what is no type. */
+function typeOf(node: ParserNode, name: string | null, inDigest: boolean): string {
+  const declared = node.headerLines.some(({ key }) => key === 'content-type');
+  if (!declared && inDigest) return 'message/rfc822';
+  const type = cleanLine(node.contentType || '');
+  if (TYPE.test(type)) return type;
+  return declared && name !== null ? 'application/octet-stream' : 'text/plain';
+}
+
+function fieldsOf(node: ParserNode): RawField[] {
+  return node.headerLines.map((line) => parseRawField(line.line)).filter((field) => field !== null);
+}
+
+/** What the first text that names its character set says: raw bytes in header fields are in it as well. */
+function charsetOf(node: ParserNode): string | null {
+  const own = decodeParameters(firstValue(fieldsOf(node), 'content-type')).parameters.get('charset');
+  if (own !== undefined && !/^(?:us-)?ascii$/i.test(own)) return own;
+  return node.children.map(charsetOf).find((charset) => charset !== null) ?? null;
 }
 
 function firstValue(fields: readonly RawField[], name: string): string {

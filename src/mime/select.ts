@@ -3,14 +3,16 @@
  * preferred to its plain alternative, because what was formatted stands there.
  */
 
+import type { Buffer } from 'node:buffer';
 import { isMultipart, type MailPart } from './parse.ts';
 import { decodeBytes } from './text.ts';
 
 export type SelectedText = { kind: 'plain' | 'html'; text: string };
-export type Selected = { texts: SelectedText[]; attachments: MailPart[] };
+export type Selected = { texts: SelectedText[]; attachments: MailPart[]; charset: string | null };
 
-export function selectParts(root: MailPart): Selected {
-  const selected: Selected = { texts: [], attachments: [] };
+/** `charset`: what another text of the message says it is in, for one that says nothing. */
+export function selectParts(root: MailPart, charset: string | null = null): Selected {
+  const selected: Selected = { texts: [], attachments: [], charset };
   collect(root, selected);
   return selected;
 }
@@ -20,7 +22,7 @@ function collect(part: MailPart, selected: Selected): void {
   if (part.contentType === 'multipart/alternative') collectAlternative(part, selected);
   else if (isMultipart(part)) for (const child of part.children) collect(child, selected);
   else if (kind === null) selected.attachments.push(part);
-  else selected.texts.push({ kind, text: textOf(part, kind) });
+  else selected.texts.push({ kind, text: textOf(part, kind, selected.charset) });
 }
 
 /** Of alternatives the one with HTML, else the last with text; what is neither (an invitation) goes along. */
@@ -56,10 +58,20 @@ function textKind(part: MailPart): SelectedText['kind'] | null {
   return part.contentType === 'text/html' ? 'html' : null;
 }
 
-function textOf(part: MailPart, kind: SelectedText['kind']): string {
-  const text = decodeBytes(part.content, part.parameters.get('charset') ?? null).replace(/\r\n?/g, '\n');
+function textOf(part: MailPart, kind: SelectedText['kind'], charset: string | null): string {
+  const hint = (kind === 'html' ? declaredWithin(part.content) : null) ?? charset;
+  const text = decodeBytes(part.content, part.parameters.get('charset') ?? null, hint).replace(/\r\n?/g, '\n');
   const isFlowed = kind === 'plain' && part.parameters.get('format')?.toLowerCase() === 'flowed';
   return isFlowed ? unflow(text, part.parameters.get('delsp')?.toLowerCase() === 'yes') : text;
+}
+
+/** As far as browsers look for it. */
+const META_BYTES = 1024;
+const META = /<meta\s[^>]{0,200}?charset\s*=\s*["']?\s*([\w.:-]{1,40})/i;
+
+/** The character set that HTML names in itself. */
+function declaredWithin(content: Buffer): string | null {
+  return META.exec(content.toString('latin1', 0, META_BYTES))?.[1] ?? null;
 }
 
 /** Joins the lines of format=flowed (RFC 3676 §4). */
@@ -68,7 +80,8 @@ export function unflow(text: string, deleteSpace: boolean): string {
   let open: { quote: string; text: string } | null = null;
   for (const line of text.split('\n')) {
     const quote = /^>*/.exec(line)?.[0] ?? '';
-    const rest = line.slice(quote.length).replace(/^ /, '');
+    // Of a line that was stuffed because it begins like a quote the space stays, or it would be read as one.
+    const rest = /^ >/.test(line) ? line : line.slice(quote.length).replace(/^ /, '');
     const flows = rest.endsWith(' ') && rest !== '-- ';
     const piece = flows && deleteSpace ? rest.slice(0, -1) : rest;
     if (open !== null && open.quote === quote && rest !== '-- ') open.text += piece;

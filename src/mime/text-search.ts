@@ -2,7 +2,7 @@
  * SEARCH in the text of a message (RFC 3501 §6.4.4): substrings without regard to case, in header values and in text
  * parts after transfer encoding and charset are undone. HTML is searched as its source.
  */
-import libmime from 'libmime';
+import { decodeWords } from './encoded-words.ts';
 import { parameterValue } from './structure/content-fields.ts';
 import { headerFields, unfoldedValue } from './structure/header-fields.ts';
 import type { Envelope, LeafPart, MessageIndex, Part } from './structure/types.ts';
@@ -93,7 +93,7 @@ export function decodeTransferEncoding(body: Buffer, encoding: string): Buffer {
 
 /** A header value in Unicode: RFC 2047 words decoded, bare 8-bit text read as UTF-8 where it is. */
 export function decodeHeaderBytes(value: string): string {
-  return libmime.decodeWords(EIGHT_BIT.test(value) ? decodeBytes(Buffer.from(value, 'latin1'), null) : value);
+  return decodeWords(EIGHT_BIT.test(value) ? decodeBytes(Buffer.from(value, 'latin1'), null) : value);
 }
 
 class BodySearch {

@@ -5,6 +5,8 @@
 import { Buffer } from 'node:buffer';
 import { TextDecoder } from 'node:util';
 import iconv from 'iconv-lite';
+import { guessCharset } from './charset-guess.ts';
+import { charsetName, eucOfIso2022Kr, gbkOfHz } from './charset-names.ts';
 
 /** Lone surrogates and noncharacters; strict I-JSON refuses them (SMIMP 0.1 §1.1). */
 const NONCHARACTERS = /\p{Noncharacter_Code_Point}/gu;
@@ -29,46 +31,75 @@ export function truncate(text: string, maxChars: number): string {
   return text.length <= maxChars ? text : text.slice(0, maxChars).replace(/[\ud800-\udbff]$/, '');
 }
 
-/** Labels whose bytes are UTF-8 until shown otherwise. */
-const UTF8_LABELS = new Set([
-  '',
-  'utf-8',
-  'utf8',
-  'us-ascii',
-  'ascii',
-  'ansi_x3.4-1968',
-  '7bit',
-  '8bit',
-  'unknown-8bit',
-  'x-unknown',
+/** Labels that say nothing: the bytes are UTF-8 until shown otherwise. */
+const SILENT_LABELS = new Set([
+  ...['', 'utf-8', 'utf8', 'us-ascii', 'ascii', 'ansi_x3.4-1968', 'iso646-us', '7bit', '8bit', 'unknown-8bit'],
+  ...['x-unknown', 'unknown', 'default', 'none', 'default_charset', 'unicode-1-1-utf-8', 'user-defined'],
 ]);
-/** Senders write these for nearly anything, above all for UTF-8. */
-const LATIN1_LABELS = new Set(['iso-8859-1', 'iso8859-1', 'latin1', 'l1', 'windows-1252', 'cp1252']);
-/** Not character sets of mail: UTF-7 hides markup from filters, the others are transfer encodings. */
-const REFUSED_LABELS = /^(?:(?:cs)?unicode-?1-?1-?)?utf-?7|^(?:base64|hex|binary)$/;
-/** ISO-2022-JP is 7-bit; its escape gives it away under any label. */
+/** Letters of these follow letters: bytes that are valid UTF-8 are UTF-8, whatever label they carry. */
+const WORDY_LABEL = /^(?:windows-125[012479]|iso-8859-(?:1|2|3|4|9|1[03456])|koi8-[ru]|macintosh|ibm866)$/;
+/** ISO-2022-JP and ISO-2022-KR are 7-bit; their escapes give them away under any label. */
 const JAPANESE_ESCAPE = /\x1b\$[@B]/;
+const KOREAN_ESCAPE = /\x1b\$\)C/;
 
-/** Bytes to text by the label of the sender, corrected where the bytes contradict it. Never throws. */
-export function decodeBytes(bytes: Uint8Array, label: string | null): string {
-  const charset = (label ?? '')
-    .trim()
-    .toLowerCase()
-    .replace(/^["']|["']$/g, '');
-  if (UTF8_LABELS.has(charset)) return decodeUnlabelled(bytes);
-  if (LATIN1_LABELS.has(charset)) return validUtf8(bytes) ?? decodeWith('windows-1252', bytes) ?? '';
-  if (REFUSED_LABELS.test(charset)) return decodeUnlabelled(bytes);
-  return decodeWith(charset, bytes) ?? decodeWithIconv(charset, bytes) ?? decodeUnlabelled(bytes);
+/**
+ * Bytes to text by the label of the sender, corrected where the bytes contradict it. `hint` is what another part of the same
+ * message says of itself; it counts where there is no label. Never throws.
+ */
+export function decodeBytes(bytes: Uint8Array, label: string | null, hint: string | null = null): string {
+  const charset = charsetName(label ?? '') ?? '';
+  if (SILENT_LABELS.has(charset)) return decodeUnlabelled(bytes, hint);
+  if (WORDY_LABEL.test(charset) || LATIN1.test(charset)) return validUtf8(bytes) ?? decodeLabelled(charset, bytes);
+  return decodeLabelled(charset, bytes);
 }
 
-/** UTF-8 if the bytes are; ISO-2022-JP by its escape; broken UTF-8 with marks; else windows-1252. */
-function decodeUnlabelled(bytes: Uint8Array): string {
+const LATIN1 = /^(?:latin-?1|l1|iso-ir-100)$/;
+
+/** As the label says; where the bytes cannot be that, what they can be. */
+function decodeLabelled(charset: string, bytes: Uint8Array): string {
+  if (charset === 'iso-2022-kr') return decodeWith('euc-kr', eucOfIso2022Kr(bytes)) ?? '';
+  if (charset === 'hz-gb-2312') return decodeWith('gbk', gbkOfHz(bytes)) ?? '';
+  const strict = decodeStrictly(withByteOrder(charset, bytes), bytes);
+  if (strict !== null) return strict;
+  const known = decodeWith(charset, bytes);
+  if (known === null) return decodeWithIconv(charset, bytes) ?? decodeUnlabelled(bytes, null);
+  const guessed = validUtf8(bytes) ?? decodeStrictly(guessCharset(bytes), bytes);
+  return guessed !== null && count(known, /\ufffd/g) > MAX_BROKEN_SHARE * known.length ? guessed : known;
+}
+
+/** One broken character does not make a letter one of another set. */
+const MAX_BROKEN_SHARE = 0.02;
+
+/** UTF-16 without a mark of its order: where the zero bytes of its spaces and line ends stand (RFC 2781 §4.3). */
+function withByteOrder(charset: string, bytes: Uint8Array): string {
+  if (charset !== 'utf-16' && charset !== 'unicode') return charset;
+  if (bytes[0] === 0xfe && bytes[1] === 0xff) return 'utf-16be';
+  if (bytes[0] === 0xff && bytes[1] === 0xfe) return 'utf-16le';
+  let high = 0;
+  let low = 0;
+  for (let at = 0; at + 1 < bytes.length; at += 2) {
+    if (bytes[at] === 0) high += 1;
+    if (bytes[at + 1] === 0) low += 1;
+  }
+  return low > high ? 'utf-16le' : 'utf-16be';
+}
+
+/** UTF-8 if the bytes are; a 7-bit set by its escapes; broken UTF-8 with marks; else by the hint or what is likeliest. */
+function decodeUnlabelled(bytes: Uint8Array, hint: string | null): string {
   const utf8 = validUtf8(bytes);
-  if (utf8 !== null) return JAPANESE_ESCAPE.test(utf8) ? (decodeWith('iso-2022-jp', bytes) ?? utf8) : utf8;
+  if (utf8 !== null) return decodeEscaped(utf8, bytes);
   const marked = new TextDecoder('utf-8').decode(bytes);
   const broken = count(marked, /\ufffd/g);
   const sound = count(marked, /[^\u0000-\u007f\ufffd]/g);
-  return broken <= sound ? marked : (decodeWith('windows-1252', bytes) ?? marked);
+  if (broken <= sound) return marked;
+  const hinted = hint === null ? null : decodeStrictly(charsetName(hint) ?? '', bytes);
+  return hinted ?? decodeWith(guessCharset(bytes), bytes) ?? marked;
+}
+
+function decodeEscaped(text: string, bytes: Uint8Array): string {
+  if (!text.includes('\x1b')) return text;
+  if (JAPANESE_ESCAPE.test(text)) return decodeWith('iso-2022-jp', bytes) ?? text;
+  return KOREAN_ESCAPE.test(text) ? (decodeWith('euc-kr', eucOfIso2022Kr(bytes)) ?? text) : text;
 }
 
 function count(text: string, pattern: RegExp): number {
@@ -78,7 +109,12 @@ function count(text: string, pattern: RegExp): number {
 }
 
 function validUtf8(bytes: Uint8Array): string | null {
-  return tryDecoder(() => new TextDecoder('utf-8', { fatal: true }), bytes);
+  return decodeStrictly('utf-8', bytes);
+}
+
+/** `null` also where a byte is not of that set. */
+function decodeStrictly(charset: string, bytes: Uint8Array): string | null {
+  return tryDecoder(() => new TextDecoder(charset, { fatal: true }), bytes);
 }
 
 function decodeWith(charset: string, bytes: Uint8Array): string | null {

@@ -17,12 +17,15 @@ import { type SelectedText, selectParts } from './select.ts';
 import { cleanLine, cleanText, truncate } from './text.ts';
 import { textToMarkdown } from './text-to-markdown.ts';
 import { renderedMessageId, threadIdOf, uidOfMessageId } from './threads.ts';
+import { unnamedFile } from './unnamed-file.ts';
 
 const MAX_SUBJECT_CHARS = 4_000;
 const MAX_REFERENCES = 100;
 const MAX_KEPT_VALUE_CHARS = 4_000;
 const MAX_FILE_NAME_CHARS = 255;
 const SIGNATURE_MARK = '\n-- \n';
+const SIGNATURE_FENCE = '```\n-- \n';
+const FENCE = '\n```';
 /** Of a Content-Type, what the next reader needs; the boundary and the name go their own ways. */
 const KEPT_PARAMETERS = new Set([
   'charset',
@@ -33,6 +36,10 @@ const KEPT_PARAMETERS = new Set([
   'protocol',
   'micalg',
   'report-type',
+  'smime-type',
+  'profile',
+  // Of pieces of messages, and of bodies that are elsewhere (RFC 2046 §5.2).
+  ...['id', 'number', 'total', 'access-type', 'url', 'expiration', 'size', 'server', 'site', 'directory', 'mode'],
 ]);
 
 export interface ToEmailOptions {
@@ -67,31 +74,31 @@ export function ownMessageId({ fields }: ParsedMail): string | null {
 
 export function toEmailBody(options: ToEmailOptions): EmailBody {
   const { mail, from, uid, parentUid, now } = options;
-  const { fields } = mail;
-  const { texts, attachments } = selectParts(mail.root);
+  const { fields, charset } = mail;
+  const { texts, attachments } = selectParts(mail.root, charset);
   const { markdown, signature, pictures } = bodyOf(mail.degraded === null ? texts : [KEPT_WHOLE]);
-  const to = divide(decodeMailboxes(joinedValues(fields, 'to')), options);
-  const cc = divide(decodeMailboxes(joinedValues(fields, 'cc')), options);
+  const to = divide(decodeMailboxes(joinedValues(fields, 'to'), charset), options);
+  const cc = divide(decodeMailboxes(joinedValues(fields, 'cc'), charset), options);
   const parent = parentMessageId(mail);
   const messageId = ownMessageId(mail) ?? renderedMessageId(uid);
   const references = boundedReferences(decodeMessageIds(fieldValue(fields, 'references')));
   const root = references[0] ?? parent ?? messageId;
-  const replyTo = divide(decodeMailboxes(fieldValue(fields, 'reply-to')), options);
+  const replyTo = divide(decodeMailboxes(fieldValue(fields, 'reply-to'), charset), options);
   const legacy: LegacyData = {
     ...EMPTY_LEGACY_DATA,
     message_id: ownMessageId(mail),
     in_reply_to: parent,
     references,
-    names: { ...to.names, ...cc.names, ...replyTo.names, ...nameOf(fields, from) },
+    names: { ...to.names, ...cc.names, ...replyTo.names, ...nameOf(mail, from) },
     legacy_to: to.legacy,
     legacy_cc: cc.legacy,
     reply_to: replyTo.addresses.length + replyTo.legacy.length > 1 || replyTo.legacy.length > 0 ? replyTo.all : [],
-    fields: keptFields(fields),
+    fields: keptFields(mail),
   };
   return {
     to: to.addresses,
     cc: cc.addresses,
-    subject: truncate(decodeText(fieldValue(fields, 'subject')), MAX_SUBJECT_CHARS),
+    subject: truncate(decodeText(fieldValue(fields, 'subject'), charset), MAX_SUBJECT_CHARS),
     thread_id: threadIdOf(root),
     reply_to_message_id: parentUid ?? (parent === null ? null : uidOfMessageId(parent)),
     date_sent: formatTimestamp(parseMailDate(fieldValue(fields, 'date')) ?? now),
@@ -124,8 +131,10 @@ function boundedReferences(references: string[]): string[] {
 }
 
 /** The name in From, when From is the sender; another From was refused before. */
-function nameOf(fields: Fields, from: Address): Record<string, string> {
-  const sender = decodeMailboxes(fieldValue(fields, 'from')).find(({ address }) => smimpAddress(address) === from);
+function nameOf({ fields, charset }: ParsedMail, from: Address): Record<string, string> {
+  const sender = decodeMailboxes(fieldValue(fields, 'from'), charset).find(
+    ({ address }) => smimpAddress(address) === from,
+  );
   return sender === undefined || sender.name === '' ? {} : { [from]: sender.name };
 }
 
@@ -167,18 +176,18 @@ function codedAddress(mailbox: string, gatewayDomain: Domain | null): Address | 
   }
 }
 
-function keptFields(fields: Fields): LegacyData['fields'] {
+function keptFields({ fields, charset }: ParsedMail): LegacyData['fields'] {
   const names: ReadonlySet<string> = new Set(KEPT_FIELDS);
   return fields
     .filter(({ name }) => names.has(name))
     .slice(0, KEPT_FIELDS.length)
     .map(({ name, value }) => ({
       name: name as (typeof KEPT_FIELDS)[number],
-      value: truncate(decodeText(value), MAX_KEPT_VALUE_CHARS),
+      value: truncate(decodeText(value, charset), MAX_KEPT_VALUE_CHARS),
     }));
 }
 
-/** Plain text gives its signature up; within HTML there is no telling where one begins. */
+/** Plain text gives its signature up; within HTML of others there is no telling where one begins. */
 function bodyOf(texts: readonly SelectedText[]): {
   markdown: string;
   signature: string | null;
@@ -193,9 +202,23 @@ function bodyOf(texts: readonly SelectedText[]): {
   const keep: OnDataImage = (picture) => keepPicture(pictures, picture);
   const pieces = texts.map(({ kind, text }) => {
     const clean = cleanText(text);
-    return kind === 'html' ? htmlToMarkdown(clean, keep) : textToMarkdown(clean);
+    // Character references of HTML may name anything, so what they gave is cleaned again.
+    return kind === 'html' ? cleanText(htmlToMarkdown(clean, keep)) : textToMarkdown(clean);
   });
-  return { markdown: pieces.filter((piece) => piece !== '').join('\n\n'), signature: null, pictures };
+  const markdown = pieces.filter((piece) => piece !== '').join('\n\n');
+  return { ...splitPreformattedSignature(markdown), pictures };
+}
+
+/** A signature as markdown-to-html.ts writes it, at the end and preformatted. */
+function splitPreformattedSignature(markdown: string): { markdown: string; signature: string | null } {
+  const at = markdown.lastIndexOf(SIGNATURE_FENCE);
+  const signature = markdown.slice(at + SIGNATURE_FENCE.length, -FENCE.length);
+  const isLast =
+    at >= 0 &&
+    markdown.endsWith(FENCE) &&
+    !signature.includes('```') &&
+    (at === 0 || markdown.slice(0, at).endsWith('\n\n'));
+  return isLast ? { markdown: markdown.slice(0, at).trimEnd(), signature } : { markdown, signature: null };
 }
 
 /** A picture that stood in the HTML itself becomes an attachment like any other. */
@@ -234,9 +257,7 @@ function attachmentOf(part: MailPart): Attachment {
 
 function fileNameOf({ fileName, contentType }: MailPart): string {
   const name = truncate(cleanLine(fileName ?? '').replace(/[/\\]/g, '_'), MAX_FILE_NAME_CHARS);
-  if (name !== '') return name;
-  if (contentType === 'message/rfc822') return 'message.eml';
-  return contentType === 'text/calendar' ? 'invite.ics' : 'attachment';
+  return name === '' ? unnamedFile(contentType) : name;
 }
 
 function contentTypeOf({ contentType, parameters }: MailPart): string {
