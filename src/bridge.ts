@@ -13,6 +13,7 @@ import { createApi } from './api/server.ts';
 import { startChores } from './chores.ts';
 import type { Config } from './config.ts';
 import { createEvents, type Events } from './events.ts';
+import { gatewayOf } from './gateway-services.ts';
 import { createHighWaterMark, type HighWaterMark } from './high-water-mark.ts';
 import { type Accounts, createAccounts } from './identity/accounts.ts';
 import { createKeyMaintenance, type KeyMaintenance } from './identity/maintenance.ts';
@@ -22,7 +23,6 @@ import { createImapServer } from './imap/listener.ts';
 import { createKeystore, type Keystore } from './keystore/keystore.ts';
 import { openServerKey } from './keystore/server-key.ts';
 import { createLegacyIdentities, type LegacyIdentities } from './legacy/identities.ts';
-import { createOutgoing } from './legacy/outgoing.ts';
 import { createLogger } from './log.ts';
 import { createMailbox, type Mailbox } from './mailbox/mailbox.ts';
 import { createMeters } from './metrics/meters.ts';
@@ -32,14 +32,14 @@ import type { MirrorServices } from './mirror/mirror.ts';
 import { startMirrors } from './mirror/mirrors.ts';
 import { withMirrors } from './mirror/rotation.ts';
 import { createTakeOutward } from './pipeline/outward.ts';
-import { createPipeline, type Pipeline, type PipelineOptions } from './pipeline/pipeline.ts';
+import { createPipeline, type Pipeline } from './pipeline/pipeline.ts';
 import { createDiscovery } from './remote/discovery.ts';
 import { createHomeClient } from './remote/home.ts';
 import { createHttps } from './remote/https.ts';
 import { createOwnerClient } from './remote/owner.ts';
 import { createFetchPublicKey, type FetchPublicKey } from './remote/public-keys.ts';
 import { createSessions } from './remote/sessions.ts';
-import { connectionLimits, networkOf, priceRules, queueSettings } from './settings.ts';
+import { connectionLimits, legacyPolicy, networkOf, priceRules, queueSettings } from './settings.ts';
 import type { Domain } from './smimp/address.ts';
 import type { BaseUrl } from './smimp/discovery.ts';
 import { createSubmission } from './smtp/submission.ts';
@@ -180,7 +180,8 @@ async function buildParts(stack: AsyncDisposableStack, base: Base): Promise<Part
   const outward = gateway === null ? null : createTakeOutward({ gateway, giveUpAfterMs, clock });
   const quotaBytes = config.limits.quota;
   const mailbox = createMailbox({ db, listener, keystore, identity, events, clock, quotaBytes, outward });
-  const shared = { db, listener, keystore, identity, home, sessions, events, clock };
+  const policy = legacyPolicy(config, { db, discovery });
+  const shared = { db, listener, keystore, identity, home, sessions, events, clock, policy };
   const limits = {
     concurrency: config.delivery.concurrency,
     askOperatorAboveBits: config.proof_of_work.ask_operator_above,
@@ -209,20 +210,6 @@ async function buildParts(stack: AsyncDisposableStack, base: Base): Promise<Part
     legacy: legacyOf(config, { db, keystore, events }),
   };
 }
-
-/** What mail leaves with, of a gateway. */
-async function gatewayOf(
-  config: Config,
-  services: Pick<Parameters<typeof createOutgoing>[0], 'db' | 'https' | 'network' | 'clock'>,
-): Promise<(PipelineOptions['gateway'] & object) | null> {
-  const { deployment, gateway: settings, mail_host: name, secrets } = config;
-  if (deployment !== 'gateway' || settings.domain === null) return null;
-  const { domain, senders, recipients } = settings;
-  const outgoing = await createOutgoing({ ...services, settings, name, password: secrets.smarthostPassword });
-  return { ...outgoing, domain: domain as Domain, senders, ownDomains: [domain, ...recipients], returnPath };
-}
-
-const returnPath = async (): Promise<string | null> => null;
 
 function legacyOf(config: Config, services: Pick<Parts, 'keystore'> & Pick<Base, 'events'> & { db: Db }) {
   const { domain, senders, recipients, new_identities_per_day: newPerDay } = config.gateway;
@@ -281,8 +268,8 @@ function createDoors(
         await open(server, 'imap', false);
       }
       if (plays('smtp')) {
-        const { accept, checkRecipient } = pipeline;
-        const shared = { keystore, accept, checkRecipient, events, clock };
+        const { accept, checkRecipient, recipientOf } = pipeline;
+        const shared = { keystore, accept, checkRecipient, recipientOf, events, clock };
         const server = stack.use(createSubmission({ name: config.mail_host, tls: material, limits, ...shared }));
         await open(server, 'submissions', true);
         await open(server, 'submission', false);

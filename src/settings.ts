@@ -2,13 +2,23 @@
 import { readFile } from 'node:fs/promises';
 import type { TlsMaterial } from './admin/tls.ts';
 import type { Config } from './config.ts';
+import { createLegacyPolicy, type LegacyPolicy, NO_LEGACY } from './legacy/policy.ts';
 import type { QueueSettings } from './pipeline/queue.ts';
 import { policyOf } from './policy/pow-policy.ts';
-import type { OpenedDatabase } from './store/database.ts';
+import type { Discovery } from './remote/look-up.ts';
+import type { Domain } from './smimp/address.ts';
+import type { Db, OpenedDatabase } from './store/database.ts';
 
 export function queueSettings(config: Config, opened: OpenedDatabase): QueueSettings {
   if (config.queue.redis !== null) return { kind: 'redis', url: config.queue.redis };
   return { kind: 'postgres', connection: opened.connection };
+}
+
+/** How the accounts here write to people of the old internet. */
+export function legacyPolicy(config: Config, services: { db: Db; discovery: Discovery }): LegacyPolicy {
+  const { gateway, domains } = config.legacy;
+  if (gateway === null) return NO_LEGACY;
+  return createLegacyPolicy({ ...services, gatewayDomain: gateway as Domain, domains, ownDomains: config.domains });
 }
 
 /** Its own names lead straight to its own door: no DNS, no way out through the router and in again. */

@@ -22,6 +22,7 @@
 import type { Events } from '../events.ts';
 import type { Identity } from '../identity/resolve.ts';
 import type { Keystore } from '../keystore/keystore.ts';
+import { type LegacyPolicy, NO_LEGACY } from '../legacy/policy.ts';
 import { ByteGate } from '../memory/byte-gate.ts';
 import type { HomeClient } from '../remote/home.ts';
 import type { Sessions } from '../remote/sessions.ts';
@@ -64,6 +65,8 @@ export interface PipelineOptions {
   home: HomeClient;
   sessions: Sessions;
   notices: Notices;
+  /** Towards people of the old internet; absent: nothing leaves SMIMP. */
+  policy?: LegacyPolicy;
   /** What this bridge is a gateway with; null or absent: it is none. */
   gateway?: (Gateway & { returnPath: FindReturnPath }) | null;
   events: Events;
@@ -74,6 +77,8 @@ export interface PipelineOptions {
 export interface Pipeline extends AsyncDisposable {
   readonly accept: Accept;
   readonly checkRecipient: CheckRecipient;
+  /** The address that a mailbox is written to under; null when it can be none. */
+  readonly recipientOf: LegacyPolicy['recipientOf'];
   readonly operations: QueueOperations;
   readonly run: Runner['run'];
   /** Gives a job to what is due and has none. */
@@ -90,7 +95,7 @@ const MAX_BYTES_AT_ONCE = 36 * 1024 * 1024;
 
 function stageTable(options: PipelineOptions, minter: Minter): StageTable {
   const { askOperatorAboveBits } = options.limits;
-  const route = createRoute(options);
+  const route = createRoute({ ...options, policy: options.policy ?? NO_LEGACY });
   const seal = createSeal(options);
   const mint = createMint({ ...options, minter, askOperatorAboveBits });
   const deliver = createDeliver(options);
@@ -100,7 +105,7 @@ function stageTable(options: PipelineOptions, minter: Minter): StageTable {
 
 /** Opens the queue when it is first needed, so that a process that only looks at rows opens none. */
 export function createPipeline(options: PipelineOptions): Pipeline {
-  const { db, listener, events, clock, limits, gateway = null, keystore } = options;
+  const { db, listener, events, clock, limits, gateway = null, keystore, policy = NO_LEGACY } = options;
   const { giveUpAfterMs } = limits;
   const gatewayTell = gateway === null ? null : createGatewayTell({ ...gateway, keystore, giveUpAfterMs });
   const onError = (error: unknown): void => events.unexpected('queue', error);
@@ -138,7 +143,8 @@ export function createPipeline(options: PipelineOptions): Pipeline {
 
   return {
     run: runner.run,
-    checkRecipient: createCheckRecipient(options),
+    checkRecipient: createCheckRecipient({ ...options, policy }),
+    recipientOf: policy.recipientOf,
     operations: createQueueOperations(options),
     accept: createAccept({ ...options, gate, enqueue, giveUpAfterMs }),
     async sweep() {

@@ -2,6 +2,7 @@
 import type { SMTPServerAuthentication, SMTPServerDataStream, SMTPServerSession } from 'smtp-server';
 import type { Events } from '../events.ts';
 import { type Keystore, KeystoreError } from '../keystore/keystore.ts';
+import type { LegacyPolicy } from '../legacy/policy.ts';
 import type { Accept } from '../pipeline/accept.ts';
 import type { CheckRecipient } from '../pipeline/recipients.ts';
 import { type Address, toMailbox } from '../smimp/address.ts';
@@ -22,6 +23,8 @@ interface Visit {
   loginFailures: number;
   /** Of the message at hand. */
   lookupLeftMs: number;
+  /** Of the message at hand: whom each mailbox stands for. */
+  readonly recipients: Map<string, Address>;
   readonly ended: AbortController;
 }
 
@@ -29,6 +32,7 @@ export interface SessionOptions {
   keystore: Keystore;
   accept: Accept;
   checkRecipient: CheckRecipient;
+  recipientOf: LegacyPolicy['recipientOf'];
   limits: { messageBytes: number; connectionsPerAddress: number; connectionsPerAccount: number };
   room: ReceivingRoom;
   events: Events;
@@ -53,6 +57,7 @@ export class Sessions {
       user: null,
       loginFailures: 0,
       lookupLeftMs: MAX_LOOKUP_MS,
+      recipients: new Map(),
       ended: new AbortController(),
     });
     events.connectionOpened({ protocol: 'smtp' });
@@ -105,25 +110,27 @@ export class Sessions {
     const visit = this.#visit(session);
     const { address } = this.#user(session);
     visit.lookupLeftMs = MAX_LOOKUP_MS;
+    visit.recipients.clear();
     if (addressOf(mailbox) !== address) throw REPLIES.foreignSender(toMailbox(address));
   }
 
   async recipient(mailbox: string, session: SMTPServerSession): Promise<void> {
-    const { checkRecipient, events } = this.#options;
+    const { checkRecipient, recipientOf, events } = this.#options;
     const visit = this.#visit(session);
     const { accountId } = this.#user(session);
-    const recipient = addressOf(mailbox);
+    const native = addressOf(mailbox);
+    const recipient = await withinLimits(visit, (timeoutMs) => recipientOf({ mailbox, native, timeoutMs }));
     if (recipient === null) {
       events.recipientRefused({ code: 'not-an-address' });
       throw REPLIES.notAnAddress(mailbox);
     }
-    const startedMs = performance.now();
-    const timeoutMs = Math.max(0, Math.min(RECIPIENT_LOOKUP_MS, visit.lookupLeftMs));
-    const reason = await checkRecipient({ accountId, recipient, timeoutMs });
-    visit.lookupLeftMs -= performance.now() - startedMs;
-    if (reason === null) return;
+    const reason = await withinLimits(visit, (timeoutMs) => checkRecipient({ accountId, recipient, timeoutMs }));
+    if (reason === null) {
+      visit.recipients.set(mailbox, recipient);
+      return;
+    }
     events.recipientRefused({ code: reason });
-    throw recipientReply(reason, toMailbox(recipient));
+    throw recipientReply(reason, recipient === native ? toMailbox(recipient) : mailbox);
   }
 
   /** Resolves with the text of the 250 once the message is committed. */
@@ -152,7 +159,10 @@ export class Sessions {
   async #accept({ bytes: raw, release }: Received, user: User, session: SMTPServerSession): Promise<string> {
     const { accept, clock } = this.#options;
     if (!isFromOwn(raw, user.address)) throw REPLIES.foreignFrom(toMailbox(user.address));
-    const recipients = session.envelope.rcptTo.map(({ address }) => addressOf(address)).filter((one) => one !== null);
+    const taken = this.#visit(session).recipients;
+    const recipients = session.envelope.rcptTo
+      .map(({ address }) => taken.get(address))
+      .filter((one) => one !== undefined);
     const { submissionId } = await accept({
       accountId: user.accountId,
       from: user.address,
@@ -175,6 +185,14 @@ export class Sessions {
     if (user === null) throw session.secure ? REPLIES.needsLogin() : REPLIES.needsTls();
     return user;
   }
+}
+
+/** One look-up, within what is left for the message. */
+async function withinLimits<T>(visit: Visit, look: (timeoutMs: number) => Promise<T>): Promise<T> {
+  const startedMs = performance.now();
+  const result = await look(Math.max(0, Math.min(RECIPIENT_LOOKUP_MS, visit.lookupLeftMs)));
+  visit.lookupLeftMs -= performance.now() - startedMs;
+  return result;
 }
 
 function busyReply(error: unknown): never {

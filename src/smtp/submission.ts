@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 import type { SMTPServerOptions } from 'smtp-server';
 import type { Events } from '../events.ts';
 import type { Keystore } from '../keystore/keystore.ts';
+import { type LegacyPolicy, NO_LEGACY } from '../legacy/policy.ts';
 import type { Accept } from '../pipeline/accept.ts';
 import type { CheckRecipient } from '../pipeline/recipients.ts';
 import { PatientServer } from './connection.ts';
@@ -51,6 +52,8 @@ export interface SubmissionOptions {
   keystore: Keystore;
   accept: Accept;
   checkRecipient: CheckRecipient;
+  /** Whom a mailbox stands for; absent: it is an SMIMP address or nobody. */
+  recipientOf?: LegacyPolicy['recipientOf'];
   events: Events;
   clock: () => Date;
   /** How long a client may be silent. */
@@ -63,6 +66,7 @@ export function createSubmission(options: SubmissionOptions): Submission {
   const servers: PatientServer[] = [];
   let { tls } = options;
   const sessions = new Sessions({
+    recipientOf: NO_LEGACY.recipientOf,
     ...options,
     room: new ReceivingRoom(RECEIVING_TIMES_LARGEST * options.limits.messageBytes),
     dismiss: (id, code, text) => {

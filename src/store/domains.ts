@@ -40,6 +40,33 @@ export function saveDomain(
     .executeTakeFirstOrThrow();
 }
 
+/** Of these domains those that were ever seen speaking SMIMP, or at which anybody here has pinned anybody. */
+export async function spokenDomains(db: Executor, domains: readonly string[]): Promise<string[]> {
+  if (domains.length === 0) return [];
+  const found = await db
+    .selectFrom('domain')
+    .select('domain')
+    .where('domain', 'in', [...domains])
+    .where('first_found_at', 'is not', null)
+    .execute();
+  const pinned = await sql<{ domain: string }>`
+    select asked.domain from unnest(${[...domains]}::text[]) as asked(domain)
+    where exists (select 1 from pin where split_part(pin.contact, '#', 2) = asked.domain)`.execute(db);
+  return [...new Set([...found, ...pinned.rows].map(({ domain }) => domain))];
+}
+
+/** Of these domains those that said last, over valid TLS, that they do not speak SMIMP. */
+export async function absentDomains(db: Executor, domains: readonly string[]): Promise<string[]> {
+  if (domains.length === 0) return [];
+  const rows = await db
+    .selectFrom('domain')
+    .select('domain')
+    .where('domain', 'in', [...domains])
+    .where('outcome', '=', 'absent')
+    .execute();
+  return rows.map(({ domain }) => domain);
+}
+
 /** Forgets domains that were never seen speaking SMIMP: anybody can make this server look up names of his own making. */
 export async function forgetStrangeDomains(db: Executor, before: Date): Promise<void> {
   await db.deleteFrom('domain').where('first_found_at', 'is', null).where('checked_at', '<', before).execute();

@@ -74,6 +74,16 @@ export function findDelivery(db: Executor, id: number): Promise<Delivery | undef
   return deliveries(db).where('delivery.id', '=', id).executeTakeFirst();
 }
 
+export async function hasDeliveryTo(db: Executor, submissionId: number, recipient: string): Promise<boolean> {
+  const row = await db
+    .selectFrom('delivery')
+    .select('id')
+    .where('submission_id', '=', submissionId)
+    .where('recipient', '=', recipient)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
 /** Newest last. `states` empty: all. */
 export function listDeliveries(
   db: Executor,
@@ -97,7 +107,7 @@ export function sealedEnvelope(db: Executor, deliveryId: number): Promise<Buffer
 }
 
 export type DeliveryChange = Partial<
-  Omit<Selectable<DeliveryTable>, 'id' | 'submission_id' | 'account_id' | 'recipient' | 'version' | 'sealed_envelope'>
+  Omit<Selectable<DeliveryTable>, 'id' | 'submission_id' | 'account_id' | 'version' | 'sealed_envelope'>
 > & {
   /** In two parts, which are joined where they are stored: the large one need not be copied for the small one. */
   sealed_envelope?: { prefix: Buffer; ciphertext: Uint8Array } | null;

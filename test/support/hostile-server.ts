@@ -88,7 +88,12 @@ const ROUTES: readonly [CallName, string, RegExp][] = [
 type Call = { request: IncomingMessage; response: ServerResponse; parameters: string[]; session: ServedSession | null };
 
 /** `zeroBits` and `now` (unix seconds) may change while it runs. */
-export type HostileSettings = { zeroBits: number; now: () => number };
+export type HostileSettings = {
+  zeroBits: number;
+  now: () => number;
+  /** Before a message key is given: at a gateway this makes the identity. */
+  onKeyAsked?: (address: Address) => void;
+};
 
 export async function startHostileServer(domain: string, settings: HostileSettings): Promise<HostileServer> {
   const host = `smimp.${domain}`;
@@ -129,6 +134,7 @@ export async function startHostileServer(domain: string, settings: HostileSettin
 
   const messageKey = async ({ request, response }: Call): Promise<void> => {
     const body = JSON.parse((await readRequest(request)).toString()) as { address: Address };
+    settings.onKeyAsked?.(body.address);
     const user = users.get(body.address);
     if (user === undefined) return refuse(response, 'unknown_user');
     const { address, master } = user;

@@ -6,6 +6,7 @@ import { createEvents, type Events } from '../../src/events.ts';
 import { createAccounts } from '../../src/identity/accounts.ts';
 import { createIdentity, type Identity } from '../../src/identity/resolve.ts';
 import { createKeystore, type Keystore } from '../../src/keystore/keystore.ts';
+import { createLegacyPolicy, type LegacyPolicy } from '../../src/legacy/policy.ts';
 import { createLogger } from '../../src/log.ts';
 import { ByteGate } from '../../src/memory/byte-gate.ts';
 import { createDeliver } from '../../src/pipeline/deliver.ts';
@@ -22,7 +23,7 @@ import { createDiscovery } from '../../src/remote/discovery.ts';
 import { createHomeClient, type HomeClient } from '../../src/remote/home.ts';
 import { createHttps } from '../../src/remote/https.ts';
 import { createSessions, type Sessions } from '../../src/remote/sessions.ts';
-import { type Address, parseAddress } from '../../src/smimp/address.ts';
+import { type Address, parseAddress, parseDomain } from '../../src/smimp/address.ts';
 import { openBoxes } from '../../src/smimp/boxes.ts';
 import { randomBytes } from '../../src/smimp/crypto.ts';
 import type { BaseUrl } from '../../src/smimp/discovery.ts';
@@ -59,6 +60,7 @@ export interface OutboundSite extends AsyncDisposable {
   readonly clock: TestClock;
   readonly keystore: Keystore;
   readonly identity: Identity;
+  readonly policy: LegacyPolicy;
   readonly events: Events;
   readonly minter: Minter;
   readonly home: HomeClient;
@@ -100,6 +102,8 @@ export const BODY: EmailBody = {
 export async function outboundSite(
   servers: readonly Pick<HostileServer, 'hosts'>[],
   clock: TestClock,
+  /** Reached through the gateway gw.test. */
+  legacyDomains: readonly string[] = [],
 ): Promise<OutboundSite> {
   const opened = await testDatabase();
   const { db } = opened;
@@ -126,7 +130,12 @@ export async function outboundSite(
   const sessions = createSessions(common);
   const minter = createMinter({ threads: 1 });
   const services = { ...common, identity, sessions, minter, askOperatorAboveBits: 12 };
-  const route = createRoute(services);
+  const policy = createLegacyPolicy({
+    ...{ db, discovery, ownDomains: ['acme.test'] },
+    gatewayDomain: parseDomain('gw.test'),
+    domains: legacyDomains,
+  });
+  const route = createRoute({ ...services, policy });
   const mint = createMint(services);
   const relay = createRelay({ ...services, gateway: null });
   const stages: StageTable = {
@@ -184,7 +193,7 @@ export async function outboundSite(
   };
 
   return {
-    ...{ opened, clock, keystore, identity, events, minter, home, sessions, stages, hosts, log, runner },
+    ...{ opened, clock, keystore, identity, policy, events, minter, home, sessions, stages, hosts, log, runner },
     operations: createQueueOperations(common),
     alice: { accountId, address },
     submit: (...recipients) => submitBody(BODY, ...recipients),

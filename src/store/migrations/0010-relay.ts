@@ -10,6 +10,7 @@ const STATEMENTS = [
   `create index delivery_due on delivery (next_attempt_at) where stage in ${ACTIVE}`,
   `alter table submission add column relayed_for text`,
   `alter table submission add column is_report boolean not null default false`,
+  `create index pin_domain on pin (split_part(contact, '#', 2))`,
   `create table sts_policy (
      domain text primary key,
      policy_id text not null,
