@@ -4,7 +4,7 @@ import { inflateRawSync } from 'node:zlib';
 import { equal, hash } from '../../smimp/crypto.ts';
 import type { Attachment } from '../../smimp/email.ts';
 import { type Base64, parseHex } from '../../smimp/encoding.ts';
-import { encodedBytes, encodedPieces, layoutBytes } from './encoded.ts';
+import { decodedBytes, encodedBytes, encodedPieces, layoutBytes } from './encoded.ts';
 import {
   FREE_EXPANSION_BYTES,
   MAX_EXPANSION,
@@ -20,7 +20,6 @@ type Contents = readonly Pick<Attachment, 'content'>[];
 
 const HASH_BYTES = 32;
 const NOTHING = { content: '' as Base64 };
-const LETTERS_PER_BYTE = 4 / 3;
 
 /** The original, checked as far as it can be without the body. Throws OriginalError `form`. */
 export function parseOriginal(value: unknown): Original {
@@ -57,7 +56,7 @@ function skeletonBytes({ size, references }: Original, attachments: Contents): n
 
 /** Never into more than is said, nor into more than honest text takes. */
 function unfold({ skeleton }: Original, sizeBytes: number): Buffer {
-  if (skeleton.length > MAX_PACKED_BYTES * LETTERS_PER_BYTE) throw new OriginalError('too-large');
+  if (decodedBytes(skeleton) > MAX_PACKED_BYTES) throw new OriginalError('too-large');
   const packed = Buffer.from(skeleton, 'base64');
   if (!isHonest(packed.length, sizeBytes)) throw new OriginalError('too-large');
   try {
