@@ -25,12 +25,14 @@ import { openServerKey } from './keystore/server-key.ts';
 import { createLegacyIdentities, type LegacyIdentities } from './legacy/identities.ts';
 import { createLogger } from './log.ts';
 import { createMailbox, type Mailbox } from './mailbox/mailbox.ts';
+import type { OpenMailbox } from './mailbox/types.ts';
 import { createMeters } from './metrics/meters.ts';
 import { createMetrics } from './metrics/metrics.ts';
 import { type Connect, createConnect } from './mirror/connect.ts';
 import type { MirrorServices } from './mirror/mirror.ts';
 import { startMirrors } from './mirror/mirrors.ts';
 import { withMirrors } from './mirror/rotation.ts';
+import { withOutbox } from './outbox/mailbox.ts';
 import { createTakeOutward } from './pipeline/outward.ts';
 import { createPipeline, type Pipeline } from './pipeline/pipeline.ts';
 import { createDiscovery } from './remote/discovery.ts';
@@ -43,7 +45,7 @@ import { connectionLimits, legacyPolicy, networkOf, priceRules, queueSettings } 
 import type { Domain } from './smimp/address.ts';
 import type { BaseUrl } from './smimp/discovery.ts';
 import { createSubmission } from './smtp/submission.ts';
-import { type Channel, type Db, type OpenedDatabase, openDatabase } from './store/database.ts';
+import { CHANNELS, type Db, type OpenedDatabase, openDatabase } from './store/database.ts';
 import { ensureDatabase, startEmbeddedPostgres } from './store/embedded.ts';
 
 export const ROLES = ['api', 'smtp', 'imap', 'worker'] as const;
@@ -73,7 +75,6 @@ export interface Bridge extends AsyncDisposable {
   listening(): Record<Door, number | null>;
 }
 
-const CHANNELS: Channel[] = ['mailbox_changed', 'mail_received', 'delivery_ready'];
 const EMBEDDED_DATABASE = 'smimp_bridge';
 /** A command needs few connections; a bridge under load one for each thing it does at once. */
 const POOL_SIZE = { command: 4, serving: 30 };
@@ -221,7 +222,7 @@ function createDoors(
   stack: AsyncDisposableStack,
   base: Base & Parts & { roles: readonly Role[]; registry: Registry | null },
 ): Pick<Bridge, 'listen' | 'listening'> {
-  const { config, roles, opened, events, tls, keystore, mailbox, pipeline, clock, registry } = base;
+  const { config, roles, opened, events, tls, keystore, pipeline, clock, registry } = base;
   const material = { cert: tls.certificate, key: tls.key };
   const ports: Record<Door, number | null> = {
     api: null,
@@ -262,7 +263,7 @@ function createDoors(
       const limits = connectionLimits(config);
       if (plays('imap')) {
         const { withhold } = config.imap;
-        const services = { keystore, mailbox, events, clock };
+        const services = { keystore, mailbox: withOutboxOf(base), events, clock };
         const server = stack.use(createImapServer({ tls: material, limits, withhold, ...services }));
         await open(server, 'imaps', true);
         await open(server, 'imap', false);
@@ -276,6 +277,13 @@ function createDoors(
       }
     },
   };
+}
+
+/** The mailboxes as mail programs see them. */
+function withOutboxOf({ config, opened, keystore, mailbox, pipeline }: Base & Parts): OpenMailbox {
+  const name = config.imap.outbox;
+  if (name === null) return mailbox;
+  return withOutbox(mailbox, { ...opened, keystore, operations: pipeline.operations, name });
 }
 
 /** What the worker role does: deliver, open what arrives, keep keys fresh, throw away what has ended. */

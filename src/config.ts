@@ -101,6 +101,12 @@ const settings = z.strictObject({
     concurrency: z.int().min(1).max(256).default(8),
   }),
   imap: section({
+    outbox: z
+      .string()
+      .regex(/^[^/\x00-\x1f\x7f]{1,100}$/, { error: 'is not the name of one folder' })
+      .refine((name) => name.toUpperCase() !== 'INBOX', { error: 'is the name of the inbox' })
+      .nullable()
+      .default('Outbox'),
     withhold: z
       .array(
         z.strictObject({

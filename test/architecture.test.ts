@@ -93,6 +93,7 @@ describe('the layout', () => {
     expect(breaches((from, to) => within(from, 'pipeline') && within(to, 'smtp', 'imap', 'mailbox', 'api'))).toEqual(
       [],
     );
+    expect(breaches((from, to) => within(from, 'outbox') && within(to, 'imap', 'smtp', 'api', 'admin'))).toEqual([]);
     expect(
       breaches((from, to) => within(from, 'legacy') && within(to, 'smtp', 'imap', 'api', 'admin', 'pipeline')),
     ).toEqual([]);

@@ -127,7 +127,9 @@ export function writableOf(session: Session): Selected {
 /** The folder messages are put into; when it is not there the client may make it (RFC 3501 §6.3.11). */
 export async function targetFolder(session: Session, path: string): Promise<Folder> {
   try {
-    return await mailboxOf(session).folders.find(path);
+    const folder = await mailboxOf(session).folders.find(path);
+    if (folder.isVirtual === true) throw new MailboxError('virtual');
+    return folder;
   } catch (error) {
     if (!(error instanceof MailboxError) || error.code !== 'no-folder') throw error;
     throw new Refusal('NO', 'There is no such mailbox', 'TRYCREATE');

@@ -27,6 +27,8 @@ const MAILBOX_REFUSALS: Readonly<Record<MailboxErrorCode, [text: string, code: R
   'special-use': ['There is a mailbox for this use, or there is no such use', 'USEATTR'],
   'too-many-keywords': ['A message cannot have so many or so long keywords', 'LIMIT'],
   expunged: ['Some of the messages are gone', 'EXPUNGEISSUED'],
+  virtual: ['This mailbox shows what waits to be sent; it cannot be changed so', 'CANNOT'],
+  'handed-over': ['Something is being handed over already and was not cancelled', 'INUSE'],
   renewed: ['The mailbox was restored from a backup', 'UNAVAILABLE'],
   unreadable: ['The message cannot be opened', 'CORRUPTION'],
   'too-large': ['The message is too large', 'TOOBIG'],

@@ -14,6 +14,10 @@ export type MailboxErrorCode =
   | 'too-many-keywords'
   /** Messages left the folder meanwhile. */
   | 'expunged'
+  /** The folder shows what is no mail of the mailbox; this cannot be done with it. */
+  | 'virtual'
+  /** A delivery may have been handed over already: it is not cancelled any more. */
+  | 'handed-over'
   /** The database was restored from an old copy (docs/backups.md): nothing known of the folder is true any more. */
   | 'renewed'
   /** Stored content does not open. */

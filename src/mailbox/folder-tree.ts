@@ -30,6 +30,8 @@ export type Folder = {
   readonly subscribed: boolean;
   readonly uidValidity: number;
   readonly uidNext: number;
+  /** Shows what is no mail of the mailbox (src/outbox): nothing can be put in. */
+  readonly isVirtual?: boolean;
 };
 
 /** One name of those that look alike (RFC 9051 §5.1: NFC). */

@@ -61,6 +61,8 @@ export interface QueueOperations {
   retry(id: number): Promise<QueueEntry>;
   /** Ends it without telling the sender. */
   cancel(id: number): Promise<QueueEntry>;
+  /** The same, asked for by the sender: only if nothing of it can have been handed over. What has ended has ended. */
+  withdraw(id: number): Promise<'cancelled' | 'ended' | 'handed-over'>;
 }
 
 const MAX_TRIES = 5;
@@ -92,6 +94,15 @@ export function createQueueOperations({ db, clock }: { db: Db; clock: () => Date
     },
     retry: (id) => persist(id, (delivery) => retryNow(db, delivery, clock())),
     cancel: (id) => persist(id, (delivery) => cancel(db, delivery, clock())),
+    async withdraw(id) {
+      for (let tries = 0; tries < MAX_TRIES; tries++) {
+        const delivery = await findDelivery(db, id);
+        if (delivery === undefined || delivery.finished_at !== null) return 'ended';
+        if (mayBeHandedOver(delivery, clock())) return 'handed-over';
+        if (await cancel(db, delivery, clock())) return 'cancelled';
+      }
+      throw new QueueError('busy');
+    },
   };
 }
 
@@ -102,8 +113,21 @@ function retryNow(db: Db, delivery: Delivery, now: Date): Promise<boolean> {
     if (!(await advanceDelivery(tx, delivery, change))) return false;
     await insertDeliveryEvent(tx, delivery.id, { at: now, stage: delivery.stage, outcome: 'retried', detail: null });
     await notify(tx, 'delivery_ready', delivery.id);
+    await notify(tx, 'outbox_changed', delivery.account_id);
     return true;
   });
+}
+
+/** Failures before anything of the message left this side. (A connection that failed may have failed behind it.) */
+const NEVER_REACHED: ReadonlySet<string | null> = new Set(['unresolvable', 'tls', 'refused-address']);
+/** A worker takes a delivery when it is due: what is due so soon may be taken before the cancellation is written. */
+const CANCEL_AHEAD_MS = 10_000;
+
+/** From the stage on that hands over; but what failed without reaching anybody, and waits, can still be cancelled. */
+function mayBeHandedOver({ stage, error_code, next_attempt_at }: Delivery, now: Date): boolean {
+  if (['held', 'route', 'seal', 'mint'].includes(stage)) return false;
+  const waits = next_attempt_at.getTime() > now.getTime() + CANCEL_AHEAD_MS;
+  return !(waits && NEVER_REACHED.has(error_code));
 }
 
 function cancel(db: Db, delivery: Delivery, now: Date): Promise<boolean> {
@@ -113,6 +137,7 @@ function cancel(db: Db, delivery: Delivery, now: Date): Promise<boolean> {
     if (!(await advanceDelivery(tx, delivery, { ...emptied, ...ended }))) return false;
     await insertDeliveryEvent(tx, delivery.id, { at: now, stage: delivery.stage, outcome: 'cancelled', detail: null });
     await eraseFinishedContent(tx, delivery.submission_id);
+    await notify(tx, 'outbox_changed', delivery.account_id);
     return true;
   });
 }

@@ -5,7 +5,7 @@
 import type { Events } from '../events.ts';
 import type { Said } from '../legacy/relay-error.ts';
 import { parseHex } from '../smimp/encoding.ts';
-import type { Db, Executor, Tx } from '../store/database.ts';
+import { type Db, type Executor, notify, type Tx } from '../store/database.ts';
 import { advanceDelivery, type Delivery, type DeliveryChange } from '../store/outbound.ts';
 import { noteWritten } from '../store/pow-facts.ts';
 import type { DeliveryStage } from '../store/schema.ts';
@@ -173,8 +173,14 @@ export async function commit(options: {
         return true;
       });
   const committed = await whole;
+  if (committed && isVisible(delivery, settled)) await notify(db, 'outbox_changed', delivery.account_id);
   if (committed) report(options.events, delivery, settled, durationMs);
   return committed;
+}
+
+/** What its sender sees of it changes: not each stage of what goes well. */
+function isVisible(delivery: Delivery, { outcome, change }: Settled): boolean {
+  return outcome !== 'done' || change.finished_at != null || delivery.error_code !== null;
 }
 
 function report(events: Events, delivery: Delivery, settled: Settled, durationMs: number): void {

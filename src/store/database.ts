@@ -20,6 +20,7 @@ import * as gateway from './migrations/0009-gateway.ts';
 import * as relay from './migrations/0010-relay.ts';
 import * as epochs from './migrations/0011-epochs.ts';
 import * as notes from './migrations/0012-notes.ts';
+import * as outbox from './migrations/0012-outbox.ts';
 import * as original from './migrations/0013-original.ts';
 import * as imapRecent from './migrations/0017-imap-recent.ts';
 import type { Database } from './schema.ts';
@@ -43,6 +44,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0017-imap-recent': imapRecent,
   '0012-notes': notes,
   '0010-relay': relay,
+  '0012-outbox': outbox,
 };
 const INT8_OID = 20;
 
@@ -94,7 +96,8 @@ async function migrate(db: Db): Promise<void> {
 }
 
 /** The channels between processes. A payload is an account id or empty: ids only, never an address. */
-export type Channel = 'mailbox_changed' | 'mail_received' | 'delivery_ready';
+export type Channel = 'mailbox_changed' | 'mail_received' | 'delivery_ready' | 'outbox_changed';
+export const CHANNELS: readonly Channel[] = ['mailbox_changed', 'mail_received', 'delivery_ready', 'outbox_changed'];
 
 /** Tells the other processes; within a transaction it is sent at commit, and equal ones are sent once. */
 export async function notify(db: Executor, channel: Channel, payload: number | null): Promise<void> {

@@ -89,6 +89,7 @@ async function renewFolders(tx: Tx, now: Date): Promise<void> {
     tx,
   );
   await sql`update folder set uid_validity = nextval('uid_validity_counter')`.execute(tx);
+  await sql`update outbox set uid_validity = nextval('uid_validity_counter'), revision = revision + 1`.execute(tx);
   await sql`
     select setval(sequence, nextval(sequence) + ${sql.lit(FOLDERS_SKIPPED)})
     from (select pg_get_serial_sequence('folder', 'id')::regclass as sequence) as ids`.execute(tx);

@@ -28,6 +28,7 @@ import type {
 import type { DataDirectoryTable, EpochTable } from './schema/epochs.ts';
 import type { LegacyIdentityTable, ReturnPathTable } from './schema/gateway.ts';
 import type { MirrorFolderTable, MirrorLocalTable, MirrorMessageTable, MirrorTable } from './schema/mirror.ts';
+import type { OutboxMessageTable, OutboxTable } from './schema/outbox.ts';
 import type { PowContactTable, PowDomainTable, PowRecipientTable, PowSenderTable } from './schema/proof-of-work.ts';
 import type { StsPolicyTable } from './schema/relay.ts';
 import type {
@@ -51,6 +52,7 @@ export type * from './schema/client.ts';
 export type * from './schema/epochs.ts';
 export type * from './schema/gateway.ts';
 export type * from './schema/mirror.ts';
+export type * from './schema/outbox.ts';
 export type * from './schema/proof-of-work.ts';
 export type * from './schema/relay.ts';
 export type * from './schema/server.ts';
@@ -92,6 +94,8 @@ export interface Database {
   setting: SettingTable;
   epoch: EpochTable;
   data_directory: DataDirectoryTable;
+  outbox: OutboxTable;
+  outbox_message: OutboxMessageTable;
   mirror: MirrorTable;
   mirror_folder: MirrorFolderTable;
   mirror_message: MirrorMessageTable;

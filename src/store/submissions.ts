@@ -2,7 +2,7 @@
  * What was submitted: one row per message, with its sealed content, which goes with the last delivery that needs it. Where
  * each copy stands is in outbound.ts.
  */
-import type { Executor, Tx } from './database.ts';
+import { type Executor, notify, type Tx } from './database.ts';
 import { readLarge, writeLarge } from './large-column.ts';
 import { ACTIVE_STAGES } from './outbound.ts';
 
@@ -95,6 +95,7 @@ async function insertDeliveries(tx: Tx, submissionId: number, submission: NewSub
     .insertInto('delivery_event')
     .values(ids.map((id) => ({ delivery_id: id, ...event })))
     .execute();
+  await notify(tx, 'outbox_changed', submission.accountId);
   return ids;
 }
 

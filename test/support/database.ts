@@ -3,10 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
 import pg from 'pg';
 import { inject } from 'vitest';
-import { type Channel, type Db, type OpenedDatabase, openDatabase } from '../../src/store/database.ts';
+import { CHANNELS, type Db, type OpenedDatabase, openDatabase } from '../../src/store/database.ts';
 import { TEMPLATE_DATABASE } from './global-setup.ts';
-
-const CHANNELS: Channel[] = ['mailbox_changed', 'mail_received', 'delivery_ready'];
 
 /** Connection settings of a new database made from the migrated template. */
 export async function newDatabase(): Promise<pg.PoolConfig> {

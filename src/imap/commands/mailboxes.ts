@@ -36,7 +36,7 @@ export const select: Handler<'SELECT' | 'EXAMINE'> = async (session, { name, mai
   await selected.takeRecent();
   const { messages } = selected;
   const flags = flagsOf(messages);
-  const permanent = selected.readOnly ? [] : [...flags, '\\*'];
+  const permanent = selected.readOnly ? [] : view.folder.isVirtual === true ? ['\\Deleted'] : [...flags, '\\*'];
   const { uidValidity, uidNext } = view.folder;
   await session.send(
     flagsLine(flags),

@@ -1,0 +1,308 @@
+/** The folder of what waits to be sent, said line by line to the real server; deliveries are rows that the test changes. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { withOutbox } from '../src/outbox/mailbox.ts';
+import { createQueueOperations } from '../src/pipeline/queue-operations.ts';
+import { sealContent } from '../src/pipeline/submission-content.ts';
+import { type Address, parseAddress } from '../src/smimp/address.ts';
+import { randomBytes } from '../src/smimp/crypto.ts';
+import { serializeBody } from '../src/smimp/email.ts';
+import { notify } from '../src/store/database.ts';
+import { advanceDelivery, type DeliveryChange, findDelivery } from '../src/store/outbound.ts';
+import { OUTBOX_DELIVERIES } from '../src/store/outbox.ts';
+import { insertSubmission } from '../src/store/submissions.ts';
+import type { ImapClient } from './support/imap-client.ts';
+import { type MailSite, mailSite, PASSWORD, plainMail } from './support/mail-site.ts';
+import { BODY, GIVE_UP_MS } from './support/outbound-site.ts';
+
+const HOUR_MS = 3_600_000;
+const ALICE = parseAddress('alice#acme.test');
+const EVE = parseAddress('eve#acme.test');
+
+let site: MailSite;
+let port: number;
+let client: ImapClient;
+beforeEach(async () => {
+  site = await mailSite();
+  const { db, listener } = site.opened;
+  const operations = createQueueOperations({ db, clock: site.clock.read });
+  const mailbox = withOutbox(site.mailbox, { db, listener, keystore: site.keystore, operations, name: 'Outbox' });
+  port = (await site.serve({ mailbox })).port;
+  client = await site.client(port);
+});
+afterEach(async () => {
+  client[Symbol.dispose]();
+  await site[Symbol.asyncDispose]();
+});
+
+/** As accept does it. */
+async function submit(subject: string, ...recipients: Address[]): Promise<number[]> {
+  const keys = await site.keystore.open(site.bobId);
+  const uid = randomBytes(32);
+  const body = serializeBody('email', { ...BODY, to: recipients, subject, body: 'Dear *Alice*' });
+  const now = site.clock.read();
+  const { deliveryIds } = await site.opened.db.transaction().execute((tx) =>
+    insertSubmission(tx, {
+      ...{ accountId: site.bobId, digest: randomBytes(32), uid, messageType: 'email', recipients, now },
+      ...{ sealed: sealContent(keys, uid, body), sizeBytes: body.byteLength, repeatsSince: now },
+      ...{ deadline: new Date(now.getTime() + GIVE_UP_MS), retiredDigest: randomBytes(32) },
+    }),
+  );
+  return deliveryIds;
+}
+
+/** As a stage leaves it. */
+async function change(id: number | undefined, to: DeliveryChange): Promise<void> {
+  const { db } = site.opened;
+  const delivery = await findDelivery(db, id ?? 0);
+  if (delivery === undefined) throw new Error('no such delivery');
+  expect(await advanceDelivery(db, delivery, to)).toBe(true);
+  await notify(db, 'outbox_changed', site.bobId);
+}
+const later = (ms: number): Date => new Date(site.clock.read().getTime() + ms);
+const retrying = (): DeliveryChange => ({
+  stage: 'seal',
+  error_code: 'connect',
+  next_attempt_at: later(HOUR_MS),
+  attempts: 3,
+});
+const ended = (): DeliveryChange => ({ stage: 'done', finished_at: site.clock.read() });
+const stageOf = async (id: number | undefined) => (await findDelivery(site.opened.db, id ?? 0))?.stage;
+const uids = async () => (await client.ok('uid search all'))[0];
+
+describe('Outbox', () => {
+  it('is listed, counted and selected like a mailbox that nothing can be put in', async () => {
+    expect(await client.ok('list "" "O*"')).toEqual(['LIST (\\HasNoChildren) "/" Outbox']);
+    expect(await client.ok('list (subscribed) "" "O*"')).toEqual(['LIST (\\HasNoChildren \\Subscribed) "/" Outbox']);
+    await submit('One', ALICE);
+    const [status] = await client.ok('status Outbox (messages unseen uidnext uidvalidity deleted)');
+    expect(status).toMatch(/^STATUS Outbox \(MESSAGES 1 UNSEEN 0 UIDNEXT 2 UIDVALIDITY \d+ DELETED 0\)$/);
+    const [, size = ''] = /SIZE (\d+)/.exec((await client.ok('status Outbox (size)'))[0] ?? '') ?? [];
+    const lines = await client.ok('select Outbox');
+    expect(lines).toContain('1 EXISTS');
+    expect(lines.join('\n')).toContain('[PERMANENTFLAGS (\\Deleted)]');
+    expect((await client.ok('fetch 1 (uid flags rfc822.size)'))[0]).toBe(
+      `1 FETCH (UID 1 FLAGS (\\Seen) RFC822.SIZE ${size})`,
+    );
+    await client.ok('unsubscribe Outbox');
+    expect(await client.ok('list (subscribed) "" "O*"')).toEqual([]);
+  });
+
+  it('shows each state of a message with the reason and the next try, as a message that programs can read and search', async () => {
+    const [, second] = await submit('Two people', ALICE, EVE);
+    await change(second, retrying());
+    await client.ok('select Outbox');
+    const [text] = await client.ok('fetch 2 body[text]');
+    expect(text).toContain('This message could not be sent yet. It will be tried again.');
+    expect(text).toContain('To eve@acme.test\r\n  The server of eve@acme.test cannot be reached. Try again later.');
+    expect(text).toContain('  Next try: Thu, 15 Jan 2026 13:00:00 +0000');
+    expect(text).toContain('it is given up on Tue, 20 Jan 2026 12:00:00 +0000');
+    expect(text).toContain('The message:\r\n\r\nDear _Alice_');
+    expect(text).not.toContain('To alice');
+    expect((await client.ok('fetch 1 body[text]'))[0]).toContain(
+      'This message is waiting to be sent.\r\n\r\nTo alice@acme.test',
+    );
+    const [header] = await client.ok('fetch 2 body[header]');
+    expect(header).toContain('From: bob@corp.test\r\n');
+    expect(header).toContain('To: alice@acme.test, eve@acme.test\r\n');
+    expect(header).toContain('X-SMIMP-Outbox: retrying\r\n');
+    expect(await client.search('subject "two people"')).toEqual([1, 2]);
+    expect(await client.search('text "cannot be reached"')).toEqual([2]);
+    expect(await client.search('header x-smimp-outbox queued')).toEqual([1]);
+    expect((await client.ok('fetch 1 (envelope)'))[0]).toContain('"Two people"');
+    // The same for every session, byte for byte.
+    using other = await site.client(port);
+    await other.ok('examine Outbox');
+    expect(await other.ok('fetch 2 body[]')).toEqual(await client.ok('fetch 2 body.peek[]'));
+  });
+
+  it('gives another state another UID, never one of before, and tells who idles', async () => {
+    const [first] = await submit('One', ALICE);
+    await client.ok('select Outbox');
+    expect(await uids()).toBe('SEARCH 1');
+    client.send('x idle\r\n');
+    expect(await client.line()).toMatch(/^\+ /);
+    await change(first, retrying());
+    expect([await client.line(), await client.line()]).toEqual(['* 1 EXPUNGE', '* 1 EXISTS']);
+    expect(await client.line()).toBe('* 0 RECENT');
+    await change(first, { stage: 'held', error_code: 'pin-replaced' });
+    expect([await client.line(), await client.line(), await client.line()]).toEqual([
+      '* 1 EXPUNGE',
+      '* 1 EXISTS',
+      '* 0 RECENT',
+    ]);
+    client.send('done\r\n');
+    await client.finish('x');
+    expect(await uids()).toBe('SEARCH 3');
+    expect((await client.ok('fetch 1 body[text]'))[0]).toContain('is not the one you knew');
+    await submit('Two', EVE);
+    expect(await client.ok('noop')).toContain('2 EXISTS');
+    await change(first, ended());
+    expect(await client.ok('noop')).toEqual(['1 EXPUNGE']);
+    expect(await uids()).toBe('SEARCH 4');
+    // Stages that go well are no other state.
+    expect(await client.ok('noop')).toEqual([]);
+  });
+
+  it('keeps UIDs and UIDVALIDITY for a session that comes later, through another process', async () => {
+    await submit('One', ALICE);
+    const before = await client.ok('status Outbox (uidvalidity uidnext)');
+    await client.ok('select Outbox');
+    using other = await site.client(port);
+    expect(await other.ok('status Outbox (uidvalidity uidnext)')).toEqual(before);
+    const both = await Promise.all(
+      [client, other].map((one) => one.ok('status Outbox (uidvalidity uidnext messages)')),
+    );
+    expect(both[0]).toEqual(both[1]);
+    await Promise.all([submit('Two', ALICE), submit('Three', EVE)]);
+    await client.ok('unselect');
+    const seen = await Promise.all([client, other].map((one) => one.ok('status Outbox (uidnext messages)')));
+    expect(seen[0]).toEqual(['STATUS Outbox (UIDNEXT 4 MESSAGES 3)']);
+    expect(seen[1]).toEqual(seen[0]);
+  });
+});
+
+describe('deleting in Outbox', () => {
+  it('cancels what was not handed over, by EXPUNGE and by CLOSE', async () => {
+    const [first, second] = await submit('One', ALICE, EVE);
+    await change(second, retrying());
+    const [third] = await submit('Another', ALICE);
+    await client.ok('select Outbox');
+    expect(await client.ok('store 1,2 +flags (\\Deleted)')).toEqual([
+      '1 FETCH (FLAGS (\\Seen \\Deleted))',
+      '2 FETCH (FLAGS (\\Seen \\Deleted))',
+    ]);
+    // The mark is there for every session, and can be taken away.
+    using other = await site.client(port);
+    await other.ok('select Outbox');
+    expect(await other.search('deleted')).toEqual([1, 2]);
+    await other.ok('store 2 +flags (\\Seen)');
+    expect(await other.search('deleted')).toEqual([1, 2]);
+    await other.ok('store 2 -flags (\\Deleted)');
+    expect(await client.ok('expunge')).toContain('1 EXPUNGE');
+    expect(await Promise.all([first, second, third].map(stageOf))).toEqual(['cancelled', 'seal', 'route']);
+    await client.ok('store 1:* flags (\\Deleted)');
+    await client.ok('close');
+    expect(await Promise.all([second, third].map(stageOf))).toEqual(['cancelled', 'cancelled']);
+    expect(await client.ok('status Outbox (messages)')).toEqual(['STATUS Outbox (MESSAGES 0)']);
+  });
+
+  it('does not cancel what may have been handed over, says so, and cancels the others', async () => {
+    const [first, second, third] = await submit('One', ALICE, EVE, parseAddress('mallory#acme.test'));
+    await change(first, { stage: 'deliver', next_attempt_at: site.clock.read() });
+    // An answer that was lost: it may have arrived.
+    await change(second, { stage: 'deliver', error_code: 'timeout', next_attempt_at: later(HOUR_MS) });
+    const [alone] = await submit('Alone', ALICE);
+    // Nothing was sent to a server without a valid certificate.
+    await change(third, { stage: 'deliver', error_code: 'tls', next_attempt_at: later(HOUR_MS) });
+    await client.ok('select Outbox');
+    await client.ok('store 1:* +flags (\\Deleted)');
+    expect(await client.no('expunge')).toBe('[INUSE] Something is being handed over already and was not cancelled');
+    expect(await Promise.all([first, second, third, alone].map(stageOf))).toEqual([
+      ...['deliver', 'deliver', 'cancelled', 'cancelled'],
+    ]);
+    await client.ok('noop');
+    expect(await client.search('deleted')).toEqual([]);
+    expect(await client.search('all')).toHaveLength(2);
+    // It is due too soon to be sure.
+    await change(second, { error_code: 'tls', next_attempt_at: later(9_000) });
+    await client.ok('noop');
+    await client.ok('store 1:* +flags (\\Deleted)');
+    expect(await client.no('expunge')).toContain('[INUSE]');
+    await client.ok('noop');
+    await client.ok('close');
+  });
+
+  it('by a move to the bin leaves a note there of what was not sent', async () => {
+    const [first] = await submit('Regretted', ALICE);
+    await client.ok('select Outbox');
+    expect(await client.no('move 1 Archive')).toContain('[CANNOT]');
+    expect(await stageOf(first)).toBe('route');
+    expect(await client.ok('move 1 Trash')).toEqual([expect.stringMatching(/^OK \[COPYUID \d+ 1 \d+\]/), '1 EXPUNGE']);
+    expect(await stageOf(first)).toBe('cancelled');
+    await client.ok('select Trash');
+    const [message] = await client.ok('fetch 1 body[]');
+    expect(message).toContain('Subject: Regretted');
+    expect(message).toContain(
+      'This message was cancelled. It is not sent to the people named here.\r\n\r\nTo alice@acme.test',
+    );
+    expect(message).not.toContain('Delete it here');
+  });
+
+  it('as clients without MOVE do it: copied, marked, expunged', async () => {
+    const [first] = await submit('Regretted', ALICE);
+    await client.ok('select Outbox');
+    expect(await client.okText('copy 1 Trash')).toMatch(/^\[COPYUID \d+ 1 \d+\]/);
+    await client.ok('uid store 1 +flags.silent (\\Deleted)');
+    await client.ok('uid expunge 1');
+    expect(await stageOf(first)).toBe('cancelled');
+  });
+});
+
+describe('everything else is refused', () => {
+  it('messages put in, flags, and changes of the mailbox itself', async () => {
+    await submit('One', ALICE);
+    expect(await client.no('append Outbox ', plainMail({}, 'x'))).toContain('[CANNOT]');
+    await client.ok('append INBOX ', plainMail({ Subject: 'Mine' }, 'x'));
+    await client.ok('select INBOX');
+    for (const command of ['copy 1 Outbox', 'move 1 Outbox']) expect(await client.no(command)).toContain('[CANNOT]');
+    await client.ok('select Outbox');
+    for (const command of [
+      ...[
+        'store 1 +flags (\\Flagged)',
+        'store 1 flags (urgent)',
+        'store 1 -flags (\\Seen)',
+        'store 1 +flags (\\Deleted $Junk)',
+      ],
+      ...[
+        'rename Outbox Other',
+        'rename Archive Outbox/Archive',
+        'delete Outbox',
+        'create Outbox/Sub',
+        'rename Archive Outbox',
+      ],
+    ])
+      expect([command, await client.no(command)]).toEqual([command, expect.stringContaining('[CANNOT]')]);
+    expect(await client.no('create Outbox')).toContain('[ALREADYEXISTS]');
+    await client.ok('store 1 +flags (\\Seen)');
+    expect((await client.ok('fetch 1 flags'))[0]).toBe('1 FETCH (FLAGS (\\Seen))');
+    await client.ok('unselect');
+    await client.ok('examine Outbox');
+    expect(await client.no('store 1 +flags (\\Deleted)')).toContain('NOPERM');
+  });
+
+  it('unless the user has a folder of that name herself, in her language', async () => {
+    for (const [n, name] of ['outbox', 'Postausgang', '&ZTZO9nux-'].entries()) {
+      await submit(`Message ${n}`, ALICE);
+      // Made by a native client, which sees no folder there.
+      await site.mailbox
+        .open(site.bobId)
+        .then((mailbox) => mailbox.folders.create(name === '&ZTZO9nux-' ? '收件箱' : name, null));
+      if (name === '&ZTZO9nux-') continue;
+      const listed = (await client.ok('list "" "*"')).join('\n');
+      expect([name, listed.includes('/" Outbox')]).toEqual([name, false]);
+      expect(await client.no('select Outbox')).toContain('[NONEXISTENT]');
+      await client.ok(`append ${name} `, plainMail({}, 'x'));
+      await client.ok(`delete ${name}`);
+      expect((await client.ok('list "" "*"')).join('\n')).toContain('/" Outbox');
+    }
+  });
+});
+
+it(`shows the oldest ${OUTBOX_DELIVERIES} of what waits, and the next when those are sent`, async () => {
+  const people = Array.from({ length: OUTBOX_DELIVERIES }, (_, n) => parseAddress(`p${n}#acme.test`));
+  const first = await submit('Many', ...people);
+  await submit('Beyond', ALICE);
+  await client.ok('select Outbox');
+  expect(await uids()).toBe('SEARCH 1');
+  await change(first[0], ended());
+  await client.ok('noop');
+  expect(await client.search('subject Beyond')).toHaveLength(1);
+});
+
+it('is not what another user sees', async () => {
+  await submit('Private', ALICE);
+  await site.accounts.add({ address: parseAddress('carol#corp.test'), password: PASSWORD, name: null });
+  using carol = await (await import('./support/imap-client.ts')).ImapClient.open({ port, ca: site.ca });
+  await carol.ok(`login carol@corp.test "${PASSWORD}"`);
+  expect(await carol.ok('status Outbox (messages)')).toEqual(['STATUS Outbox (MESSAGES 0)']);
+});
