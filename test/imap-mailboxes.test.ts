@@ -300,11 +300,11 @@ describe('mailboxes', () => {
     expect(selected.text).toContain('[READ-WRITE]');
     expect(selected.lines).toEqual([
       'FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $Forwarded $MDNSent $Junk $NotJunk $Phishing)',
-      '0 EXISTS',
-      '0 RECENT',
       expect.stringMatching(
         /^OK \[PERMANENTFLAGS \(\\Answered \\Flagged \\Deleted \\Seen \\Draft .*\$Phishing \\\*\)\]/,
       ),
+      '0 EXISTS',
+      '0 RECENT',
       expect.stringMatching(/^OK \[UIDVALIDITY \d+\]/),
       expect.stringMatching(/^OK \[UIDNEXT \d+\]/),
       expect.stringMatching(/^OK \[HIGHESTMODSEQ [1-9]\d*\]/),

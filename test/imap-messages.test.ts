@@ -250,7 +250,7 @@ describe('FETCH', () => {
 describe('STORE', () => {
   it('adds, removes and replaces flags, and says what they are', async () => {
     await filled('One', 'Two');
-    expect(await client.ok('store 1:2 +flags (\\Flagged $Label1)')).toEqual([
+    expect((await client.ok('store 1:2 +flags (\\Flagged $Label1)')).slice(2)).toEqual([
       '1 FETCH (FLAGS (\\Flagged $Label1))',
       '2 FETCH (FLAGS (\\Flagged $Label1))',
     ]);

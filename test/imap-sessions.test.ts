@@ -66,6 +66,27 @@ describe('two sessions', () => {
     expect((await client.ok('fetch 2 envelope'))[0]).toContain('Three');
   });
 
+  it('hear of a keyword that is new in the mailbox before a message shows it', async () => {
+    await both('One', 'Two');
+    const [flags, permanent, answer] = await other.ok('store 1 +flags ($New)');
+    expect([flags, permanent]).toEqual([
+      expect.stringMatching(/^FLAGS \(\\Answered .* \$New\)$/),
+      expect.stringMatching(/^OK \[PERMANENTFLAGS \(.* \$New \\\*\)\]/),
+    ]);
+    expect(answer).toMatch(/^1 FETCH \(FLAGS \(\$New\)\)$/);
+    expect((await client.ok('noop')).map((line) => line.split(' ')[0])).toEqual(['FLAGS', 'OK', '1']);
+    expect(await other.ok('store 2 +flags ($new)')).toEqual(['2 FETCH (FLAGS ($new))']);
+    await client.ok('examine inbox');
+    await other.ok('store 1 +flags (x)');
+    expect((await client.ok('noop'))[1]).toBe('OK [PERMANENTFLAGS ()] Flags that are kept');
+  });
+
+  it('hear nothing of the mailbox while they log out', async () => {
+    await both('One');
+    await other.ok('store 1 +flags (\\Flagged)');
+    expect(await client.ok('logout')).toEqual(['BYE Goodbye']);
+  });
+
   it('add up the flags they set', async () => {
     await both('One');
     await Promise.all([client.ok('store 1 +flags.silent (a)'), other.ok('store 1 +flags.silent (b)')]);

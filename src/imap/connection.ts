@@ -210,7 +210,7 @@ export class Connection implements Session {
   async #run(command: Command): Promise<void> {
     try {
       const answer = await this.#handle(command);
-      await tellSelected(this, answer.mayExpunge);
+      if (answer.bye !== true) await tellSelected(this, answer.mayExpunge);
       if (answer.answered !== true) await this.send(taggedLine(command.tag, 'OK', answer.text, answer.code));
       this.#badCommands = 0;
       if (answer.bye === true) this.#ending = true;

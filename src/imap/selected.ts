@@ -5,6 +5,7 @@
 import { placeOf } from '../mailbox/folder-state.ts';
 import type { FolderView, ShownMessage, UidSpan } from '../mailbox/types.ts';
 import { dialectOf, type Enabled } from './enabled.ts';
+import { KnownFlags } from './known-flags.ts';
 import { type FetchValue, fetchLine } from './wire/fetch-response.ts';
 import { RECENT } from './wire/flags.ts';
 import { countLine, vanishedLine } from './wire/responses.ts';
@@ -31,12 +32,17 @@ export class Selected {
   #saved: readonly number[] = [];
   /** UIDs that are `\Recent` here, ascending. */
   readonly #recent: UidSpan[] = [];
+  readonly #flags: KnownFlags;
 
   constructor(view: FolderView, options: { readOnly: boolean; enabled: ReadonlySet<Enabled> }) {
     this.view = view;
     this.readOnly = options.readOnly;
     this.#enabled = options.enabled;
     this.#messages = view.opened;
+    this.#flags = new KnownFlags(
+      view.opened,
+      options.readOnly ? 'none' : view.folder.isVirtual === true ? 'deleted' : 'all',
+    );
   }
 
   /** Takes what no other session was told of. Of a folder that is only looked at nothing is taken; IMAP4rev2 has no such flag. */
@@ -102,14 +108,20 @@ export class Selected {
     return message;
   }
 
-  /** Takes over what this session itself changed, so that it is not told of it again. */
-  know(messages: readonly ShownMessage[]): void {
+  /** What is said of flags when the mailbox is selected. */
+  flagLines(): Buffer[] {
+    return this.#flags.lines();
+  }
+
+  /** Takes over what this session itself changed, so that it is not told of it again; what to say of flags that are new. */
+  know(messages: readonly ShownMessage[]): Buffer[] {
     const known = [...this.#messages];
     for (const message of messages) {
       const position = this.#positionOf(message.uid);
       if (position !== null) known[position] = message;
     }
     this.#messages = known;
+    return this.#flags.learn(messages);
   }
 
   /** True while removals are known that could not be said yet. */
@@ -128,7 +140,7 @@ export class Selected {
     for (const uid of removed) this.#gone.add(uid);
     const before = this.#messages.length;
     const told = changed.length === 0 ? [] : this.#takeIn(changed);
-    const lines = flags ? told : [];
+    const lines = flags ? [...this.#flags.learn(changed), ...told] : [];
     const added = this.#messages.slice(before);
     this.#added = added.length;
     // Behind what is said by the numbers as they were; before new ones are counted.

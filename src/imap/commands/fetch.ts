@@ -44,7 +44,7 @@ export const fetch: Handler<'FETCH'> = async (session, { uid, set, items, change
   const setsSeen = !selected.readOnly && items.some((item) => 'peek' in item && !item.peek);
   for (let from = 0; from < positions.length && !session.closed; from += LIST_BATCH) {
     const batch = positions.slice(from, from + LIST_BATCH);
-    const seenNow = setsSeen ? await markSeen(selected, batch) : new Set<number>();
+    const seenNow = setsSeen ? await markSeen(session, selected, batch) : new Set<number>();
     await sendItems(session, selected, batch, {
       itemsOf: (uid) => (seenNow.has(uid) ? withFlags(items, selected) : items),
       refusals,
@@ -104,13 +104,13 @@ const KNOWN: ReadonlySet<FetchItem['type']> = new Set(['flags', 'uid', 'modseq',
 const needsIndex = (items: readonly FetchItem[]): boolean => items.some(({ type }) => !KNOWN.has(type));
 
 /** Sets \Seen where it is not yet; the UIDs that are answered with their new flags. */
-async function markSeen(selected: Selected, positions: readonly number[]): Promise<Set<number>> {
+async function markSeen(session: Session, selected: Selected, positions: readonly number[]): Promise<Set<number>> {
   const unseen = positions
     .map((position) => selected.at(position))
     .filter((message) => !message.flags.includes('\\Seen') && !selected.isGone(message));
   if (unseen.length === 0) return new Set();
   const changed = await selected.view.changeFlags(unseen, { mode: 'add', flags: ['\\Seen'] });
-  selected.know(changed);
+  await session.send(...selected.know(changed));
   return new Set(changed.map(({ uid }) => uid));
 }
 

@@ -1,7 +1,6 @@
 /** Commands that open, make, change and fill mailboxes (RFC 3501 §6.3). */
 import { MailboxError } from '../../mailbox/errors.ts';
 import type { Folders } from '../../mailbox/folders.ts';
-import type { ShownMessage } from '../../mailbox/types.ts';
 import {
   type Done,
   done,
@@ -18,9 +17,8 @@ import { Refusal } from '../replies.ts';
 import { Selected } from '../selected.ts';
 import { vanishedEarlier } from '../vanished.ts';
 import type { Resync } from '../wire/commands.ts';
-import { KNOWN_KEYWORDS, SYSTEM_FLAGS } from '../wire/flags.ts';
 import { INBOX } from '../wire/mailbox-name.ts';
-import { countLine, flagsLine, untaggedLine } from '../wire/responses.ts';
+import { countLine, untaggedLine } from '../wire/responses.ts';
 import { namedLine } from './list.ts';
 
 export const select: Handler<'SELECT' | 'EXAMINE'> = async (session, { name, mailbox: path, condstore, qresync }) => {
@@ -35,15 +33,12 @@ export const select: Handler<'SELECT' | 'EXAMINE'> = async (session, { name, mai
   const selected = new Selected(view, { readOnly: name === 'EXAMINE', enabled: session.enabled });
   await selected.takeRecent();
   const { messages } = selected;
-  const flags = flagsOf(messages);
-  const permanent = selected.readOnly ? [] : view.folder.isVirtual === true ? ['\\Deleted'] : [...flags, '\\*'];
   const { uidValidity, uidNext } = view.folder;
   await session.send(
-    flagsLine(flags),
+    ...selected.flagLines(),
     countLine(messages.length, 'EXISTS'),
     ...(session.enabled.has('IMAP4rev2') ? [] : firstLines(selected)),
     ...namedLine(session, view.folder, { said: path, always: true }),
-    untaggedLine('OK', 'Flags that are kept', { name: 'PERMANENTFLAGS', flags: permanent }),
     untaggedLine('OK', 'UIDs are valid', { name: 'UIDVALIDITY', value: uidValidity }),
     untaggedLine('OK', 'Next UID', { name: 'UIDNEXT', value: uidNext }),
     untaggedLine('OK', 'Highest', highestModseq(view.highestRevision)),
@@ -53,16 +48,6 @@ export const select: Handler<'SELECT' | 'EXAMINE'> = async (session, { name, mai
   session.selected = selected;
   return done(`${name} completed`, selected.readOnly ? 'READ-ONLY' : 'READ-WRITE');
 };
-
-/** Flags that are in use here, or known everywhere. Keywords that differ in case only are one. */
-function flagsOf(messages: readonly ShownMessage[]): string[] {
-  const flags = new Map<string, string>();
-  // Most messages share their list of flags with others.
-  const lists = new Set(messages.map((message) => message.flags));
-  const all = [...SYSTEM_FLAGS, ...KNOWN_KEYWORDS, ...[...lists].flat()];
-  for (const flag of all) if (!flags.has(flag.toLowerCase())) flags.set(flag.toLowerCase(), flag);
-  return [...flags.values()];
-}
 
 /** What only clients of IMAP4rev1 are told (RFC 3501 §6.3.1; RFC 9051 appendix E). */
 function firstLines({ messages, recentCount }: Selected): Buffer[] {

@@ -35,7 +35,7 @@ export const store: Handler<'STORE'> = async (session, { uid, set, mode, silent,
     unchangedSince === null
       ? { after: await view.changeFlags(before, { mode, flags }), refused: [] }
       : await view.changeFlagsUnlessChanged(before, { mode, flags }, unchangedSince);
-  selected.know(after);
+  await session.send(...selected.know(after));
   const numbers = new Map(positions.map((position) => [selected.at(position).uid, position + 1]));
   const numberOf = (own: number): number => numbers.get(own) ?? 0;
   const answers = after.map((message) => ({ message, values: storeValues(selected, message, { uid, silent }) }));
