@@ -13,7 +13,5 @@ export async function gatewayOf(
   if (deployment !== 'gateway' || settings.domain === null) return null;
   const { domain, senders, recipients } = settings;
   const outgoing = await createOutgoing({ ...services, settings, name, password: secrets.smarthostPassword });
-  return { ...outgoing, domain: domain as Domain, senders, ownDomains: [domain, ...recipients], returnPath };
+  return { ...outgoing, domain: domain as Domain, senders, ownDomains: [domain, ...recipients] };
 }
-
-const returnPath = async (): Promise<string | null> => null;

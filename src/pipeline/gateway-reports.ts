@@ -6,6 +6,7 @@
  */
 import { type AccountKeys, type Keystore, KeystoreError } from '../keystore/keystore.ts';
 import { renderMessage } from '../mime/from-email.ts';
+import { readLegacyData } from '../mime/legacy-data.ts';
 import type { NoticeInput } from '../mime/notice.ts';
 import { withoutInside } from '../mime/outgoing.ts';
 import { type Address, addressParts, type Domain, toMailbox } from '../smimp/address.ts';
@@ -20,23 +21,16 @@ import { BUILD, type GatewayTell, original, paragraphs } from './bounce.ts';
 import { emailBytes } from './large-json.ts';
 import { type Explanation, explain, explainFinal, type NoticeKind } from './reasons.ts';
 import { openRelayContent, type RelayFacts, sealRelayContent } from './relay-content.ts';
+import { returnPathOf } from './return-path.ts';
 import type { Notice } from './settle.ts';
 import { sealContent } from './submission-content.ts';
 
 const ID_BYTES = 32;
 
-/** Where reports on mail that came in go; null for mail that takes none. */
-export type FindReturnPath = (tx: Tx, keys: AccountKeys, submissionId: number) => Promise<string | null>;
-
 type About = { tx: Tx; keys: AccountKeys; delivery: Delivery; notice: Notice; now: Date };
 
-export function createGatewayTell(options: {
-  keystore: Keystore;
-  domain: Domain;
-  returnPath: FindReturnPath;
-  giveUpAfterMs: number;
-}): GatewayTell {
-  const { keystore, domain, returnPath, giveUpAfterMs } = options;
+export function createGatewayTell(options: { keystore: Keystore; domain: Domain; giveUpAfterMs: number }): GatewayTell {
+  const { keystore, domain, giveUpAfterMs } = options;
 
   const send = async (
     { tx, delivery, now }: About,
@@ -74,7 +68,7 @@ export function createGatewayTell(options: {
     };
     const body = reportBody(about, told);
     const newUid = randomBytes(ID_BYTES);
-    const sealed = sealContent(keys, newUid, emailBytes(body));
+    const sealed = sealContent(keys, newUid, emailBytes(asAnswer(body)));
     await send(about, { uid: newUid, sealed, recipients: [sender] });
   };
 
@@ -102,11 +96,18 @@ export function createGatewayTell(options: {
     const about = { tx, keys, delivery, notice, now };
     if (delivery.relayed_for !== null) await tellSender(about, delivery.relayed_for as Address);
     else if (TOLD_TO_LEGACY.has(notice.kind)) {
-      const path = await returnPath(tx, keys, delivery.submission_id);
+      const path = await returnPathOf(tx, keys, delivery.submission_id);
       if (path !== null) await tellLegacy(about, path);
     }
     return true;
   };
+}
+
+/** No program answers it (RFC 3834 §2). */
+function asAnswer(body: EmailBody): EmailBody {
+  const legacy = readLegacyData(body.extensions_data);
+  const fields = [{ name: 'auto-submitted' as const, value: 'auto-replied' }];
+  return { ...body, extensions_data: { smimp_bridge: { ...legacy, fields } } };
 }
 
 /** That somebody's identity is looked at again is no business of people outside. */

@@ -30,7 +30,7 @@ import type { Db, Listener } from '../store/database.ts';
 import { type Accept, createAccept } from './accept.ts';
 import { createTell, type Notices } from './bounce.ts';
 import { createDeliver } from './deliver.ts';
-import { createGatewayTell, type FindReturnPath } from './gateway-reports.ts';
+import { createGatewayTell } from './gateway-reports.ts';
 import { createMint } from './mint.ts';
 import { createMinter, type Minter } from './minter.ts';
 import { type DeliveryQueue, openQueue, type QueueSettings } from './queue.ts';
@@ -68,7 +68,7 @@ export interface PipelineOptions {
   /** Towards people of the old internet; absent: nothing leaves SMIMP. */
   policy?: LegacyPolicy;
   /** What this bridge is a gateway with; null or absent: it is none. */
-  gateway?: (Gateway & { returnPath: FindReturnPath }) | null;
+  gateway?: Gateway | null;
   events: Events;
   clock: () => Date;
   limits: PipelineLimits;

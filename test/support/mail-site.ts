@@ -133,9 +133,11 @@ export async function mailSite(options: { meter?: Meter } = {}): Promise<MailSit
   };
 }
 
-type Receiving = Pick<MailSite, 'opened' | 'clock' | 'identity' | 'bobId'>;
+/** `bobId`: of the account that gets it; `recipient`: its address. */
+type Receiving = Pick<MailSite, 'opened' | 'clock' | 'identity' | 'bobId'> & { recipient?: Address };
 
-async function receive({ opened, clock, identity, bobId }: Receiving, letter: Letter): Promise<Buffer> {
+export async function receive(into: Receiving, letter: Letter): Promise<Buffer> {
+  const { opened, clock, identity, bobId, recipient = BOB } = into;
   const { db } = opened;
   const { from } = letter;
   const messageType = letter.messageType ?? 'email';
@@ -143,7 +145,7 @@ async function receive({ opened, clock, identity, bobId }: Receiving, letter: Le
   const header: MessageHeader = {
     v: 1,
     from: from.address,
-    to: BOB,
+    to: recipient,
     uid: letter.uid ?? toHex(randomBytes(32)),
     sent: formatTimestamp(clock.seconds()),
     sender_head: { seq: from.records.length - 1, head: from.trueHead() },
@@ -155,11 +157,11 @@ async function receive({ opened, clock, identity, bobId }: Receiving, letter: Le
   const publicKey = letter.key ?? (await findNonEphemeralSecret(db, bobId))?.public_key;
   if (publicKey === undefined) throw new Error('Bob has no key');
   const messagePublicKey = toHex<Hex32>(publicKey);
-  const body = letter.body ?? serializeBody('email', emailBody(letter, clock));
+  const body = letter.body ?? serializeBody('email', emailBody(letter, clock, recipient));
   const senderKey = from.master;
   const sealed = sealMessage({ header, body, messageType, messagePublicKey, senderKey });
   const loginTokenHash = toHex<Hex32>(randomBytes(32));
-  const people = { sender: from.address, recipient: BOB };
+  const people = { sender: from.address, recipient };
   const signed: SignedHash = signSealed({ sealed, proofOfWork: null, loginTokenHash, ...people, senderKey });
   const row: NewMessage = {
     message_id: randomBytes(32),
@@ -186,9 +188,10 @@ async function receive({ opened, clock, identity, bobId }: Receiving, letter: Le
   return row.message_id;
 }
 
-function emailBody({ subject = 'A letter', text = 'Dear Bob' }: Letter, clock: TestClock): EmailBody {
+function emailBody(letter: Letter, clock: TestClock, recipient: Address): EmailBody {
+  const { subject = 'A letter', text = 'Dear Bob' } = letter;
   return {
-    to: [BOB as Address],
+    to: [recipient],
     cc: [],
     subject,
     thread_id: 'ab'.repeat(32) as Hex32,
