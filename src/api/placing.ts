@@ -48,7 +48,7 @@ export function placingHandlers(services: ApiServices): Handlers {
   return {
     message_move: async (call) => ({
       body: await place(call, async (tx, { accountId, messageId, toFolder }) => {
-        const [moved] = await moveMessages(tx, accountId, { chosen: { messageId }, toFolder });
+        const [moved] = await moveMessages(tx, accountId, { chosen: { messageId }, toFolder, now: call.now });
         if (moved === undefined) throw new ApiError('unknown_message');
         return { message_id: call.params.id, seq: moved.toSeq, revision: moved.revision };
       }),
@@ -56,7 +56,7 @@ export function placingHandlers(services: ApiServices): Handlers {
     message_copy: async (call) => ({
       body: await place(call, async (tx, { accountId, messageId, toFolder }) => {
         const copyIds = [randomBytes(ID_BYTES)];
-        const [copy] = await copyMessages(tx, accountId, { chosen: { messageId }, toFolder, copyIds });
+        const [copy] = await copyMessages(tx, accountId, { chosen: { messageId }, toFolder, copyIds, now: call.now });
         if (copy === undefined) throw new ApiError('unknown_message');
         // The copy is counted by now; what is refused is undone.
         await requireRoom(tx, services, { accountId, addBytes: 0 });

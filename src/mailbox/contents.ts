@@ -8,6 +8,7 @@
 import type { ByteGate } from '../memory/byte-gate.ts';
 import { freeMemory } from '../memory/free-memory.ts';
 import { RENDERER_VERSION } from '../mime/from-email.ts';
+import { previewOf } from '../mime/preview.ts';
 import { indexMessage } from '../mime/structure/message-index.ts';
 import type { MessageIndex } from '../mime/structure/types.ts';
 import { openBoxes } from '../smimp/boxes.ts';
@@ -30,6 +31,8 @@ export type Content = {
   readonly index: MessageIndex;
   readonly internalDate: InternalDate;
   readonly cautions: readonly Caution[];
+  /** Not in what was kept before there were previews. */
+  readonly preview?: string;
 };
 
 /** About 5,000 messages with ordinary headers. */
@@ -51,7 +54,9 @@ export interface Contents {
 
 /** What is kept of a rendered message. */
 export function contentOf(raw: Buffer, opened: { internalDate: InternalDate; cautions: readonly Caution[] }): Content {
-  return { index: indexMessage(raw), internalDate: opened.internalDate, cautions: opened.cautions };
+  const index = indexMessage(raw);
+  const { internalDate, cautions } = opened;
+  return { index, internalDate, cautions, preview: previewOf(raw, index) };
 }
 
 /** The row of a content. */

@@ -90,7 +90,7 @@ export function createFolders(options: { db: Db; accountId: number; clock: () =>
         await removeFolder(tx, folder.id);
         if (folder.subscribed) await keepSubscription(tx, accountId, folder.path);
       }),
-    rename: (from, to) => locked((tx, rows) => rename(tx, accountId, { rows, from, to })),
+    rename: (from, to) => locked((tx, rows) => rename(tx, accountId, { rows, from, to, now: clock() })),
     setSubscribed: (path, subscribed) =>
       locked(async (tx, rows) => {
         if (!subscribed && (await dropSubscription(tx, accountId, path))) return;
@@ -169,13 +169,13 @@ async function makeLevels(
 async function rename(
   tx: Tx,
   accountId: number,
-  { rows, from, to }: { rows: StoredFolder[]; from: string; to: string },
+  { rows, from, to, now }: { rows: StoredFolder[]; from: string; to: string; now: Date },
 ): Promise<void> {
   const source = required(rows, from);
   const levels = parsePath(to);
   const tree = folderTree(rows);
   if (tree.some(hasPath(levels))) throw new MailboxError('folder-exists');
-  if (source.path === INBOX_PATH) return moveInbox(tx, accountId, { rows, inboxId: source.id, levels });
+  if (source.path === INBOX_PATH) return moveInbox(tx, accountId, { rows, inboxId: source.id, levels, now });
   if (joinPath(levels).startsWith(source.path + SEPARATOR)) throw new MailboxError('bad-folder-name');
   checkDepth(tree, source, levels);
   const above = levels.slice(0, -1);
@@ -196,10 +196,10 @@ function checkDepth(tree: readonly Folder[], source: Folder, levels: readonly st
 async function moveInbox(
   tx: Tx,
   accountId: number,
-  { rows, inboxId, levels }: { rows: StoredFolder[]; inboxId: number; levels: readonly string[] },
+  { rows, inboxId, levels, now }: { rows: StoredFolder[]; inboxId: number; levels: readonly string[]; now: Date },
 ): Promise<void> {
   const target = await makeLevels(tx, accountId, { rows, levels, specialUse: null, subscribed: false });
   const messageIds = (await shownSince(tx, inboxId, -1)).map(({ message_id }) => message_id);
   if (messageIds.length === 0) return;
-  await moveMessages(tx, accountId, { chosen: { fromFolder: inboxId, messageIds }, toFolder: target.id });
+  await moveMessages(tx, accountId, { chosen: { fromFolder: inboxId, messageIds }, toFolder: target.id, now });
 }

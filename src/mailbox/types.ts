@@ -20,6 +20,8 @@ export interface ShownMessage {
 export interface ListedMessage {
   readonly index: MessageIndex;
   readonly internalDate: InternalDate;
+  /** Its first words; undefined when nobody looked for them yet. */
+  readonly preview?: string;
 }
 
 /** What happened in a folder since the last look. `removed` are UIDs. */
@@ -70,6 +72,8 @@ export interface FolderView {
   vanishedSince(revision: number): Promise<number[] | null>;
   /** In the order asked; null where a message is gone. */
   list(messages: readonly ShownMessage[]): Promise<(ListedMessage | null)[]>;
+  /** When they came into the folder, in the order asked; null where a message is gone. */
+  saveDates(messages: readonly ShownMessage[]): Promise<(Date | null)[]>;
   /** The message as mail programs see it; null where it is gone. */
   raw(message: ShownMessage): Promise<Buffer | null>;
   /** The messages as they are now, those that are still there. */

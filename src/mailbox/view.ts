@@ -5,6 +5,7 @@ import { rememberedExpunged } from '../store/expunged.ts';
 import { deleteMessages } from '../store/messages.ts';
 import { type DefaultQuota, hasRoom } from '../store/quota.ts';
 import { claim, unclaimed } from '../store/recent.ts';
+import { saveDates } from '../store/save-dates.ts';
 import { copyMessages, moveMessages, type Transfer } from '../store/transfers.ts';
 import type { Contents } from './contents.ts';
 import { MailboxError } from './errors.ts';
@@ -51,6 +52,10 @@ export async function openView(options: {
     recent: ({ claim: takes }) => (takes ? claim : unclaimed)(db, folder.id),
     vanishedSince: (after) => rememberedExpunged(db, { accountId, folderId: folder.id }, after),
     list: (messages) => contents.list(account, idsOf(messages)),
+    async saveDates(messages) {
+      const dates = await saveDates(db, accountId, idsOf(messages));
+      return messages.map(({ messageId }) => dates.get(messageId.toString('hex')) ?? null);
+    },
     raw: ({ messageId }) => contents.raw(account, messageId),
     changeFlags: async (messages, change) => [
       ...(await storeFlags({ db, account, states, folder, defaultQuota }, messages, { ...change, unlessAfter: null }))
@@ -58,9 +63,9 @@ export async function openView(options: {
     ],
     changeFlagsUnlessChanged: (messages, change, unlessAfter) =>
       storeFlags({ db, account, states, folder, defaultQuota }, messages, { ...change, unlessAfter }),
-    copy: (messages, to) => copy(db, { account, folder, defaultQuota }, idsOf(messages), to),
+    copy: (messages, to) => copy(db, { account, folder, defaultQuota }, idsOf(messages), { to, now: clock() }),
     async move(messages, to) {
-      const move = { chosen: { fromFolder: folder.id, messageIds: idsOf(messages) }, toFolder: to.id };
+      const move = { chosen: { fromFolder: folder.id, messageIds: idsOf(messages) }, toFolder: to.id, now: clock() };
       return db.transaction().execute(async (tx) => {
         await holdFolder(tx, accountId, to);
         return transferred(to, await moveMessages(tx, accountId, move));
@@ -86,7 +91,7 @@ function copy(
   db: Db,
   from: { account: MailAccount; folder: Folder; defaultQuota: DefaultQuota },
   messageIds: Buffer[],
-  to: Folder,
+  { to, now }: { to: Folder; now: Date },
 ): Promise<Transferred> {
   const {
     account: { accountId },
@@ -94,7 +99,7 @@ function copy(
     defaultQuota,
   } = from;
   const copyIds = messageIds.map(() => randomBytes(ID_BYTES));
-  const request = { chosen: { fromFolder: folder.id, messageIds }, toFolder: to.id, copyIds };
+  const request = { chosen: { fromFolder: folder.id, messageIds }, toFolder: to.id, copyIds, now };
   return db.transaction().execute(async (tx) => {
     await holdFolder(tx, accountId, to);
     const copies = await copyMessages(tx, accountId, request);

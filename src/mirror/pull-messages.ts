@@ -93,7 +93,9 @@ async function takeChanged({ tx, mirror, envelope, round, remote }: Taken, known
   const local = await findLocal(tx, accountId, known.message_id);
   if (local !== undefined) {
     const merged = mergeStates(account, { base: known, local, remote, digest: digestOf(local) });
-    if (!sameState(merged, local)) await writeLocal(tx, accountId, local, merged);
+    if (!sameState(merged, local)) {
+      await writeLocal(tx, accountId, { local, to: merged, now: mirror.services.clock() });
+    }
   }
   const base = { ...remote, revision: envelope.revision, round, gone: false };
   await changeMirrored(tx, { accountId, remoteId: known.remote_id }, base);

@@ -220,7 +220,9 @@ async function pushPlace(state: Push, book: FolderBook, base: MirrorMessage, fol
   await services.db.transaction().execute(async (tx) => {
     await lockMailbox(tx, accountId);
     const local = await findLocal(tx, accountId, base.message_id);
-    if (local !== undefined) await writeLocal(tx, accountId, local, { ...local, folder_id: base.folder_id });
+    if (local === undefined) return;
+    const to = { ...local, folder_id: base.folder_id };
+    await writeLocal(tx, accountId, { local, to, now: services.clock() });
   });
 }
 

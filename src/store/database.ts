@@ -22,6 +22,7 @@ import * as epochs from './migrations/0011-epochs.ts';
 import * as notes from './migrations/0012-notes.ts';
 import * as outbox from './migrations/0012-outbox.ts';
 import * as original from './migrations/0013-original.ts';
+import * as saveDates from './migrations/0014-save-dates.ts';
 import * as imapRecent from './migrations/0017-imap-recent.ts';
 import type { Database } from './schema.ts';
 
@@ -43,6 +44,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0013-original': original,
   '0017-imap-recent': imapRecent,
   '0012-notes': notes,
+  '0014-save-dates': saveDates,
   '0010-relay': relay,
   '0012-outbox': outbox,
 };

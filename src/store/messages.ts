@@ -90,6 +90,7 @@ const WITHOUT_CIPHERTEXT = [
     'attempts',
     'next_attempt_at',
     'first_seen_at',
+    'saved_at',
   ] as const),
 ] as const;
 

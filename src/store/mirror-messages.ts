@@ -136,10 +136,14 @@ export function findLocal(tx: Executor, accountId: number, messageId: Buffer): P
 }
 
 /** Writes what the home says of one message, under the mailbox lock: a new place gives a new seq, as every move does. */
-export async function writeLocal(tx: Tx, accountId: number, local: LocalState, to: MirrorState): Promise<void> {
+export async function writeLocal(
+  tx: Tx,
+  accountId: number,
+  { local, to, now }: { local: LocalState; to: MirrorState; now: Date },
+): Promise<void> {
   const { message_id: messageId } = local;
   if (local.folder_id !== to.folder_id) {
-    await moveMessages(tx, accountId, { chosen: { messageId }, toFolder: to.folder_id });
+    await moveMessages(tx, accountId, { chosen: { messageId }, toFolder: to.folder_id, now });
   }
   const { revision } = await advanceMailbox(tx, accountId, { seqs: 0 });
   await writeFlags(tx, accountId, revision, [{ messageId, read: to.read, extensionsData: to.extensions_data }]);

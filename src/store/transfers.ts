@@ -45,7 +45,7 @@ async function raiseUids(tx: Tx, folderId: number, found: readonly Found[], firs
 export async function moveMessages(
   tx: Tx,
   accountId: number,
-  move: { chosen: Chosen; toFolder: number },
+  move: { chosen: Chosen; toFolder: number; now: Date },
 ): Promise<Transfer[]> {
   const { firstSeq, revision } = await advanceMailbox(tx, accountId, { seqs: countOf(move.chosen) });
   const found = await choose(tx, accountId, move.chosen);
@@ -59,7 +59,7 @@ export async function moveMessages(
     select ${accountId}, ${revision}, d.folder_id, d.seq, d.id, false
     from unnest(${ids}::bytea[], ${folders}::bigint[], ${from}::bigint[]) as d(id, folder_id, seq)`.execute(tx);
   await sql`
-    update message set folder_id = ${move.toFolder}, seq = d.seq, revision = ${revision}
+    update message set folder_id = ${move.toFolder}, seq = d.seq, revision = ${revision}, saved_at = ${move.now}
     from unnest(${ids}::bytea[], ${to}::bigint[]) as d(id, seq)
     where message.message_id = d.id`.execute(tx);
   await raiseUids(tx, move.toFolder, found, firstSeq);
@@ -74,7 +74,7 @@ export async function moveMessages(
 export async function copyMessages(
   tx: Tx,
   accountId: number,
-  copy: { chosen: Chosen; toFolder: number; copyIds: readonly Buffer[] },
+  copy: { chosen: Chosen; toFolder: number; copyIds: readonly Buffer[]; now: Date },
 ): Promise<Copy[]> {
   const { firstSeq, revision } = await advanceMailbox(tx, accountId, { seqs: countOf(copy.chosen) });
   const found = await choose(tx, accountId, copy.chosen);
@@ -85,7 +85,7 @@ export async function copyMessages(
   }));
   const sizeBytes = found.reduce((sum, row) => sum + row.size_bytes + row.notes_bytes, 0);
   await advanceMailbox(tx, accountId, { seqs: 0, revisions: 0, sizeBytes });
-  await insertCopies(tx, accountId, { copies, toFolder: copy.toFolder, revision });
+  await insertCopies(tx, accountId, { copies, toFolder: copy.toFolder, revision, now: copy.now });
   await raiseUids(tx, copy.toFolder, found, firstSeq);
   await notify(tx, 'mailbox_changed', accountId);
   if (found.some(({ state }) => state !== 'shown')) await notify(tx, 'mail_received', accountId);
@@ -95,7 +95,7 @@ export async function copyMessages(
 async function insertCopies(
   tx: Tx,
   accountId: number,
-  { copies, toFolder, revision }: { copies: readonly Copy[]; toFolder: number; revision: number },
+  { copies, toFolder, revision, now }: { copies: readonly Copy[]; toFolder: number; revision: number; now: Date },
 ): Promise<void> {
   const from = copies.map(({ messageId }) => messageId);
   const to = copies.map(({ copyId }) => copyId);
@@ -103,12 +103,12 @@ async function insertCopies(
     insert into message (
       message_id, account_id, folder_id, seq, revision, message_type, ciphertext, size_bytes, message_public_key, nonce,
       proof_of_work, message_hash, sender_address, sender_public_key, time_received, pow_zero_bits, pow_nonce,
-      login_token_hash, received_via, read, extensions_data, notes_version, is_copy, copy_of, state, reason)
+      login_token_hash, received_via, read, extensions_data, notes_version, is_copy, copy_of, state, reason, saved_at)
     select
       d.copy_id, m.account_id, ${toFolder}, d.seq, ${revision}, m.message_type, m.ciphertext, m.size_bytes,
       m.message_public_key, m.nonce, m.proof_of_work, m.message_hash, m.sender_address, m.sender_public_key,
       m.time_received, m.pow_zero_bits, m.pow_nonce, m.login_token_hash, m.received_via, m.read, m.extensions_data, m.notes_version,
-      true, coalesce(m.copy_of, m.message_id), m.state, m.reason
+      true, coalesce(m.copy_of, m.message_id), m.state, m.reason, ${now}::timestamptz
     from unnest(${from}::bytea[], ${to}::bytea[], ${copies.map(({ toSeq }) => toSeq)}::bigint[]) as d(id, copy_id, seq)
     join message m on m.message_id = d.id`.execute(tx);
   await sql`

@@ -271,9 +271,14 @@ describe('20 races and rollback', () => {
       const { copyMessages } = await import('../../src/store/transfers.ts');
       const { folder_id } = (await findMessage(site.opened.db, site.bobId, first)) as { folder_id: number };
       const copyIds = [Buffer.from(randomUUID().replaceAll('-', '').repeat(2), 'hex')];
-      await site.opened.db
-        .transaction()
-        .execute((tx) => copyMessages(tx, site.bobId, { chosen: { messageId: first }, toFolder: folder_id, copyIds }));
+      await site.opened.db.transaction().execute((tx) =>
+        copyMessages(tx, site.bobId, {
+          chosen: { messageId: first },
+          toFolder: folder_id,
+          copyIds,
+          now: site.clock.read(),
+        }),
+      );
       await Promise.all([site.open(), site.open()]);
       const states = await Promise.all([first, ...copyIds].map((id) => findMessage(site.opened.db, site.bobId, id)));
       expect(states.map((row) => row?.state)).toEqual(['shown', 'shown']);

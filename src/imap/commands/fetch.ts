@@ -3,6 +3,7 @@
  * the bytes of its body, one at a time, and the next one when the client has taken the last.
  */
 import type { ListedMessage, ShownMessage } from '../../mailbox/types.ts';
+import { previewOf } from '../../mime/preview.ts';
 import { applyPartial, extractFromIndex, extractSection, isHeaderSection } from '../../mime/structure/section.ts';
 import {
   done,
@@ -18,7 +19,8 @@ import { emailId } from '../object-id.ts';
 import { Refusal } from '../replies.ts';
 import type { Selected } from '../selected.ts';
 import { vanishedEarlier } from '../vanished.ts';
-import type { FetchBinary, FetchBinarySize, FetchItem, FetchSection } from '../wire/commands.ts';
+import type { FetchBinary, FetchBinarySize, FetchItem, FetchPreview, FetchSection } from '../wire/commands.ts';
+import type { ImapDateTime } from '../wire/date-time.ts';
 import type { FetchValue } from '../wire/fetch-response.ts';
 import { inWindow } from '../wire/partial.ts';
 import { SAVED } from '../wire/sets.ts';
@@ -76,9 +78,12 @@ export async function sendItems(
   const messages = positions.map((position) => selected.at(position));
   const isListed = messages.some(({ uid }) => needsIndex(itemsOf(uid)));
   const listed = isListed ? await selected.view.list(messages) : [];
+  const isDated = messages.some(({ uid }) => itemsOf(uid).some(({ type }) => type === 'savedate'));
+  const saved = isDated ? await selected.view.saveDates(messages) : [];
   const lines: Buffer[] = [];
   for (const [n, message] of messages.entries()) {
-    const values = await answered(() => valuesOf(selected, message, itemsOf(message.uid), listed[n] ?? null), refusals);
+    const known = { listed: listed[n] ?? null, saved: saved[n] ?? null };
+    const values = await answered(() => valuesOf(selected, message, itemsOf(message.uid), known), refusals);
     if (values.length > 0) lines.push(...selected.fetchLine(positions[n] ?? 0, values));
     if (sizeOf(lines) > FLUSH_BYTES) await session.send(...lines.splice(0));
     if (session.closed) return;
@@ -99,7 +104,7 @@ const FLUSH_BYTES = 128 * 1024;
 const sizeOf = (lines: readonly Buffer[]): number => lines.reduce((sum, { length }) => sum + length, 0);
 
 /** What is known of every message. */
-const KNOWN: ReadonlySet<FetchItem['type']> = new Set(['flags', 'uid', 'modseq', 'emailid', 'threadid']);
+const KNOWN: ReadonlySet<FetchItem['type']> = new Set(['flags', 'uid', 'modseq', 'emailid', 'threadid', 'savedate']);
 
 const needsIndex = (items: readonly FetchItem[]): boolean => items.some(({ type }) => !KNOWN.has(type));
 
@@ -119,7 +124,7 @@ async function valuesOf(
   selected: Selected,
   message: ShownMessage,
   items: readonly FetchItem[],
-  listed: ListedMessage | null,
+  { listed, saved }: { listed: ListedMessage | null; saved: Date | null },
 ): Promise<FetchValue[]> {
   if (needsIndex(items) && listed === null) return [];
   let raw: Buffer | null | undefined;
@@ -129,7 +134,12 @@ async function valuesOf(
       raw ??= await selected.view.raw(message);
       if (raw === null) return [];
       values.push(binaryValue(item, (listed as ListedMessage).index, raw));
-    } else if (item.type !== 'section') values.push(listedValue(item, selected, message, listed));
+    } else if (item.type === 'preview') {
+      const { preview, index } = listed as ListedMessage;
+      if (preview === undefined && !item.lazy) raw ??= await selected.view.raw(message);
+      values.push({ type: 'preview', text: preview ?? (raw == null ? null : previewOf(raw, index)) });
+    } else if (item.type === 'savedate') values.push({ type: 'savedate', date: saved && utc(saved) });
+    else if (item.type !== 'section') values.push(listedValue({ type: item.type }, selected, message, listed));
     else {
       const { index } = listed as ListedMessage;
       if (!isHeaderSection(index, item.section)) raw ??= await selected.view.raw(message);
@@ -141,6 +151,8 @@ async function valuesOf(
   return values;
 }
 
+const utc = (date: Date): ImapDateTime => ({ unixSeconds: Math.floor(date.getTime() / 1000), zoneMinutes: 0 });
+
 /** Undefined when the message is gone; null when it has no such part. */
 function sectionOf(index: ListedMessage['index'], item: FetchSection, raw: Buffer | null): Buffer | null | undefined {
   const fromIndex = extractFromIndex(index, item.section);
@@ -149,10 +161,11 @@ function sectionOf(index: ListedMessage['index'], item: FetchSection, raw: Buffe
   return bytes === null ? null : applyPartial(bytes, item.partial);
 }
 
-type PlainItem = Exclude<FetchItem, FetchSection | FetchBinary | FetchBinarySize>;
+/** What has a value for each name alone. */
+type PlainItem = Exclude<FetchItem, FetchSection | FetchBinary | FetchBinarySize | FetchPreview>;
 
 function listedValue(
-  { type }: PlainItem,
+  { type }: { type: Exclude<PlainItem['type'], 'savedate'> },
   selected: Selected,
   message: ShownMessage,
   listed: ListedMessage | null,
@@ -174,7 +187,7 @@ function listedValue(
   }
 }
 
-type IndexedType = Exclude<PlainItem['type'], 'flags' | 'uid' | 'modseq' | 'emailid' | 'threadid'>;
+type IndexedType = Exclude<PlainItem['type'], 'savedate' | 'flags' | 'uid' | 'modseq' | 'emailid' | 'threadid'>;
 
 function indexedValue(type: IndexedType, listed: ListedMessage | null): FetchValue {
   const { index, internalDate } = listed as ListedMessage;

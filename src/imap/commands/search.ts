@@ -77,6 +77,7 @@ async function foundBy(
   for (let from = 0; from < messages.length && !session.closed; from += LIST_BATCH) {
     const batch = messages.slice(from, from + LIST_BATCH);
     const listed = listing ? await selected.view.list(batch) : null;
+    const savedAt = needs(key, SAVE_DATES) ? await selected.view.saveDates(batch) : null;
     for (const [n, message] of batch.entries()) {
       await tellProgress(from + n);
       const candidate: Candidate = {
@@ -86,6 +87,7 @@ async function foundBy(
         message,
         number: from + n + 1,
         listed: listed?.[n] ?? null,
+        savedAt: savedAt?.[n] ?? null,
         raw: undefined,
       };
       if (listing && candidate.listed === null) continue;
@@ -118,12 +120,15 @@ interface Candidate {
   /** From 1. */
   number: number;
   listed: ListedMessage | null;
+  /** Null unless it was asked for. */
+  savedAt: Date | null;
   /** Undefined until it was asked for. */
   raw: Buffer | null | undefined;
 }
 
 const OPENED: ReadonlySet<SearchKey['type']> = new Set(['body', 'text']);
 const MODSEQ: ReadonlySet<SearchKey['type']> = new Set(['modseq']);
+const SAVE_DATES: ReadonlySet<SearchKey['type']> = new Set(['savedate']);
 const LISTED: ReadonlySet<SearchKey['type']> = new Set([
   ...OPENED,
   'header',
@@ -192,7 +197,7 @@ async function headerHolds(key: { field: string; value: string }, candidate: Can
 
 type KnownKey = Exclude<SearchKey, { type: 'and' | 'or' | 'not' | 'body' | 'text' | 'header' }>;
 
-function isKnown(key: KnownKey, { message, number, listed, selected, saved, now }: Candidate): boolean {
+function isKnown(key: KnownKey, { message, number, listed, savedAt, selected, saved, now }: Candidate): boolean {
   switch (key.type) {
     case 'all':
       return true;
@@ -205,6 +210,8 @@ function isKnown(key: KnownKey, { message, number, listed, selected, saved, now 
       return emailId(message) === key.id;
     case 'threadid':
       return false;
+    case 'savedate':
+      return savedAt !== null && compareDay(key.comparison, dayOfInstant(savedAt.getTime() / 1000, 0), key.day);
     case 'modseq':
       return message.revision >= key.least;
     case 'uid':
@@ -220,7 +227,10 @@ function hasFlag({ flags }: ShownMessage, flag: string): boolean {
   return flags.some((present) => present.toLowerCase() === wanted);
 }
 
-type ListedKey = Exclude<KnownKey, { type: 'all' | 'flag' | 'sequence' | 'uid' | 'modseq' | 'emailid' | 'threadid' }>;
+type ListedKey = Exclude<
+  KnownKey,
+  { type: 'all' | 'flag' | 'sequence' | 'uid' | 'modseq' | 'savedate' | 'emailid' | 'threadid' }
+>;
 
 function isListed(key: ListedKey, { index, internalDate }: ListedMessage, now: Date): boolean {
   const ageSeconds = now.getTime() / 1000 - internalDate.unixSeconds;

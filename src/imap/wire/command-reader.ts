@@ -105,6 +105,12 @@ export class CommandReader {
     return this.#token(expression, what);
   }
 
+  /** Consumes what the sticky expression matches, if it stands here. */
+  acceptPattern(expression: RegExp): boolean {
+    this.#countToken();
+    return this.#match(expression) !== null;
+  }
+
   /** An unsigned 32-bit number. */
   number(): number {
     const value = Number(this.#token(DIGITS, 'a number'));

@@ -2,7 +2,7 @@
  * Every command of IMAP4rev1 (RFC 3501 §6) and of the extensions LITERAL+ (7888), SASL-IR (4959), UIDPLUS (4315),
  * MOVE (6851), IDLE (2177), ID (2971), NAMESPACE (2342), ENABLE (5161), UNSELECT (3691), CONDSTORE and QRESYNC (7162),
  * ESEARCH (4731), SEARCHRES (5182), WITHIN (5032), PARTIAL (9394), LIST-EXTENDED (5258), LIST-STATUS (5819),
- * BINARY (3516), MULTIAPPEND (3502), REPLACE (8508), UNAUTHENTICATE (8437), COMPRESS (4978), SPECIAL-USE (6154),
+ * BINARY (3516), PREVIEW (8970), SAVEDATE (8514), MULTIAPPEND (3502), REPLACE (8508), UNAUTHENTICATE (8437), COMPRESS (4978), SPECIAL-USE (6154),
  * STATUS=SIZE (8438), APPENDLIMIT (7889), OBJECTID (8474), QUOTA (2087), SORT and THREAD (5256, 5957, 5267), NOTIFY
  * (5465), as checked values.
  */
@@ -243,6 +243,8 @@ export type SearchKey =
   | { type: 'body' | 'text'; value: string }
   /** BEFORE, ON, SINCE. */
   | { type: 'internaldate'; comparison: DayComparison; day: EpochDay }
+  /** SAVEDBEFORE, SAVEDON, SAVEDSINCE (RFC 8514 §4.3). */
+  | { type: 'savedate'; comparison: DayComparison; day: EpochDay }
   /** SENTBEFORE, SENTON, SENTSINCE. */
   | { type: 'sentdate'; comparison: DayComparison; day: EpochDay }
   | { type: 'larger' | 'smaller'; sizeBytes: number }
@@ -282,6 +284,12 @@ export interface FetchBinarySize {
   part: number[];
 }
 
+/** The first words of a message (RFC 8970 §3.1). `lazy`: only when they are known already. */
+export interface FetchPreview {
+  type: 'preview';
+  lazy: boolean;
+}
+
 export type FetchItem =
   | {
       type:
@@ -291,6 +299,7 @@ export type FetchItem =
         | 'emailid'
         | 'threadid'
         | 'internaldate'
+        | 'savedate'
         | 'rfc822.size'
         | 'envelope'
         | 'body'
@@ -298,4 +307,5 @@ export type FetchItem =
     }
   | FetchSection
   | FetchBinary
-  | FetchBinarySize;
+  | FetchBinarySize
+  | FetchPreview;

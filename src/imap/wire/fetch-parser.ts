@@ -2,11 +2,12 @@
 import { type Section, WHOLE_MESSAGE } from '../../mime/structure/section.ts';
 import { parseBinary } from './binary-parser.ts';
 import type { CommandReader } from './command-reader.ts';
-import type { FetchBinary, FetchBinarySize, FetchCommand, FetchItem, FetchSection } from './commands.ts';
+import type { FetchBinary, FetchBinarySize, FetchCommand, FetchItem, FetchPreview, FetchSection } from './commands.ts';
 import { parseFetchModifiers } from './condstore-parser.ts';
 import { parsePartial, partNumbers } from './part-parser.ts';
+import { parsePreviewModifiers } from './preview-parser.ts';
 
-type PlainItem = Exclude<FetchItem, FetchSection | FetchBinary | FetchBinarySize>;
+type PlainItem = Exclude<FetchItem, FetchSection | FetchBinary | FetchBinarySize | FetchPreview>;
 
 const ITEM_NAME = /[A-Za-z0-9.]+/y;
 const SECTION_NAME = /[A-Za-z.]+/y;
@@ -18,6 +19,7 @@ const PLAIN_ITEMS: ReadonlyMap<string, PlainItem['type']> = new Map([
   ['EMAILID', 'emailid'],
   ['THREADID', 'threadid'],
   ['INTERNALDATE', 'internaldate'],
+  ['SAVEDATE', 'savedate'],
   ['RFC822.SIZE', 'rfc822.size'],
   ['ENVELOPE', 'envelope'],
   ['BODYSTRUCTURE', 'bodystructure'],
@@ -77,6 +79,7 @@ function namedItem(reader: CommandReader, name: string): FetchItem {
   if (plain !== undefined) return { type: plain };
   const legacy = RFC822_ITEMS.get(name);
   if (legacy !== undefined) return legacy;
+  if (name === 'PREVIEW') return { type: 'preview', lazy: parsePreviewModifiers(reader) };
   const binary = parseBinary(reader, name);
   if (binary !== null) return binary;
   const bracket = reader.accept('[');

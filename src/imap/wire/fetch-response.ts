@@ -14,6 +14,9 @@ export type FetchValue =
   /** RFC 8474 §5; null where there is none. */
   | { type: 'emailid' | 'threadid'; id: string | null }
   | { type: 'internaldate'; date: ImapDateTime }
+  | { type: 'savedate'; date: ImapDateTime | null }
+  /** Unicode; null when it was asked for lazily and is not known. */
+  | { type: 'preview'; text: string | null }
   | { type: 'rfc822.size'; sizeBytes: number }
   | { type: 'envelope'; envelope: Envelope }
   | { type: 'body' | 'bodystructure'; structure: Part }
@@ -55,6 +58,12 @@ function writeValue(line: ResponseLine, value: FetchValue): void {
       return;
     case 'internaldate':
       line.raw(`INTERNALDATE "${formatDateTime(value.date)}"`);
+      return;
+    case 'savedate':
+      line.raw(`SAVEDATE ${value.date === null ? 'NIL' : `"${formatDateTime(value.date)}"`}`);
+      return;
+    case 'preview':
+      line.raw('PREVIEW ').utf8(value.text);
       return;
     case 'rfc822.size':
       line.raw(`RFC822.SIZE ${value.sizeBytes}`);

@@ -52,6 +52,9 @@ const KEYS: ReadonlyMap<string, KeyParser> = new Map<string, KeyParser>([
   ['TEXT', (context) => ({ type: 'text', value: searchString(context) })],
   ...dateKeys('internaldate', ''),
   ...dateKeys('sentdate', 'SENT'),
+  ...dateKeys('savedate', 'SAVED'),
+  // RFC 8514 §4.3: of every mailbox here.
+  ['SAVEDATESUPPORTED', () => ({ type: 'all' })],
   ['LARGER', ({ reader }) => ({ type: 'larger', sizeBytes: argument(reader, () => reader.number64()) })],
   ['SMALLER', ({ reader }) => ({ type: 'smaller', sizeBytes: argument(reader, () => reader.number64()) })],
   ['OLDER', ({ reader }) => ({ type: 'older', seconds: argument(reader, () => reader.nonZeroNumber()) })],
@@ -182,7 +185,7 @@ function flagKeys(...names: string[]): [string, KeyParser][] {
   ]);
 }
 
-function dateKeys(type: 'internaldate' | 'sentdate', prefix: string): [string, KeyParser][] {
+function dateKeys(type: 'internaldate' | 'sentdate' | 'savedate', prefix: string): [string, KeyParser][] {
   const comparisons: DayComparison[] = ['before', 'on', 'since'];
   return comparisons.map((comparison) => [
     `${prefix}${comparison.toUpperCase()}`,

@@ -148,6 +148,8 @@ export interface MessageTable {
   state: MessageState;
   /** When it came here, if another server says when it was received; null: `time_received`. */
   first_seen_at: MaybeInstant;
+  /** When it came into this folder; null: when it came here. */
+  saved_at: MaybeInstant;
   /** Of the newest `extensions_data` that was opened or written here; one of an older version is refused. */
   notes_version: ByDefault<number>;
   /** A closed code: why it is held or quarantined, or null. */
