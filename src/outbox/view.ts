@@ -98,6 +98,14 @@ export async function openOutboxView(options: {
       Promise.all(wanted.map(({ uid }) => entries.get(uid)).map((entry) => entry && messages.listed(keys, entry))).then(
         (listed) => listed.map((message) => message ?? null),
       ),
+    // They came here when they were submitted, which is their date as well.
+    saveDates: (wanted) =>
+      Promise.all(
+        wanted.map(async ({ uid }) => {
+          const entry = entries.get(uid);
+          return entry === undefined ? null : dateOf((await messages.listed(keys, entry)).internalDate);
+        }),
+      ),
     async raw({ uid }) {
       const entry = entries.get(uid);
       return entry === undefined ? null : messages.raw(keys, entry);
@@ -125,6 +133,8 @@ export async function openOutboxView(options: {
     },
   };
 }
+
+const dateOf = ({ unixSeconds }: { unixSeconds: number }): Date => new Date(unixSeconds * 1000);
 
 function shownMessage({ uid, fingerprint, revision, deleted }: OutboxMessage): ShownMessage {
   const flags = deleted ? [SEEN, DELETED] : [SEEN];
