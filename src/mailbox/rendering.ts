@@ -7,7 +7,7 @@
  */
 import { Buffer } from 'node:buffer';
 import { z } from 'zod';
-import { renderMessage } from '../mime/from-email.ts';
+import { RENDERER_VERSION, type RendererVersion, renderMessage } from '../mime/from-email.ts';
 import type { Original, OriginalErrorCode } from '../mime/original/format.ts';
 import { fitBeside, packOriginal } from '../mime/original/pack.ts';
 import { headerEnd, headerFields } from '../mime/structure/header-fields.ts';
@@ -75,23 +75,27 @@ function readOwnFields(header: MessageHeader, owner: Address): OwnFields | null 
   return parsed.success ? parsed.data : null;
 }
 
-/** The message as mail programs see it. */
-export function renderOpened(opened: OpenedContent, account: MailAccount): Rendered {
+/** The message as mail programs see it. `version`: of the renderer by which its size and structure were stored. */
+export function renderOpened(
+  opened: OpenedContent,
+  account: MailAccount,
+  version: RendererVersion = RENDERER_VERSION,
+): Rendered {
   const found = findOriginal(opened, account.address);
   if (found.kind === 'own') return { raw: found.raw, original: 'shown' };
   if (found.kind === 'verified' && opened.cautions.length === 0) return { raw: found.raw, original: 'shown' };
-  if (found.kind === 'none') return { raw: renderParts(opened, account), original: 'none' };
-  if (found.kind === 'broken') return { raw: renderParts(opened, account), original: found.code };
+  if (found.kind === 'none') return { raw: renderParts(opened, account, version), original: 'none' };
+  if (found.kind === 'broken') return { raw: renderParts(opened, account, version), original: found.code };
   const told = found.kind === 'foreign' ? [...opened.cautions, 'foreign-original' as const] : opened.cautions;
   const content = withOriginalAttached(withCautions(opened.content, told), found.raw);
-  return { raw: renderMessage({ header: opened.header, content, notice: null }), original: 'attached' };
+  return { raw: renderMessage({ header: opened.header, content, notice: null, version }), original: 'attached' };
 }
 
 /** From the body. */
-function renderParts(opened: OpenedContent, account: MailAccount): Buffer {
+function renderParts(opened: OpenedContent, account: MailAccount, version: RendererVersion): Buffer {
   const { header } = opened;
   const content = withCautions(opened.content, opened.cautions);
-  const rendered = renderMessage({ header, content, notice: readNotice(account, opened) });
+  const rendered = renderMessage({ header, content, notice: readNotice(account, opened), version });
   const own = readOwnFields(header, account.address);
   if (own === null) return rendered;
   const structure = selectFields(rendered, (name) => STRUCTURE_FIELD.test(name));
