@@ -200,3 +200,25 @@ describe('days', () => {
     expect(compare('since')).toEqual([false, true, true]);
   });
 });
+
+describe('what stands beside the text', () => {
+  const REPORT =
+    'Content-Type: multipart/report; boundary=b\r\n\r\n--b\r\n\r\nSorry\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\nStatus: 5.1.1\r\n--b--\r\n';
+  const NAMED =
+    "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nSee\r\n--b\r\nContent-Type: application/pdf\r\nContent-Disposition: attachment; filename*0*=utf-8''B%C3; filename*1*=%A4r.pdf\r\n\r\nx\r\n--b--\r\n";
+  const search = (raw: string, needle: string): boolean[] => {
+    const bytes = Buffer.from(raw);
+    const index = indexMessage(bytes);
+    return [bodyContains(bytes, index, needle), textContains(bytes, index, needle)];
+  };
+
+  test('a report for programs is text', () => {
+    expect(search(REPORT, '5.1.1')).toEqual([true, true]);
+  });
+
+  test('the name of a file is found by TEXT, in whatever pieces it is written', () => {
+    expect(search(NAMED, 'Bär.pdf')).toEqual([false, true]);
+    expect(search(NAMED, 'application/pdf')).toEqual([false, true]);
+    expect(search(NAMED, 'Bar.pdf')).toEqual([false, false]);
+  });
+});

@@ -3,6 +3,7 @@
  * parts after transfer encoding and charset are undone. HTML is searched as its source.
  */
 import { decodeWords } from './encoded-words.ts';
+import { decodeParameters } from './headers.ts';
 import { parameterValue } from './structure/content-fields.ts';
 import { headerFields, unfoldedValue } from './structure/header-fields.ts';
 import type { Envelope, LeafPart, MessageIndex, Part } from './structure/types.ts';
@@ -68,13 +69,28 @@ export function anyHeaderContains(header: Buffer, needle: string): boolean {
 
 /** SEARCH BODY: text parts, and the headers of embedded messages. `raw` is the message that `index` describes. */
 export function bodyContains(raw: Buffer, index: MessageIndex, needle: string): boolean {
-  const folded = foldText(needle);
-  return new BodySearch(raw, folded).contains(index.structure);
+  return new BodySearch(raw, foldText(needle), { partHeaders: false }).contains(index.structure);
 }
 
-/** SEARCH TEXT: the header of the message or its body. */
+/** SEARCH TEXT: the header of the message or its body, the headers of its parts with the names of files included. */
 export function textContains(raw: Buffer, index: MessageIndex, needle: string): boolean {
-  return anyHeaderContains(raw.subarray(0, index.headerBytes), needle) || bodyContains(raw, index, needle);
+  const header = raw.subarray(0, index.headerBytes);
+  if (anyHeaderContains(header, needle)) return true;
+  const folded = foldText(needle);
+  if (parametersContain(header, folded)) return true;
+  return new BodySearch(raw, folded, { partHeaders: true }).contains(index.structure);
+}
+
+const NAMING = new Set(['content-type', 'content-disposition']);
+
+/** Names of files may be in pieces and percent-encoded (RFC 2231 §3), so they are put together first. */
+function parametersContain(header: Buffer, folded: string): boolean {
+  for (const field of headerFields(header)) {
+    if (!NAMING.has(field.name)) continue;
+    const { parameters } = decodeParameters(unfoldedValue(header, field, VALUE_BYTES));
+    for (const value of parameters.values()) if (foldText(value).includes(folded)) return true;
+  }
+  return false;
 }
 
 /** The Unicode text of a text part, its transfer encoding and charset undone; as the rendering of the message does. */
@@ -96,21 +112,33 @@ export function decodeHeaderBytes(value: string): string {
   return decodeWords(EIGHT_BIT.test(value) ? decodeBytes(Buffer.from(value, 'latin1'), null) : value);
 }
 
+/** Text, and what programs write for one another: reports on messages, pieces of them. */
+const SEARCHED_TYPES: ReadonlySet<string> = new Set(['text', 'message']);
+
 class BodySearch {
   readonly #raw: Buffer;
   readonly #folded: string;
+  readonly #partHeaders: boolean;
   #remainingBytes = SEARCHED_TEXT_BYTES;
 
-  constructor(raw: Buffer, folded: string) {
+  constructor(raw: Buffer, folded: string, { partHeaders }: { partHeaders: boolean }) {
     this.#raw = raw;
     this.#folded = folded;
+    this.#partHeaders = partHeaders;
   }
 
   contains(part: Part): boolean {
-    if (part.kind === 'multipart') return part.children.some((child) => this.contains(child));
-    if (part.kind === 'leaf') return part.type === 'text' && this.#leafContains(part);
+    if (part.kind === 'multipart')
+      return part.children.some((child) => this.#headerContains(child) || this.contains(child));
+    if (part.kind === 'leaf') return SEARCHED_TYPES.has(part.type) && this.#leafContains(part);
     const { headerStart, bodyStart } = part.message;
     return anyHeaderContains(this.#raw.subarray(headerStart, bodyStart), this.#folded) || this.contains(part.message);
+  }
+
+  #headerContains({ headerStart, bodyStart }: Part): boolean {
+    if (!this.#partHeaders) return false;
+    const header = this.#raw.subarray(headerStart, bodyStart);
+    return anyHeaderContains(header, this.#folded) || parametersContain(header, this.#folded);
   }
 
   #leafContains(part: LeafPart): boolean {
