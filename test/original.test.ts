@@ -43,11 +43,14 @@ const lines = (text: string, length: number, end: string): string =>
   text.match(new RegExp(`.{1,${length}}`, 'g'))?.join(end) ?? '';
 
 describe('every mail of the corpus', () => {
-  it.each(readdirSync(MAIL))('%s comes back byte for byte, its attachments referred to', async (name) => {
-    const { original, body } = await roundTrip(readFileSync(`${MAIL}${name}`));
-    const large = body.attachments.filter(({ content }) => content.length >= 128);
-    expect(original.references.length).toBeGreaterThanOrEqual(large.length);
-  });
+  it.each(readdirSync(MAIL).filter((name) => name.endsWith('.eml')))(
+    '%s comes back byte for byte, its attachments referred to',
+    async (name) => {
+      const { original, body } = await roundTrip(readFileSync(`${MAIL}${name}`));
+      const large = body.attachments.filter(({ content }) => content.length >= 128);
+      expect(original.references.length).toBeGreaterThanOrEqual(large.length);
+    },
+  );
 });
 
 describe('mail of any structure', () => {

@@ -25,16 +25,22 @@ export function readHeaderBlock(message: Buffer): HeaderBlock {
   const start = message.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK) ? BYTE_ORDER_MARK.length : 0;
   let offset = start + mboxLineLength(message.subarray(start));
   const kept = new KeptFields();
+  let strayAt = -1;
   while (offset < message.length) {
     const end = lineEnd(message, offset);
     const line = message.subarray(offset, end);
     if (isBlank(line)) return { ...kept.finish(), bodyStart: end };
-    if (kept.isEmpty && !FIELD_START.test(line.toString('latin1', 0, 200))) break;
+    const isField = FIELD_START.test(line.toString('latin1', 0, 200));
+    if (kept.isEmpty && !isField) break;
+    if (!isField && !isFolded(line) && strayAt < 0) strayAt = offset;
     kept.add(line);
     offset = end;
   }
-  return { ...kept.finish(), bodyStart: offset };
+  // Without a blank line the text begins where the fields end, or it would be nobody's.
+  return { ...kept.finish(), bodyStart: strayAt < 0 ? offset : strayAt };
 }
+
+const isFolded = (line: Buffer): boolean => line[0] === 0x20 || line[0] === 0x09;
 
 function mboxLineLength(message: Buffer): number {
   const first = message.toString('latin1', 0, 6);
@@ -64,8 +70,7 @@ class KeptFields {
   }
 
   add(line: Buffer): void {
-    const continued = line[0] === 0x20 || line[0] === 0x09;
-    if (!continued) {
+    if (!isFolded(line)) {
       this.#fieldBytes = 0;
       this.#keeping = this.#wants(line);
     }
