@@ -4,7 +4,6 @@
  * Every service is owned by one stack, so that closing goes the way back: doors first, then work, then the database.
  */
 import { mkdir } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Registry } from 'prom-client';
 import { loadTls, type TlsMaterial } from './admin/tls.ts';
@@ -13,7 +12,7 @@ import { createApi } from './api/server.ts';
 import { startChores } from './chores.ts';
 import type { Config } from './config.ts';
 import { createEvents, type Events } from './events.ts';
-import { gatewayOf } from './gateway-services.ts';
+import { gatewayOf, legacyOf, mxOf } from './gateway-services.ts';
 import { createHighWaterMark, type HighWaterMark } from './high-water-mark.ts';
 import { type Accounts, createAccounts } from './identity/accounts.ts';
 import { createKeyMaintenance, type KeyMaintenance } from './identity/maintenance.ts';
@@ -22,7 +21,7 @@ import { createKeystoreTransfer, type KeystoreTransfer } from './identity/transf
 import { createImapServer } from './imap/listener.ts';
 import { createKeystore, type Keystore } from './keystore/keystore.ts';
 import { openServerKey } from './keystore/server-key.ts';
-import { createLegacyIdentities, type LegacyIdentities } from './legacy/identities.ts';
+import type { LegacyIdentities } from './legacy/identities.ts';
 import { createLogger } from './log.ts';
 import { createMailbox, type Mailbox } from './mailbox/mailbox.ts';
 import type { OpenMailbox } from './mailbox/types.ts';
@@ -41,11 +40,10 @@ import { createHttps } from './remote/https.ts';
 import { createOwnerClient } from './remote/owner.ts';
 import { createFetchPublicKey, type FetchPublicKey } from './remote/public-keys.ts';
 import { createSessions } from './remote/sessions.ts';
-import { connectionLimits, legacyPolicy, networkOf, priceRules, queueSettings } from './settings.ts';
-import type { Domain } from './smimp/address.ts';
+import { connectionLimits, legacyPolicy, networkOf, pipelineLimits, priceRules, queueSettings } from './settings.ts';
 import type { BaseUrl } from './smimp/discovery.ts';
 import { createSubmission } from './smtp/submission.ts';
-import { CHANNELS, type Db, type OpenedDatabase, openDatabase } from './store/database.ts';
+import { CHANNELS, type OpenedDatabase, openDatabase } from './store/database.ts';
 import { ensureDatabase, startEmbeddedPostgres } from './store/embedded.ts';
 
 export const ROLES = ['api', 'smtp', 'imap', 'worker'] as const;
@@ -177,19 +175,13 @@ async function buildParts(stack: AsyncDisposableStack, base: Base): Promise<Part
   const baseUrl = config.base_url as BaseUrl;
   const identity = createIdentity({ db, discovery, home, keystore, events, clock, baseUrl });
   const gateway = await gatewayOf(config, { db, https, network, clock });
-  const giveUpAfterMs = config.delivery.give_up_after;
+  const limits = pipelineLimits(config);
+  const { giveUpAfterMs } = limits;
   const outward = gateway === null ? null : createTakeOutward({ gateway, giveUpAfterMs, clock });
   const quotaBytes = config.limits.quota;
   const mailbox = createMailbox({ db, listener, keystore, identity, events, clock, quotaBytes, outward });
   const policy = legacyPolicy(config, { db, discovery });
   const shared = { db, listener, keystore, identity, home, sessions, events, clock, policy };
-  const limits = {
-    concurrency: config.delivery.concurrency,
-    askOperatorAboveBits: config.proof_of_work.ask_operator_above,
-    delayNoticeAfterMs: config.delivery.delay_notice_after,
-    giveUpAfterMs,
-    mintThreads: config.proof_of_work.threads ?? availableParallelism(),
-  };
   const queue = queueSettings(config, opened);
   const pipeline = stack.use(createPipeline({ ...shared, queue, notices: mailbox.notices, gateway, limits }));
   const accounts = createAccounts({ db, keystore, events, clock });
@@ -210,12 +202,6 @@ async function buildParts(stack: AsyncDisposableStack, base: Base): Promise<Part
     fetchPublicKey: createFetchPublicKey({ discovery, home, clock }),
     legacy: legacyOf(config, { db, keystore, events }),
   };
-}
-
-function legacyOf(config: Config, services: Pick<Parts, 'keystore'> & Pick<Base, 'events'> & { db: Db }) {
-  const { domain, senders, recipients, new_identities_per_day: newPerDay } = config.gateway;
-  if (config.deployment !== 'gateway' || domain === null) return null;
-  return createLegacyIdentities({ ...services, gatewayDomain: domain as Domain, senders, recipients, newPerDay });
 }
 
 function createDoors(
@@ -274,6 +260,8 @@ function createDoors(
         const server = stack.use(createSubmission({ name: config.mail_host, tls: material, limits, ...shared }));
         await open(server, 'submissions', true);
         await open(server, 'submission', false);
+        const mx = mxOf(config, { identity: base.identity, pipeline, events, clock, tls: material });
+        if (mx !== null) await open(stack.use(mx), 'mx', false);
       }
     },
   };

@@ -58,3 +58,7 @@ export const domainOrAddress = z.string().transform((text, context): string => {
   context.addIssue({ code: 'custom', message: 'is neither a domain nor an SMIMP address, both in lower case' });
   return z.NEVER;
 });
+
+export const dnsServer = z.string().regex(/^(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:]+\])(:\d{1,5})?$/, {
+  error: 'is not the address of a DNS server, such as 127.0.0.53 or [::1]:5353',
+});

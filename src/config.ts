@@ -11,6 +11,7 @@ import { z } from 'zod';
 import {
   baseUrl,
   cidr,
+  dnsServer,
   domain,
   domainOrAddress,
   durationMs,
@@ -88,6 +89,7 @@ const settings = z.strictObject({
     hosts: z.record(domain, hostTarget).default({}),
     allow: z.array(cidr).default([]),
     ca: z.string().min(1).nullable().default(null),
+    dns: z.array(dnsServer).default([]),
   }),
   proof_of_work: section({
     zero_bits: z.int().min(0).max(28).nullable().default(null),

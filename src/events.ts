@@ -30,6 +30,10 @@ export function createEvents(log: Logger, meter: Meter = () => undefined) {
 
     submissionAccepted: (facts: { submissionId: number; recipients: number; sizeBytes: number; repeated: boolean }) =>
       info('submission_accepted', facts),
+    /** Mail from outside. `dmarc`: the result of the check. */
+    legacyMailAccepted: (facts: { submissionId: number; dmarc: string; authenticated: boolean }) =>
+      info('legacy_mail_accepted', facts),
+    legacyMailRefused: (facts: { code: string }) => info('legacy_mail_refused', facts),
     recipientRefused: (facts: { code: string }) => info('recipient_refused', facts),
     /** `zeroBits`: of a stage that worked a proof. */
     stageDone: (facts: { deliveryId: number; stage: string; next: string; durationMs: number; zeroBits?: number }) =>

@@ -1,8 +1,10 @@
 /** What services take from the configuration, in the form they take it. */
 import { readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import type { TlsMaterial } from './admin/tls.ts';
 import type { Config } from './config.ts';
 import { createLegacyPolicy, type LegacyPolicy, NO_LEGACY } from './legacy/policy.ts';
+import type { PipelineLimits } from './pipeline/pipeline.ts';
 import type { QueueSettings } from './pipeline/queue.ts';
 import { policyOf } from './policy/pow-policy.ts';
 import type { Discovery } from './remote/look-up.ts';
@@ -38,6 +40,16 @@ export async function networkOf(
 }
 
 export const priceRules = ({ domains, proof_of_work }: Config) => ({ domains, powPolicy: policyOf(proof_of_work) });
+
+export function pipelineLimits({ delivery, proof_of_work }: Config): PipelineLimits {
+  return {
+    concurrency: delivery.concurrency,
+    askOperatorAboveBits: proof_of_work.ask_operator_above,
+    delayNoticeAfterMs: delivery.delay_notice_after,
+    giveUpAfterMs: delivery.give_up_after,
+    mintThreads: proof_of_work.threads ?? availableParallelism(),
+  };
+}
 
 export function connectionLimits(config: Config) {
   const { message, recipients, connections, connections_per_address, connections_per_account } = config.limits;

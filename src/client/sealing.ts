@@ -25,13 +25,16 @@ export function sealTo(input: {
   recipient: ContactHistory;
   key: MessageKey;
   message: { uid: Hex32; messageType: string; body: Uint8Array; original?: MessageHeader['original'] };
+  /** How it came to the sender's server; null or absent: from the sender herself. */
+  via?: MessageHeader['via'];
   now: number;
 }): SealedMessage {
   const { sender, recipient, key, message, now } = input;
   const people = { from: sender.address, to: recipient.address };
   const heads = { sender_head: sender.head, recipient_head: { seq: recipient.seq, head: recipient.head } };
   const header: MessageHeader = {
-    ...{ v: 1, ...people, uid: message.uid, sent: formatTimestamp(now), ...heads, via: null },
+    ...{ v: 1, ...people, uid: message.uid, sent: formatTimestamp(now), ...heads },
+    via: input.via ?? null,
     original: message.original ?? null,
   };
   const { messageType, body } = message;

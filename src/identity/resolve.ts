@@ -16,6 +16,7 @@ import { findMirrorBase } from '../store/mirrors.ts';
 import { type Alarm, raise } from './alarms.ts';
 import type { Contact, ContactHistory } from './contact.ts';
 import { type Examined, examine } from './examine.ts';
+import { type Glance, glance } from './glance.ts';
 import { createHistories } from './histories.ts';
 import { confirmHead, lookAt } from './look.ts';
 import { checkOwnHistory } from './own-check.ts';
@@ -23,6 +24,7 @@ import { readOwnHistory } from './own-history.ts';
 import { keepFork } from './pins.ts';
 import { storedPins } from './stored-pins.ts';
 import { createTrust, type Trust } from './trust.ts';
+import { withinTime } from './within-time.ts';
 
 export type { Contact, ContactHistory } from './contact.ts';
 export { IdentityError } from './contact.ts';
@@ -47,6 +49,8 @@ export interface Identity extends Trust {
   confirmHead(about: About & { head: Hex32 }): Promise<Contact>;
   /** For RCPT: an answer within `timeoutMs`, else `queued`. */
   lookup(about: About & { timeoutMs: number }): Promise<Lookup>;
+  /** The same for whoever has no account to pin with. */
+  glance(about: { contact: Address; timeoutMs: number }): Promise<Glance>;
   /** A message signed by the contact shows a head that its server hides: FORKED until a fingerprint releases it. */
   reportFork(about: About & { evidence: object }): Promise<void>;
   /** Asks the account's own server what it shows of it; another history than the own copy is an alarm. */
@@ -125,7 +129,9 @@ export function createIdentity(options: {
       await alarm(about, { kind: 'head-mismatch', cause: '' }, true);
       return found;
     },
-    lookup: ({ timeoutMs, ...about }) => withinTime(resolve({ ...about, toSend: true }), timeoutMs),
+    lookup: async ({ timeoutMs, ...about }) =>
+      lookupOf(await withinTime(resolve({ ...about, toSend: true }), timeoutMs)),
+    glance: (about) => glance(histories, { ...about, now: clock() }),
     async reportFork({ accountId, contact, evidence }) {
       const book = storedPins({ db, events, accountId });
       const kept = await keepFork(book, { address: contact, evidence, now: clock() });
@@ -145,18 +151,6 @@ export function createIdentity(options: {
 
 function ownContact(address: Address, history: ContactHistory, baseUrl: BaseUrl): Contact {
   return { address, state: 'OK', sending: 'allowed', history, baseUrl, keyChanged: false, reason: null };
-}
-
-async function withinTime(resolving: Promise<Contact>, timeoutMs: number): Promise<Lookup> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<null>((resolve) => {
-    timer = setTimeout(resolve, timeoutMs, null);
-  });
-  try {
-    return lookupOf(await Promise.race([resolving, late]));
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 function lookupOf(contact: Contact | null): Lookup {

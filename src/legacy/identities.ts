@@ -10,15 +10,20 @@ import type { Keystore } from '../keystore/keystore.ts';
 import { noPassword } from '../keystore/password.ts';
 import type { Address, Domain } from '../smimp/address.ts';
 import { ProfileError } from '../smimp/errors.ts';
-import { decodeLegacy, encodeLegacy } from '../smimp/gateway.ts';
+import { encodeLegacy, legacyMailbox } from '../smimp/gateway.ts';
 import { createAccountOnce } from '../store/accounts.ts';
 import type { Db, Tx } from '../store/database.ts';
 import { lockMailbox } from '../store/folders.ts';
 import { countMadeFor, findLegacyIdentity, insertLegacyIdentity, noteAsked } from '../store/legacy-identities.ts';
 import { isNamed, type SenderRule } from './senders.ts';
 
-/** `occupied`: the address belongs to an account that is no legacy identity. `too-many`: new ones for a sender in a day. */
-export type LegacyErrorCode = 'occupied' | 'too-many';
+export type LegacyErrorCode =
+  /** The mailbox has no coding. */
+  | 'no-address'
+  /** Its coding belongs to an account that is no legacy identity. */
+  | 'occupied'
+  /** More new ones for a sender in a day than the configuration allows. */
+  | 'too-many';
 
 export class LegacyError extends Error {
   override readonly name = 'LegacyError';
@@ -45,17 +50,8 @@ export interface LegacyIdentities {
 
 /** A legacy mailbox as an address; null when it is none, or too long for the coding. */
 export function codedMailbox(mailbox: string, gatewayDomain: Domain): Address | null {
-  return orNull(() => encodeLegacy(mailbox, gatewayDomain));
-}
-
-/** Which mailbox an identity of the gateway stands for; null when `address` is none of those. */
-export function mailboxOfIdentity(address: Address, gatewayDomain: Domain): string | null {
-  return orNull(() => decodeLegacy(address, gatewayDomain));
-}
-
-function orNull<T>(coding: () => T): T | null {
   try {
-    return coding();
+    return encodeLegacy(mailbox, gatewayDomain);
   } catch (error) {
     if (error instanceof ProfileError) return null;
     throw error;
@@ -122,7 +118,7 @@ export function createLegacyIdentities(options: {
     mayRelay,
     async prepare({ address, sender, now }) {
       if (!mayRelay(sender)) return 'refused';
-      const mailbox = mailboxOfIdentity(address, gatewayDomain);
+      const mailbox = legacyMailbox(address, gatewayDomain);
       if (mailbox === null || !isForeign(mailbox)) return 'unknown';
       const { accountId, ...made } = await db.transaction().execute(async (tx) => {
         const account = await ensure(tx, mailbox, sender, now);

@@ -9,10 +9,10 @@
 import type { Discovery, DiscoveryOutcome } from '../remote/look-up.ts';
 import { type Address, addressParts, type Domain, fromMailbox, isDomain } from '../smimp/address.ts';
 import { ProfileError } from '../smimp/errors.ts';
-import { normalizeLegacyAddress } from '../smimp/gateway.ts';
+import { legacyMailbox, normalizeLegacyAddress } from '../smimp/gateway.ts';
 import type { Db } from '../store/database.ts';
 import { absentDomains, spokenDomains } from '../store/domains.ts';
-import { codedMailbox, mailboxOfIdentity } from './identities.ts';
+import { codedMailbox } from './identities.ts';
 import { EVERY_DOMAIN } from './settings.ts';
 
 /** `smimp`: it speaks SMIMP, or no policy allows it anything else. `unknown`: it has to be asked again. */
@@ -111,7 +111,7 @@ export function createLegacyPolicy(options: {
     },
     async turnOf(recipient) {
       if (!isBehind(recipient)) return { to: 'same' };
-      const mailbox = mailboxOfIdentity(recipient, gatewayDomain);
+      const mailbox = legacyMailbox(recipient, gatewayDomain);
       return mailbox === null ? { to: 'nobody' } : turnOfCoded(mailbox);
     },
     async turnOfAbsent(recipient) {
@@ -122,7 +122,7 @@ export function createLegacyPolicy(options: {
     },
     async check(recipient, timeoutMs) {
       if (!isBehind(recipient)) return 'allowed';
-      const mailbox = mailboxOfIdentity(recipient, gatewayDomain);
+      const mailbox = legacyMailbox(recipient, gatewayDomain);
       if (mailbox === null) return 'no-coding';
       const domain = domainOf(mailbox);
       if (ownDomains.includes(domain)) return 'speaks';

@@ -9,8 +9,9 @@ import { ORIGINAL_FORMAT, type Original, OriginalError, type OriginalErrorCode }
 import { parseOriginal, rebuildOriginal } from '../mime/original/rebuild.ts';
 import { originalIsFrom } from '../mime/original/trust.ts';
 import { headerEnd, headerFields, unfoldedValue } from '../mime/structure/header-fields.ts';
-import { type Address, toMailbox } from '../smimp/address.ts';
+import { type Address, type Domain, toMailbox } from '../smimp/address.ts';
 import type { ParsedBody } from '../smimp/email.ts';
+import { legacyMailbox } from '../smimp/gateway.ts';
 import type { MessageHeader } from '../smimp/header.ts';
 
 /** `foreign`: it names another sender, or none. `broken`: there are no bytes. */
@@ -22,12 +23,17 @@ export type FoundOriginal =
 
 type Within = { header: MessageHeader; content: ParsedBody };
 
-/** Never throws for what a sender wrote. */
-export function findOriginal({ header, content }: Within, owner: Address): FoundOriginal {
+/** Never throws for what a sender wrote. `gatewayDomain`: of the gateway whose word is taken for who wrote from outside. */
+export function findOriginal(
+  { header, content }: Within,
+  owner: Address,
+  gatewayDomain: Domain | null = null,
+): FoundOriginal {
   if (header.original?.format !== ORIGINAL_FORMAT || content.type !== 'email') return { kind: 'none' };
   try {
     const original = parseOriginal(header.original);
     const raw = rebuildOriginal(original, content.value.attachments);
+    if (header.via === 'smtp_bridge') return throughGateway(raw, header.from, gatewayDomain);
     const sender = toMailbox(header.from);
     if (isPutIn(header, original, owner)) return { kind: 'own', raw: withoutDisguise(raw, sender) };
     if (!originalIsFrom(raw, sender)) return { kind: 'foreign', raw };
@@ -36,6 +42,16 @@ export function findOriginal({ header, content }: Within, owner: Address): Found
     if (!(error instanceof OriginalError)) throw error;
     return { kind: 'broken', code: error.code };
   }
+}
+
+/**
+ * What a gateway took in names a mailbox of the old internet. It is shown as it came where the gateway is trusted with that
+ * name; elsewhere nobody has verified it, and the message is shown under the identity that was.
+ */
+function throughGateway(raw: Buffer, from: Address, gatewayDomain: Domain | null): FoundOriginal {
+  const mailbox = gatewayDomain === null ? null : legacyMailbox(from, gatewayDomain);
+  if (mailbox === null || !originalIsFrom(raw, mailbox)) return { kind: 'none' };
+  return { kind: 'verified', raw: withoutDisguise(raw, mailbox) };
 }
 
 /** What she sends herself by her mail program is received like any mail; what she puts in has the date that she gave it. */

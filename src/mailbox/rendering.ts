@@ -7,11 +7,11 @@
  */
 import { Buffer } from 'node:buffer';
 import { z } from 'zod';
-import { RENDERER_VERSION, type RendererVersion, renderMessage } from '../mime/from-email.ts';
+import { gatewayFields, RENDERER_VERSION, type RendererVersion, renderMessage } from '../mime/from-email.ts';
 import type { Original, OriginalErrorCode } from '../mime/original/format.ts';
 import { fitBeside, packOriginal } from '../mime/original/pack.ts';
 import { headerEnd, headerFields } from '../mime/structure/header-fields.ts';
-import { type Address, toMailbox } from '../smimp/address.ts';
+import { type Address, type Domain, toMailbox } from '../smimp/address.ts';
 import type { Attachment, ParsedBody } from '../smimp/email.ts';
 import { toBase64 } from '../smimp/encoding.ts';
 import type { MessageHeader } from '../smimp/header.ts';
@@ -75,27 +75,43 @@ function readOwnFields(header: MessageHeader, owner: Address): OwnFields | null 
   return parsed.success ? parsed.data : null;
 }
 
-/** The message as mail programs see it. `version`: of the renderer by which its size and structure were stored. */
+/**
+ * The message as mail programs see it. `version`: of the renderer by which its size and structure were stored. `gatewayDomain`:
+ * of the gateway whose people of the old internet go by their own names.
+ */
 export function renderOpened(
   opened: OpenedContent,
   account: MailAccount,
   version: RendererVersion = RENDERER_VERSION,
+  gatewayDomain: Domain | null = null,
 ): Rendered {
-  const found = findOriginal(opened, account.address);
+  const found = findOriginal(opened, account.address, gatewayDomain);
   if (found.kind === 'own') return { raw: found.raw, original: 'shown' };
-  if (found.kind === 'verified' && opened.cautions.length === 0) return { raw: found.raw, original: 'shown' };
-  if (found.kind === 'none') return { raw: renderParts(opened, account, version), original: 'none' };
-  if (found.kind === 'broken') return { raw: renderParts(opened, account, version), original: found.code };
+  if (found.kind === 'verified' && opened.cautions.length === 0)
+    return { raw: belowResults(opened, found.raw), original: 'shown' };
+  const by = { version, gatewayDomain };
+  if (found.kind === 'none') return { raw: renderParts(opened, account, by), original: 'none' };
+  if (found.kind === 'broken') return { raw: renderParts(opened, account, by), original: found.code };
   const told = found.kind === 'foreign' ? [...opened.cautions, 'foreign-original' as const] : opened.cautions;
   const content = withOriginalAttached(withCautions(opened.content, told), found.raw);
-  return { raw: renderMessage({ header: opened.header, content, notice: null, version }), original: 'attached' };
+  return { raw: renderMessage({ header: opened.header, content, notice: null, ...by }), original: 'attached' };
+}
+
+/** With what the gateway found out on top, where one took the message in. */
+function belowResults({ header, content }: OpenedContent, raw: Buffer): Buffer {
+  const fields = content.type === 'email' ? gatewayFields(header, content.value) : [];
+  return fields.length === 0 ? raw : Buffer.concat([Buffer.from(fields.join(''), 'latin1'), raw]);
 }
 
 /** From the body. */
-function renderParts(opened: OpenedContent, account: MailAccount, version: RendererVersion): Buffer {
+function renderParts(
+  opened: OpenedContent,
+  account: MailAccount,
+  by: { version: RendererVersion; gatewayDomain: Domain | null },
+): Buffer {
   const { header } = opened;
   const content = withCautions(opened.content, opened.cautions);
-  const rendered = renderMessage({ header, content, notice: readNotice(account, opened), version });
+  const rendered = renderMessage({ header, content, notice: readNotice(account, opened), ...by });
   const own = readOwnFields(header, account.address);
   if (own === null) return rendered;
   const structure = selectFields(rendered, (name) => STRUCTURE_FIELD.test(name));

@@ -3,7 +3,7 @@
  * that changes any output must raise RENDERER_VERSION, because sizes and structures are stored.
  */
 import type { Buffer } from 'node:buffer';
-import { type Address, type Domain, isAddress, toMailbox } from '../smimp/address.ts';
+import { type Address, addressParts, type Domain, isAddress, toMailbox } from '../smimp/address.ts';
 import { hash, hashLatin1 } from '../smimp/crypto.ts';
 import type { Attachment, EmailBody, ParsedBody, ShortMessageBody } from '../smimp/email.ts';
 import { type Hex32, parseTimestamp, type Timestamp } from '../smimp/encoding.ts';
@@ -12,6 +12,7 @@ import { decodeLegacy } from '../smimp/gateway.ts';
 import { pae, text } from '../smimp/transcript.ts';
 import { bridgeMailbox, modest, NOTICE_FIELD, type NoticeKind, resemblesBridge } from './bridge-mail.ts';
 import { formatMailDate } from './date.ts';
+import { authenticationResults, readGatewayData } from './gateway-data.ts';
 import { ANY_ADDRESS, addressField, isMessageId, type Mailbox, textField, tokenField } from './headers.ts';
 import { type LegacyData, readLegacyData } from './legacy-data.ts';
 import { writeMessage } from './mime-writer.ts';
@@ -36,6 +37,8 @@ export interface RenderedHeader {
   to: Address;
   uid: Hex32;
   sent: Timestamp;
+  /** How it came to its sender's server; absent: from the sender herself. */
+  via?: 'smtp_bridge' | 'import' | null;
 }
 
 export interface RenderOptions {
@@ -125,6 +128,7 @@ function headerFields(options: RenderOptions, body: EmailBody, legacy: LegacyDat
   const cc = people(body.cc, legacy.legacy_cc);
   const replyTo = (body.reply_to === null ? legacy.reply_to : people([body.reply_to], [])).map(modest);
   return [
+    ...gatewayFields(header, body),
     tokenField('Date', formatMailDate(parseTimestamp(body.date_sent)).split(' ')),
     addressField('From', [senderOf(options, legacy)]),
     addresses('To', to),
@@ -135,6 +139,14 @@ function headerFields(options: RenderOptions, body: EmailBody, legacy: LegacyDat
     ...legacy.fields.map(({ name, value }) => textField(capitalised(name), value)),
     ...noticeFields(options.notice, legacy),
   ];
+}
+
+/** What a gateway found out about mail of the old internet, in its own name (SMIMP 0.1 §6). */
+export function gatewayFields({ from, via = null }: Pick<RenderedHeader, 'from' | 'via'>, body: EmailBody): string[] {
+  const data = readGatewayData(body.extensions_data, { from, via });
+  return data === null
+    ? []
+    : [tokenField('Authentication-Results', authenticationResults(addressParts(from).domain, data))];
 }
 
 /** Marks that mail from outside never has: see bridge-mail.ts. */

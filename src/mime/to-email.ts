@@ -3,7 +3,7 @@
  * `extensions_data` (legacy-data.ts).
  */
 import { Buffer } from 'node:buffer';
-import { type Address, type Domain, fromMailbox } from '../smimp/address.ts';
+import { type Address, addressParts, type Domain, fromMailbox } from '../smimp/address.ts';
 import type { Attachment, EmailBody } from '../smimp/email.ts';
 import { type Base64, formatTimestamp, type Hex32 } from '../smimp/encoding.ts';
 import { ProfileError } from '../smimp/errors.ts';
@@ -51,6 +51,8 @@ export interface ToEmailOptions {
   parentUid: Hex32 | null;
   /** Under whose domain people without SMIMP appear; null without a gateway. */
   gatewayDomain: Domain | null;
+  /** The domains of which a gateway knows that they speak SMIMP; absent: whoever can be an SMIMP address is one. */
+  smimpDomains?: readonly string[];
   /** Unix seconds, for a message without a date. */
   now: number;
 }
@@ -73,7 +75,7 @@ export function ownMessageId({ fields }: ParsedMail): string | null {
 }
 
 export function toEmailBody(options: ToEmailOptions): EmailBody {
-  const { mail, from, uid, parentUid, now } = options;
+  const { mail, uid, parentUid, now } = options;
   const { fields, charset } = mail;
   const { texts, attachments } = selectParts(mail.root, charset);
   const { markdown, signature, pictures } = bodyOf(mail.degraded === null ? texts : [KEPT_WHOLE]);
@@ -89,7 +91,7 @@ export function toEmailBody(options: ToEmailOptions): EmailBody {
     message_id: ownMessageId(mail),
     in_reply_to: parent,
     references,
-    names: { ...to.names, ...cc.names, ...replyTo.names, ...nameOf(mail, from) },
+    names: { ...to.names, ...cc.names, ...replyTo.names, ...nameOf(options) },
     legacy_to: to.legacy,
     legacy_cc: cc.legacy,
     reply_to: replyTo.addresses.length + replyTo.legacy.length > 1 || replyTo.legacy.length > 0 ? replyTo.all : [],
@@ -131,10 +133,10 @@ function boundedReferences(references: string[]): string[] {
 }
 
 /** The name in From, when From is the sender; another From was refused before. */
-function nameOf({ fields, charset }: ParsedMail, from: Address): Record<string, string> {
-  const sender = decodeMailboxes(fieldValue(fields, 'from'), charset).find(
-    ({ address }) => smimpAddress(address) === from,
-  );
+function nameOf(options: ToEmailOptions): Record<string, string> {
+  const { mail, from } = options;
+  const mailboxes = decodeMailboxes(fieldValue(mail.fields, 'from'), mail.charset);
+  const sender = mailboxes.find(({ address }) => addressOf(address, options) === from);
   return sender === undefined || sender.name === '' ? {} : { [from]: sender.name };
 }
 
@@ -155,15 +157,23 @@ interface Divided {
 }
 
 /** Who can be an SMIMP address is one; others appear under the gateway's coding, or, without a gateway, beside the body. */
-function divide(mailboxes: readonly Mailbox[], { gatewayDomain }: Pick<ToEmailOptions, 'gatewayDomain'>): Divided {
+function divide(mailboxes: readonly Mailbox[], options: Coding): Divided {
   const divided: Divided = { addresses: [], legacy: [], all: [...mailboxes], names: {} };
   for (const mailbox of mailboxes) {
-    const address = smimpAddress(mailbox.address) ?? codedAddress(mailbox.address, gatewayDomain);
+    const address = addressOf(mailbox.address, options);
     if (address === null) divided.legacy.push(mailbox);
     else if (!divided.addresses.includes(address)) divided.addresses.push(address);
     if (address !== null && mailbox.name !== '') divided.names[address] = mailbox.name;
   }
   return divided;
+}
+
+type Coding = Pick<ToEmailOptions, 'gatewayDomain' | 'smimpDomains'>;
+
+function addressOf(mailbox: string, { gatewayDomain, smimpDomains }: Coding): Address | null {
+  const address = smimpAddress(mailbox);
+  const speaksSmimp = address !== null && (smimpDomains?.includes(addressParts(address).domain) ?? true);
+  return speaksSmimp ? address : codedAddress(mailbox, gatewayDomain);
 }
 
 function codedAddress(mailbox: string, gatewayDomain: Domain | null): Address | null {

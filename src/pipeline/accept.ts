@@ -22,7 +22,7 @@ import { messageType as messageTypeField, parseFields } from '../smimp/fields.ts
 import { paddedLength } from '../smimp/payload.ts';
 import { pae, text } from '../smimp/transcript.ts';
 import { findReference, insertReference } from '../store/contents.ts';
-import type { Db } from '../store/database.ts';
+import type { Db, Executor } from '../store/database.ts';
 import { insertSubmission } from '../store/submissions.ts';
 import { emailBytes } from './large-json.ts';
 import { sealContent, sealOriginal } from './submission-content.ts';
@@ -171,7 +171,7 @@ async function prepareReady(keys: AccountKeys, ready: ReadySubmission, uid: Buff
   };
 }
 
-function sealIfAny(keys: AccountKeys, uid: Buffer, original: Original | null): Buffer | null {
+export function sealIfAny(keys: AccountKeys, uid: Buffer, original: Original | null): Buffer | null {
   return original === null ? null : sealOriginal(keys, uid, original);
 }
 
@@ -184,25 +184,25 @@ function translate(
   const seconds = Math.floor(now.getTime() / 1000);
   const body = toEmailBody({ mail, from, ...thread, gatewayDomain: null, now: seconds });
   freeParts(mail.root, raw);
-  const original = packVisible(raw, from, body);
+  const original = packVisible(raw, toMailbox(from), body);
   release?.();
   const bytes = emailBytes(body);
   return { body: bytes, original: fitBeside(original, bytes.byteLength) };
 }
 
 /** A message that does not say in plain words who it is from would be trusted by nobody: it travels as its body alone. */
-function packVisible(raw: Buffer, from: Address, { attachments }: EmailBody): Original | null {
-  return originalIsFrom(raw, toMailbox(from)) ? packOriginal({ raw, attachments }) : null;
+export function packVisible(raw: Buffer, mailbox: string, { attachments }: EmailBody): Original | null {
+  return originalIsFrom(raw, mailbox) ? packOriginal({ raw, attachments }) : null;
 }
 
 /** A message that could not be taken apart is its own part, and still needed. */
-function freeParts({ content, children }: MailPart, raw: Buffer): void {
+export function freeParts({ content, children }: MailPart, raw: Buffer): void {
   if (content.buffer !== raw.buffer) freeMemory(content);
   for (const child of children) freeParts(child, raw);
 }
 
 /** The uid of the message that this one answers, if it came or went through here, or names its uid itself. */
-async function parentUid(db: Db, keys: AccountKeys, mail: ParsedMail): Promise<Hex32 | null> {
+export async function parentUid(db: Executor, keys: AccountKeys, mail: ParsedMail): Promise<Hex32 | null> {
   const messageId = parentMessageId(mail);
   if (messageId === null) return null;
   const uid = await findReference(db, keys.accountId, referenceOf(keys, messageId));

@@ -28,6 +28,7 @@ import type { HomeClient } from '../remote/home.ts';
 import type { Sessions } from '../remote/sessions.ts';
 import type { Db, Listener } from '../store/database.ts';
 import { type Accept, createAccept } from './accept.ts';
+import { type AcceptLegacy, createAcceptLegacy, type TakesIn } from './accept-legacy.ts';
 import { createTell, type Notices } from './bounce.ts';
 import { createDeliver } from './deliver.ts';
 import { createGatewayTell } from './gateway-reports.ts';
@@ -68,7 +69,7 @@ export interface PipelineOptions {
   /** Towards people of the old internet; absent: nothing leaves SMIMP. */
   policy?: LegacyPolicy;
   /** What this bridge is a gateway with; null or absent: it is none. */
-  gateway?: Gateway | null;
+  gateway?: (Gateway & TakesIn) | null;
   events: Events;
   clock: () => Date;
   limits: PipelineLimits;
@@ -76,6 +77,8 @@ export interface PipelineOptions {
 
 export interface Pipeline extends AsyncDisposable {
   readonly accept: Accept;
+  /** Of a gateway. */
+  readonly acceptLegacy: AcceptLegacy | null;
   readonly checkRecipient: CheckRecipient;
   /** The address that a mailbox is written to under; null when it can be none. */
   readonly recipientOf: LegacyPolicy['recipientOf'];
@@ -96,7 +99,7 @@ const MAX_BYTES_AT_ONCE = 36 * 1024 * 1024;
 function stageTable(options: PipelineOptions, minter: Minter): StageTable {
   const { askOperatorAboveBits } = options.limits;
   const route = createRoute({ ...options, policy: options.policy ?? NO_LEGACY });
-  const seal = createSeal(options);
+  const seal = createSeal({ ...options, gatewayDomain: options.gateway?.domain ?? null });
   const mint = createMint({ ...options, minter, askOperatorAboveBits });
   const deliver = createDeliver(options);
   const relay = createRelay({ ...options, gateway: options.gateway ?? null });
@@ -141,12 +144,15 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     }
   };
 
+  const accepting = { ...options, gate, enqueue, giveUpAfterMs: limits.giveUpAfterMs };
+
   return {
     run: runner.run,
     checkRecipient: createCheckRecipient({ ...options, policy }),
     recipientOf: policy.recipientOf,
     operations: createQueueOperations(options),
-    accept: createAccept({ ...options, gate, enqueue, giveUpAfterMs }),
+    accept: createAccept(accepting),
+    acceptLegacy: gateway === null ? null : createAcceptLegacy({ ...accepting, gateway }),
     async sweep() {
       return createSweep({ db, listener, queue: await queue(), clock, onError }).runOnce();
     },

@@ -8,6 +8,7 @@ import type { Identity } from '../identity/resolve.ts';
 import { freeMemory } from '../memory/free-memory.ts';
 import type { HomeClient, Session } from '../remote/home.ts';
 import type { Sessions } from '../remote/sessions.ts';
+import { addressParts, type Domain } from '../smimp/address.ts';
 import type { MessageKeyAnswer } from '../smimp/api.ts';
 import type { BaseUrl } from '../smimp/discovery.ts';
 import { type Hex32, toHex } from '../smimp/encoding.ts';
@@ -23,6 +24,8 @@ export function createSeal(options: {
   identity: Identity;
   sessions: Sessions;
   home: HomeClient;
+  /** Of a gateway: what its own identities send came from outside (SMIMP 0.1 §6). */
+  gatewayDomain?: Domain | null;
   clock: () => Date;
 }): Stage {
   const { db, identity, sessions, home, clock } = options;
@@ -55,6 +58,7 @@ export function createSeal(options: {
       recipient: contact.history,
       key,
       message: { uid: toHex<Hex32>(delivery.uid), messageType: delivery.message_type, body, original },
+      via: addressParts(work.sender).domain === options.gatewayDomain ? 'smtp_bridge' : null,
       now,
     });
     freeMemory(body);

@@ -73,3 +73,13 @@ export function decodeLegacy(text: string, gatewayDomain: Domain): string {
   if (!encodesTo(legacy, address, gatewayDomain)) throw new ProfileError('gateway-not-canonical');
   return legacy;
 }
+
+/** The same; null for whatever is no identity of this gateway. */
+export function legacyMailbox(address: Address, gatewayDomain: Domain): string | null {
+  try {
+    return decodeLegacy(address, gatewayDomain);
+  } catch (error) {
+    if (error instanceof ProfileError) return null;
+    throw error;
+  }
+}

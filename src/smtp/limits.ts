@@ -29,3 +29,16 @@ export const RECEIVING_TIMES_LARGEST = 4;
 export const OVERSIZE_TIMES_LIMIT = 2;
 /** Connections that are in the middle of something when the program ends. */
 export const CLOSE_TIMEOUT_MS = 3_000;
+
+// Of mail from outside, where anybody may connect.
+
+/** Servers that have much to bring come again. */
+export const MAX_MESSAGES = 100;
+/** All of a connection. 33 MiB at 256 kbit/s take 18 minutes. */
+export const MAX_SESSION_MS = 1_800_000;
+/** Refusals on a connection: more is somebody who tries names. */
+export const MAX_MX_ERRORS = 30;
+/** RFC 5321 §6.3: at least 100. A message that passed more servers goes round in circles. */
+export const MAX_RECEIVED_FIELDS = 100;
+/** DKIM signatures and ARC seals. Each costs a question to DNS; lists and forwarders add one each. */
+export const MAX_SIGNATURES = 30;

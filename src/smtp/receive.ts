@@ -30,6 +30,8 @@ export interface Received {
   release(): void;
 }
 
+const NO_PREFIX = Buffer.alloc(0);
+
 /** Most messages are smaller; a larger one gets all the memory it may need, of which the system grants what is used. */
 const FIRST_BYTES = 64 * 1024;
 const SMALL_BYTES = 1024 * 1024;
@@ -73,10 +75,18 @@ class MessageBytes {
 /** Throws SmtpReply `tooLarge`, `busy` once the stream has ended. `onEndless` is called when it goes on far beyond. */
 export async function receive(
   stream: AsyncIterable<Buffer>,
-  options: { limitBytes: number; endlessBytes: number; room: ReceivingRoom; onEndless: () => void },
+  options: {
+    limitBytes: number;
+    endlessBytes: number;
+    room: ReceivingRoom;
+    onEndless: () => void;
+    /** Put on top of the message; does not count. */
+    prefix?: Buffer;
+  },
 ): Promise<Received> {
-  const { limitBytes, room } = options;
-  const kept = new MessageBytes(limitBytes);
+  const { limitBytes, room, prefix = NO_PREFIX } = options;
+  const kept = new MessageBytes(limitBytes + prefix.length);
+  kept.append(prefix);
   let sizeBytes = 0;
   let heldBytes = 0;
   let refusal: Error | null = null;

@@ -7,6 +7,7 @@ import type { Accept } from '../pipeline/accept.ts';
 import type { CheckRecipient } from '../pipeline/recipients.ts';
 import { type Address, toMailbox } from '../smimp/address.ts';
 import { MAX_LOGIN_FAILURES, MAX_LOOKUP_MS, OVERSIZE_TIMES_LIMIT, RECIPIENT_LOOKUP_MS } from './limits.ts';
+import { count, type Dismiss } from './listener.ts';
 import { addressOf, isFromOwn, userAddress } from './own-address.ts';
 import { type Received, type ReceivingRoom, receive } from './receive.ts';
 import { REPLIES, recipientReply, replyOf } from './replies.ts';
@@ -37,7 +38,7 @@ export interface SessionOptions {
   room: ReceivingRoom;
   events: Events;
   clock: () => Date;
-  dismiss: (sessionId: string, code: number, text: string) => void;
+  dismiss: Dismiss;
 }
 
 export class Sessions {
@@ -198,14 +199,6 @@ async function withinLimits<T>(visit: Visit, look: (timeoutMs: number) => Promis
 function busyReply(error: unknown): never {
   if (error instanceof KeystoreError && error.code === 'busy') throw REPLIES.loginBusy();
   throw error;
-}
-
-/** Adds to a counter and returns it; a counter at nothing is forgotten. */
-function count<K>(counters: Map<K, number>, key: K, change: number): number {
-  const value = (counters.get(key) ?? 0) + change;
-  if (value === 0) counters.delete(key);
-  else counters.set(key, value);
-  return value;
 }
 
 function pause(delayMs: number, ended: AbortSignal): Promise<void> {

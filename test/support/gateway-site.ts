@@ -80,7 +80,7 @@ export async function gatewaySite(
     clock: clock.read,
   });
   const ownDomains = ['gw.test', 'corp.test'];
-  const gateway = { ...outgoing, domain: GATEWAY, senders, ownDomains };
+  const gateway = { ...outgoing, domain: GATEWAY, senders, ownDomains, authServices: ['gw.test'] };
   const services = { ...common, identity };
   const mailbox = createMailbox({ ...services, listener });
   const pipeline = createPipeline({
