@@ -100,6 +100,14 @@ describe('two sessions', () => {
     ).toEqual(['a', 'b']);
   });
 
+  it('are told by STORE.SILENT what another one set meanwhile', async () => {
+    await both('One', 'Two');
+    await other.ok('store 1 +flags.silent (\\Flagged)');
+    const lines = await client.ok('store 1:2 +flags.silent (\\Seen)');
+    expect(lines.map((line) => line.replace(/ ?\\Recent/, ''))).toEqual(['1 FETCH (FLAGS (\\Flagged \\Seen))']);
+    expect(await client.ok('noop')).toEqual([]);
+  });
+
   it('are told nothing of what they did themselves', async () => {
     await both('One');
     expect(await client.ok('store 1 +flags.silent (\\Seen)')).toEqual([]);

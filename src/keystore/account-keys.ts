@@ -23,8 +23,11 @@ const NO_PUBLIC_KEY = Buffer.alloc(0);
 export interface AccountKeys {
   readonly accountId: number;
   readonly address: Address;
-  /** The master key in use. A rotation replaces it, so ask for it each time. */
-  master(): Promise<MasterKeyPair>;
+  /**
+   * The master key in use. A rotation replaces it, so ask for it each time. Within a transaction, by its `executor`: who
+   * holds a connection must not wait for another one, which those behind may hold.
+   */
+  master(executor?: Executor): Promise<MasterKeyPair>;
   /** The 32-byte key of storage blobs (SMIMP 0.1 §5). */
   storageKey(): Promise<Uint8Array>;
   /** The secret of a message key, 32 bytes; null when it was erased or never was ours. */
@@ -61,8 +64,8 @@ export function accountKeys(options: {
   return {
     accountId,
     address,
-    async master() {
-      const row = await findCurrentSecret(db, accountId, 'master');
+    async master(executor = db) {
+      const row = await findCurrentSecret(executor, accountId, 'master');
       if (row === undefined) throw new KeystoreError('unknown-account');
       return { publicKey: row.public_key, secretKey: unseal('master', row.public_key, row.sealed) };
     },

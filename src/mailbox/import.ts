@@ -117,7 +117,7 @@ function originalField(mail: OwnMail, body: Uint8Array, unixSeconds: number) {
 async function sealToSelf(tx: Tx, account: MailAccount, header: MessageHeader, body: Uint8Array) {
   const key = await findNonEphemeralSecret(tx, account.accountId);
   if (key === undefined) throw new MailboxError('unreadable');
-  const senderKey = await account.keys.master();
+  const senderKey = await account.keys.master(tx);
   try {
     const messagePublicKey = toHex<Hex32>(key.public_key);
     const sealed = sealMessage({ header, body, messageType: 'email', messagePublicKey, senderKey });

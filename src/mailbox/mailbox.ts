@@ -25,6 +25,7 @@ import { type MailAccount, openMailAccount } from './mail-account.ts';
 import { newUid } from './notices.ts';
 import type { OpenServices } from './open.ts';
 import { startOpener } from './opener.ts';
+import { rowIds, stillThere } from './still-there.ts';
 import { countFlagged, sizeOf } from './totals.ts';
 import type { AccountMailbox, NewMail, OpenMailbox } from './types.ts';
 import { openView } from './view.ts';
@@ -107,9 +108,11 @@ function accountMailbox(
           const own = { account, folderId: folder.id, ...mail, notice: null, now: clock(), defaultQuota };
           imported.push((await importOwn(tx, own)).uid);
         }
-        const isGone =
-          replaces !== undefined && (await deleteMessages(tx, accountId, [replaces.messageId], clock())) === null;
-        if (isGone) throw new MailboxError('expunged');
+        if (replaces !== undefined) {
+          const messageIds = rowIds(await stillThere(tx, replaces.folder, [replaces.message]));
+          const revision = await deleteMessages(tx, accountId, messageIds, clock());
+          if (revision === null) throw new MailboxError('expunged');
+        }
         return imported;
       });
       return { uidValidity: folder.uidValidity, uids };

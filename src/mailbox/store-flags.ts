@@ -2,7 +2,7 @@
 import { advanceMailbox } from '../store/accounts.ts';
 import type { Db, Tx } from '../store/database.ts';
 import { lockMailboxAt } from '../store/folders.ts';
-import { type FlagWrite, type ShownRow, shownAmong, writeFlags, writeRead } from '../store/mailbox.ts';
+import { type FlagWrite, type ShownRow, writeFlags, writeRead } from '../store/mailbox.ts';
 import { type DefaultQuota, FREE_NOTES_BYTES, hasRoom } from '../store/quota.ts';
 import { MailboxError } from './errors.ts';
 import { changeFlags, type FlagChange, SEEN, withFlags } from './flags.ts';
@@ -10,6 +10,7 @@ import { type FolderMemory, type FolderState, placeOf } from './folder-state.ts'
 import type { Folder } from './folder-tree.ts';
 import type { MailAccount } from './mail-account.ts';
 import { storedFlags, versionedMessage } from './shown-messages.ts';
+import { stillThere } from './still-there.ts';
 import type { ConditionalChange, ShownMessage } from './types.ts';
 
 interface Place {
@@ -93,8 +94,7 @@ async function storeAny(
   change: Change,
 ): Promise<Stored> {
   const { accountId } = account;
-  const ids = messages.map(({ messageId }) => messageId);
-  const rows = await shownAmong(tx, folder.id, ids);
+  const rows = await stillThere(tx, folder, messages);
   const refused = rows.filter(({ revision }) => isRefused(change, revision)).map(({ seq }) => seq);
   const asked = rows.filter(({ revision }) => !isRefused(change, revision)).map((row) => changed(account, row, change));
   const writes = asked.flatMap(({ write }) => (write === null ? [] : [write]));

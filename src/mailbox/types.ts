@@ -86,8 +86,8 @@ export interface FolderView {
   ): Promise<ConditionalChange>;
   copy(messages: readonly ShownMessage[], to: Folder): Promise<Transferred>;
   move(messages: readonly ShownMessage[], to: Folder): Promise<Transferred>;
-  /** Deletes for good. */
-  remove(messages: readonly ShownMessage[]): Promise<void>;
+  /** Deletes for good; with `flag` only those that have it now. */
+  remove(messages: readonly ShownMessage[], flag?: string): Promise<void>;
 }
 
 /** A message that its owner puts in. */
@@ -116,7 +116,11 @@ export interface AccountMailbox {
   view(folder: Folder): Promise<FolderView>;
   /** All of them or none, in the order of `more`. `replaces`: deleted for good in the same step; throws `expunged` when it is gone. */
   append(
-    message: NewMail & { folder: Folder; more?: readonly NewMail[]; replaces?: ShownMessage },
+    message: NewMail & {
+      folder: Folder;
+      more?: readonly NewMail[];
+      replaces?: { message: ShownMessage; folder: Folder };
+    },
   ): Promise<{ uidValidity: number; uids: number[] }>;
   /** Calls back whenever something in the mailbox may have changed, also by another process. Ends when called. */
   watch(changed: () => void): () => void;

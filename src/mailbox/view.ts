@@ -2,6 +2,8 @@
 import { randomBytes } from '../smimp/crypto.ts';
 import type { Db } from '../store/database.ts';
 import { rememberedExpunged } from '../store/expunged.ts';
+import { lockMailbox } from '../store/folders.ts';
+import type { ShownRow } from '../store/mailbox.ts';
 import { deleteMessages } from '../store/messages.ts';
 import { type DefaultQuota, hasRoom } from '../store/quota.ts';
 import { claim, unclaimed } from '../store/recent.ts';
@@ -13,6 +15,8 @@ import { changesBetween, type FolderMemory } from './folder-state.ts';
 import type { Folder } from './folder-tree.ts';
 import { holdFolder } from './folders.ts';
 import type { MailAccount } from './mail-account.ts';
+import { versionedMessage } from './shown-messages.ts';
+import { rowIds, stillThere } from './still-there.ts';
 import { storeFlags } from './store-flags.ts';
 import type { FolderChanges, FolderView, ShownMessage, Transferred } from './types.ts';
 
@@ -33,6 +37,7 @@ export async function openView(options: {
   const opened = state.messages;
   const uidNext = Math.max(options.folder.uidNext, (opened.at(-1)?.uid ?? 0) + 1);
   const folder = { ...options.folder, uidNext };
+
   const idsOf = (messages: readonly ShownMessage[]): Buffer[] => messages.map(({ messageId }) => messageId);
 
   return {
@@ -63,16 +68,24 @@ export async function openView(options: {
     ],
     changeFlagsUnlessChanged: (messages, change, unlessAfter) =>
       storeFlags({ db, account, states, folder, defaultQuota }, messages, { ...change, unlessAfter }),
-    copy: (messages, to) => copy(db, { account, folder, defaultQuota }, idsOf(messages), { to, now: clock() }),
+    copy: (messages, to) => copy(db, { account, folder, defaultQuota }, messages, { to, now: clock() }),
     async move(messages, to) {
-      const move = { chosen: { fromFolder: folder.id, messageIds: idsOf(messages) }, toFolder: to.id, now: clock() };
       return db.transaction().execute(async (tx) => {
         await holdFolder(tx, accountId, to);
+        const messageIds = rowIds(await stillThere(tx, folder, messages));
+        const move = { chosen: { fromFolder: folder.id, messageIds }, toFolder: to.id, now: clock() };
         return transferred(to, await moveMessages(tx, accountId, move));
       });
     },
-    async remove(messages) {
-      await db.transaction().execute((tx) => deleteMessages(tx, accountId, idsOf(messages), clock()));
+    async remove(messages, flag) {
+      await db.transaction().execute(async (tx) => {
+        await lockMailbox(tx, accountId);
+        const there = await stillThere(tx, folder, messages);
+        const has = (row: ShownRow): boolean =>
+          versionedMessage(account, row).message.flags.some((one) => one === flag);
+        const marked = flag === undefined ? there : there.filter(has);
+        await deleteMessages(tx, accountId, rowIds(marked), clock());
+      });
     },
   };
 }
@@ -90,7 +103,7 @@ function transferred(to: Folder, moved: readonly Transfer[]): Transferred {
 function copy(
   db: Db,
   from: { account: MailAccount; folder: Folder; defaultQuota: DefaultQuota },
-  messageIds: Buffer[],
+  messages: readonly ShownMessage[],
   { to, now }: { to: Folder; now: Date },
 ): Promise<Transferred> {
   const {
@@ -98,10 +111,11 @@ function copy(
     folder,
     defaultQuota,
   } = from;
-  const copyIds = messageIds.map(() => randomBytes(ID_BYTES));
-  const request = { chosen: { fromFolder: folder.id, messageIds }, toFolder: to.id, copyIds, now };
   return db.transaction().execute(async (tx) => {
     await holdFolder(tx, accountId, to);
+    const messageIds = rowIds(await stillThere(tx, folder, messages));
+    const copyIds = messageIds.map(() => randomBytes(ID_BYTES));
+    const request = { chosen: { fromFolder: folder.id, messageIds }, toFolder: to.id, copyIds, now };
     const copies = await copyMessages(tx, accountId, request);
     // They are counted by now; what does not fit is undone.
     if (!(await hasRoom(tx, accountId, { addBytes: 0, defaultQuota }))) throw new MailboxError('over-quota');

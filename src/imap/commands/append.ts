@@ -23,7 +23,7 @@ export const replace: Handler<'REPLACE'> = async (session, { uid, set, mailbox: 
   const selected = writableOf(session);
   const [position] = messagesOf(selected, set, uid);
   if (position === undefined) throw new Refusal('NO', 'There is no such message', 'NONEXISTENT');
-  const replaces = selected.at(position);
+  const replaces = { message: selected.at(position), folder: selected.view.folder };
   const folder = await targetFolder(session, path);
   const appended = await mailboxOf(session).append({ folder, ...newMail(message), replaces });
   // RFC 8508 §3.3: before the message that went is told.

@@ -122,6 +122,8 @@ export const close: Handler<'CLOSE' | 'UNSELECT'> = async (session, { name }): P
   return done(`${name} completed`);
 };
 
+const DELETED = '\\Deleted';
+
 /** Deletes for good what is marked \Deleted; of `positions` only, when given. What it learned on the way is to be told. */
 export async function removeDeleted(
   selected: Session['selected'] & object,
@@ -129,9 +131,9 @@ export async function removeDeleted(
 ): Promise<Buffer[]> {
   const news = await selected.sync(false);
   const among = positions?.map((position) => selected.at(position)) ?? selected.messages;
-  const marked = among.filter(({ flags }) => flags.includes('\\Deleted'));
+  const marked = among.filter(({ flags }) => flags.includes(DELETED));
   for (let from = 0; from < marked.length; from += LIST_BATCH) {
-    await selected.view.remove(marked.slice(from, from + LIST_BATCH));
+    await selected.view.remove(marked.slice(from, from + LIST_BATCH), DELETED);
   }
   return news;
 }
