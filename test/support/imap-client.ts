@@ -215,6 +215,11 @@ export class ImapClient implements Disposable {
     this.#socket.write(data);
   }
 
+  /** True once the connection is gone. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
   /** Bytes that came over the wire, compressed or not. */
   get wireBytes(): number {
     return this.#socket.bytesRead;
