@@ -6,7 +6,8 @@ import { placeOf } from '../mailbox/folder-state.ts';
 import type { FolderView, ShownMessage, UidSpan } from '../mailbox/types.ts';
 import { dialectOf, type Enabled } from './enabled.ts';
 import { KnownFlags } from './known-flags.ts';
-import { type FetchValue, fetchLine } from './wire/fetch-response.ts';
+import type { Dialect } from './wire/dialect.ts';
+import { type FetchValue, fetchLine, fetchPieces } from './wire/fetch-response.ts';
 import { RECENT } from './wire/flags.ts';
 import { countLine, vanishedLine } from './wire/responses.ts';
 import {
@@ -196,7 +197,16 @@ export class Selected {
 
   /** What is told of the message at a position. */
   fetchLine(position: number, values: readonly FetchValue[]): Buffer[] {
-    return fetchLine(position + 1, values, dialectOf(this.#enabled));
+    return fetchLine(position + 1, values, this.dialect);
+  }
+
+  /** The same for an `Answer`. */
+  fetchPieces(position: number, values: readonly FetchValue[]): readonly (string | Buffer)[] {
+    return fetchPieces(position + 1, values, this.dialect);
+  }
+
+  get dialect(): Dialect {
+    return dialectOf(this.#enabled);
   }
 
   /** Flags of a message as they are told without being asked for. */

@@ -1,16 +1,16 @@
 /**
- * Contents of shown messages: what clients list (sealed at rest, indexed once when the message was opened) and the
- * rendered bytes. Listing never touches ciphertext; a body is decrypted when it is asked for.
+ * Contents of shown messages: what clients list, indexed once when the message was opened, and the rendered bytes. Both are
+ * sealed at rest with the account key, the bytes of small messages only, and go with the row of their message. Listing never
+ * touches ciphertext; the body of a large message is decrypted when it is asked for.
  *
  * Kept in memory up to a number of bytes. A message was verified before it was shown (SMIMP 0.1 §4.4); here it is only
  * decrypted again, and nothing is fetched.
  */
 import type { ByteGate } from '../memory/byte-gate.ts';
 import { freeMemory } from '../memory/free-memory.ts';
-import { RENDERER_VERSION } from '../mime/from-email.ts';
+import { parseRendererVersion, RENDERER_VERSION, type RendererVersion } from '../mime/from-email.ts';
 import { previewOf } from '../mime/preview.ts';
 import { indexMessage } from '../mime/structure/message-index.ts';
-import type { MessageIndex } from '../mime/structure/types.ts';
 import { openBoxes } from '../smimp/boxes.ts';
 import { parseBody } from '../smimp/email.ts';
 import { type Hex24, type Hex32, toHex } from '../smimp/encoding.ts';
@@ -18,36 +18,42 @@ import { ProfileError } from '../smimp/errors.ts';
 import { parseHeader } from '../smimp/header.ts';
 import type { Caution } from '../smimp/open.ts';
 import { paddedLength } from '../smimp/payload.ts';
-import { findContents, replaceContent, type StoredContent } from '../store/contents.ts';
+import {
+  findContents,
+  findRendered,
+  keepRendered,
+  replaceContent,
+  type StoredContent,
+  type StoredRendered,
+} from '../store/contents.ts';
 import type { Db } from '../store/database.ts';
 import { findMessage, type StoredMessage } from '../store/messages.ts';
 import { ByteLru } from './byte-lru.ts';
 import { MailboxError } from './errors.ts';
 import type { MailAccount } from './mail-account.ts';
+import { type Content, type PackedContent, packContent, unpackContent } from './packed-content.ts';
 import { type InternalDate, internalDateOf, type OpenedContent, renderOpened } from './rendering.ts';
 
-/** What is listed of a message. */
-export type Content = {
-  readonly index: MessageIndex;
-  readonly internalDate: InternalDate;
-  readonly cautions: readonly Caution[];
-  /** Not in what was kept before there were previews. */
-  readonly preview?: string;
-};
+export type { Content } from './packed-content.ts';
 
-/** About 5,000 messages with ordinary headers. */
-export const INDEX_CACHE_BYTES = 48 * 1024 * 1024;
+/** About 20,000 messages with ordinary headers. */
+export const INDEX_CACHE_BYTES = 64 * 1024 * 1024;
 /** Programs fetch a large message in pieces; this keeps it rendered meanwhile. */
 export const RENDERED_CACHE_BYTES = 48 * 1024 * 1024;
-/** An object in memory takes several times the bytes of its sealed form. */
-const INDEX_MEMORY_FACTOR = 3;
+/** Rendered bytes of messages up to this are kept at rest: nearly all there are. A larger one is opened each time. */
+export const KEPT_RENDERED_BYTES = 64 * 1024;
 const PURPOSE = 'content';
+const RENDERED = 'rendered';
+/** Of a length before the bytes. */
+const LENGTH_BYTES = 4;
 
 export interface Contents {
   /** What is listed of these messages, in their order; null for one that is gone. */
-  list(account: MailAccount, messageIds: readonly Buffer[]): Promise<(Content | null)[]>;
+  list(account: MailAccount, messageIds: readonly Buffer[]): Promise<(PackedContent | null)[]>;
   /** The rendered bytes; null when it is gone. Throws MailboxError `unreadable`. */
   raw(account: MailAccount, messageId: Buffer): Promise<Buffer | null>;
+  /** The bytes of these will be asked for: what is kept of them at rest is read at once. */
+  prefetch(account: MailAccount, messageIds: readonly Buffer[]): Promise<void>;
   /** Ciphertexts opened so far, for the metric and for tests. */
   readonly opened: number;
 }
@@ -56,90 +62,133 @@ export interface Contents {
 export function contentOf(raw: Buffer, opened: { internalDate: InternalDate; cautions: readonly Caution[] }): Content {
   const index = indexMessage(raw);
   const { internalDate, cautions } = opened;
-  return { index, internalDate, cautions, preview: previewOf(raw, index) };
+  const rendered = raw.length > KEPT_RENDERED_BYTES ? null : raw;
+  return { index, internalDate, cautions, preview: previewOf(raw, index), rendered };
 }
 
 /** The row of a content. */
 export function sealedContent(account: MailAccount, messageId: Buffer, content: Content) {
+  const { rendered = null } = content;
   return {
     message_id: messageId,
     account_id: account.accountId,
     renderer_version: RENDERER_VERSION,
-    sealed: account.keys.seal(PURPOSE, messageId, paddedJson(content)),
+    sealed: account.keys.seal(PURPOSE, messageId, packContent(content)),
     sealed_for: messageId,
+    rendered: rendered === null ? null : sealedRendered(account, messageId, rendered),
   };
 }
 
-/** Spaces behind it bring it to a size that many have: how long a subject is shows no more than in the ciphertext. */
-function paddedJson(content: Content): Buffer {
-  const json = Buffer.from(JSON.stringify(content), 'utf8');
-  return Buffer.concat([json], paddedLength(json.length)).fill(' ', json.length);
+/** The length of what is sealed is one that many have, as with the ciphertext. */
+function sealedRendered(account: MailAccount, sealedFor: Buffer, raw: Buffer): Buffer {
+  const padded = Buffer.alloc(paddedLength(LENGTH_BYTES + raw.length));
+  padded.writeUInt32LE(raw.length);
+  raw.copy(padded, LENGTH_BYTES);
+  return account.keys.seal(RENDERED, sealedFor, padded);
 }
+
+/** Of a key for a Map: shorter than in hex. */
+const keyOf = (messageId: Buffer): string => messageId.toString('latin1');
 
 export function createContents(options: { db: Db; gate: ByteGate }): Contents {
   const { db, gate } = options;
-  const indexes = new ByteLru<Content>(INDEX_CACHE_BYTES);
+  const indexes = new ByteLru<PackedContent>(INDEX_CACHE_BYTES);
   const rendered = new ByteLru<Buffer>(RENDERED_CACHE_BYTES);
   let opened = 0;
 
-  const unseal = (account: MailAccount, row: StoredContent): Content => {
-    const json = account.keys.unseal(PURPOSE, row.sealed_for, row.sealed);
-    const content = JSON.parse(json.toString('utf8')) as Content;
-    indexes.set(toHex(row.message_id), content, json.length * INDEX_MEMORY_FACTOR);
+  const remember = (messageId: Buffer, content: PackedContent): PackedContent => {
+    indexes.set(keyOf(messageId), content, content.memoryBytes);
     return content;
   };
 
-  const render = async (account: MailAccount, message: StoredMessage, cautions: readonly Caution[]) => {
-    opened += 1;
-    const content = await decrypt(account, message, cautions, { inPlace: true });
-    const { raw } = renderOpened(content, account);
-    freeMemory(message.ciphertext);
-    rendered.set(toHex(message.message_id), raw, raw.length);
-    return { raw, header: content.header };
+  const unseal = (account: MailAccount, row: StoredContent): PackedContent =>
+    remember(
+      row.message_id,
+      unpackContent(account.keys.unseal(PURPOSE, row.sealed_for, row.sealed), parseRendererVersion(row.renderer_version)),
+    );
+
+  const unsealRendered = (account: MailAccount, row: StoredRendered): Buffer => {
+    const padded = account.keys.unseal(RENDERED, row.sealed_for, row.rendered);
+    const raw = padded.subarray(LENGTH_BYTES, LENGTH_BYTES + padded.readUInt32LE());
+    rendered.set(keyOf(row.message_id), raw, padded.length);
+    return raw;
   };
 
-  /** Of a message whose content is missing or of an older renderer. */
-  const rebuild = async (account: MailAccount, messageId: Buffer, stale: StoredContent | undefined) => {
+  /** By the renderer whose sizes were stored of it: they are true for ever. */
+  const render = async (
+    account: MailAccount,
+    message: StoredMessage,
+    by: { cautions: readonly Caution[]; version: RendererVersion },
+  ) => {
+    opened += 1;
+    const content = await decrypt(account, message, by.cautions, { inPlace: true });
+    const { raw } = renderOpened(content, account, by.version);
+    freeMemory(message.ciphertext);
+    rendered.set(keyOf(message.message_id), raw, raw.length);
+    const internalDate = internalDateOf(content.header, account.address, message.time_received);
+    return { raw, internalDate };
+  };
+
+  /** Done only when nothing is stored of a message, or when this program cannot render it any more as it was. */
+  const index = async (
+    account: MailAccount,
+    messageId: Buffer,
+    from: { raw: Buffer } & Pick<Content, 'internalDate' | 'cautions'>,
+  ) => {
+    const content = contentOf(from.raw, from);
+    await replaceContent(db, sealedContent(account, messageId, content));
+    return remember(messageId, unpackContent(packContent(content), RENDERER_VERSION));
+  };
+
+  const rebuild = async (account: MailAccount, messageId: Buffer, stale: PackedContent | null) => {
     const message = await findMessage(db, account.accountId, messageId);
     if (message === undefined) return null;
-    const cautions = stale === undefined ? [] : unseal(account, stale).cautions;
-    const { raw, header } = await render(account, message, cautions);
-    const internalDate = internalDateOf(header, account.address, message.time_received);
-    const content = contentOf(raw, { internalDate, cautions });
-    await replaceContent(db, sealedContent(account, messageId, content));
-    return content;
+    const cautions = stale?.cautions ?? [];
+    const made = await render(account, message, { cautions, version: RENDERER_VERSION });
+    return index(account, messageId, { ...made, cautions });
   };
 
   const list: Contents['list'] = async (account, messageIds) => {
-    const missing = messageIds.filter((id) => indexes.get(toHex(id)) === undefined);
-    const found = new Map<string, Content>();
-    for (const id of messageIds) {
-      const known = indexes.get(toHex(id));
-      if (known !== undefined) found.set(toHex(id), known);
+    const found = messageIds.map((id) => indexes.get(keyOf(id)) ?? null);
+    const missing = messageIds.filter((_id, n) => found[n] === null);
+    if (missing.length === 0) return found;
+    const rows = await findContents(db, account.accountId, missing);
+    const byId = new Map(rows.map((row) => [keyOf(row.message_id), row]));
+    for (const [n, id] of messageIds.entries()) {
+      if (found[n] !== null) continue;
+      const row = byId.get(keyOf(id));
+      const content = row === undefined ? null : unseal(account, row);
+      found[n] = content === null || content.version === null ? await rebuild(account, id, content) : content;
     }
-    const rows = missing.length === 0 ? [] : await findContents(db, account.accountId, missing);
-    const byId = new Map(rows.map((row) => [toHex<Hex32>(row.message_id), row]));
-    for (const id of missing) {
-      const row = byId.get(toHex(id));
-      const fresh = row?.renderer_version === RENDERER_VERSION;
-      const content = fresh ? unseal(account, row) : await rebuild(account, id, row);
-      if (content !== null) found.set(toHex(id), content);
-    }
-    return messageIds.map((id) => found.get(toHex(id)) ?? null);
+    return found;
   };
+
+  const openLarge = (account: MailAccount, messageId: Buffer, content: PackedContent): Promise<Buffer | null> =>
+    gate.pass(content.index.sizeBytes, async () => {
+      const message = rendered.get(keyOf(messageId)) ?? (await findMessage(db, account.accountId, messageId));
+      if (message === undefined || Buffer.isBuffer(message)) return message ?? null;
+      const { cautions, version } = content;
+      const made = await render(account, message, { cautions, version: version ?? RENDERER_VERSION });
+      if (made.raw.length !== content.index.sizeBytes) await index(account, messageId, { ...made, cautions });
+      else if (made.raw.length <= KEPT_RENDERED_BYTES)
+        await keepRendered(db, messageId, (sealedFor) => sealedRendered(account, sealedFor, made.raw));
+      return made.raw;
+    });
 
   return {
     list,
     async raw(account, messageId) {
-      const known = rendered.get(toHex(messageId));
+      const known = rendered.get(keyOf(messageId));
       if (known !== undefined) return known;
+      const [kept] = await findRendered(db, account.accountId, [messageId]);
+      if (kept !== undefined) return unsealRendered(account, kept);
       const [content] = await list(account, [messageId]);
-      if (content == null) return null;
-      return gate.pass(content.index.sizeBytes, async () => {
-        const message = rendered.get(toHex(messageId)) ?? (await findMessage(db, account.accountId, messageId));
-        if (message === undefined || Buffer.isBuffer(message)) return message ?? null;
-        return (await render(account, message, content.cautions)).raw;
-      });
+      return content == null ? null : openLarge(account, messageId, content);
+    },
+    async prefetch(account, messageIds) {
+      const missing = messageIds.filter((id) => rendered.get(keyOf(id)) === undefined);
+      if (missing.length === 0) return;
+      for (const row of await findRendered(db, account.accountId, missing)) unsealRendered(account, row);
     },
     get opened() {
       return opened;

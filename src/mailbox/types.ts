@@ -3,6 +3,7 @@ import type { MessageIndex } from '../mime/structure/types.ts';
 import type { FlagChange } from './flags.ts';
 import type { Folder } from './folder-tree.ts';
 import type { Folders } from './folders.ts';
+import type { Memo } from './packed-content.ts';
 import type { InternalDate } from './rendering.ts';
 
 /** A message in a folder. Flags are canonical; `\Seen` is among them. */
@@ -18,10 +19,13 @@ export interface ShownMessage {
 
 /** What is listed of a message without opening it. */
 export interface ListedMessage {
+  /** `envelope` and `structure` are parsed each time they are asked for. */
   readonly index: MessageIndex;
   readonly internalDate: InternalDate;
   /** Its first words; undefined when nobody looked for them yet. */
   readonly preview?: string;
+  /** For what is made of it and will be asked for again. */
+  readonly memo: Memo;
 }
 
 /** What happened in a folder since the last look. `removed` are UIDs. */
@@ -74,6 +78,8 @@ export interface FolderView {
   list(messages: readonly ShownMessage[]): Promise<(ListedMessage | null)[]>;
   /** When they came into the folder, in the order asked; null where a message is gone. */
   saveDates(messages: readonly ShownMessage[]): Promise<(Date | null)[]>;
+  /** The bytes of these will be asked for, in this order. */
+  prefetch(messages: readonly ShownMessage[]): Promise<void>;
   /** The message as mail programs see it; null where it is gone. */
   raw(message: ShownMessage): Promise<Buffer | null>;
   /** The messages as they are now, those that are still there. */

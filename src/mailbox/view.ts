@@ -61,6 +61,7 @@ export async function openView(options: {
       const dates = await saveDates(db, accountId, idsOf(messages));
       return messages.map(({ messageId }) => dates.get(messageId.toString('hex')) ?? null);
     },
+    prefetch: (messages) => contents.prefetch(account, idsOf(messages)),
     raw: ({ messageId }) => contents.raw(account, messageId),
     changeFlags: async (messages, change) => [
       ...(await storeFlags({ db, account, states, folder, defaultQuota }, messages, { ...change, unlessAfter: null }))

@@ -55,7 +55,7 @@ export function createOutboxMessages({ db, gate }: { db: Db; gate: ByteGate }): 
     async listed(keys, entry) {
       const [first] = entry.deliveries;
       const unixSeconds = Math.floor((first?.submitted_at.getTime() ?? 0) / 1000);
-      return { index: indexMessage(await raw(keys, entry)), internalDate: { unixSeconds, zoneMinutes: 0 } };
+      return { index: indexMessage(await raw(keys, entry)), internalDate: { unixSeconds, zoneMinutes: 0 }, memo: {} };
     },
   };
 }

@@ -106,6 +106,7 @@ export async function openOutboxView(options: {
           return entry === undefined ? null : dateOf((await messages.listed(keys, entry)).internalDate);
         }),
       ),
+    prefetch: async () => undefined,
     async raw({ uid }) {
       const entry = entries.get(uid);
       return entry === undefined ? null : messages.raw(keys, entry);

@@ -23,6 +23,7 @@ import * as notes from './migrations/0012-notes.ts';
 import * as outbox from './migrations/0012-outbox.ts';
 import * as original from './migrations/0013-original.ts';
 import * as saveDates from './migrations/0014-save-dates.ts';
+import * as rendered from './migrations/0016-rendered.ts';
 import * as imapRecent from './migrations/0017-imap-recent.ts';
 import type { Database } from './schema.ts';
 
@@ -42,6 +43,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0009-gateway': gateway,
   '0011-epochs': epochs,
   '0013-original': original,
+  '0016-rendered': rendered,
   '0017-imap-recent': imapRecent,
   '0012-notes': notes,
   '0014-save-dates': saveDates,

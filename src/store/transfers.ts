@@ -112,8 +112,8 @@ async function insertCopies(
     from unnest(${from}::bytea[], ${to}::bytea[], ${copies.map(({ toSeq }) => toSeq)}::bigint[]) as d(id, copy_id, seq)
     join message m on m.message_id = d.id`.execute(tx);
   await sql`
-    insert into content (message_id, account_id, renderer_version, sealed, sealed_for)
-    select d.copy_id, ${accountId}, c.renderer_version, c.sealed, c.sealed_for
+    insert into content (message_id, account_id, renderer_version, sealed, sealed_for, rendered)
+    select d.copy_id, ${accountId}, c.renderer_version, c.sealed, c.sealed_for, c.rendered
     from unnest(${from}::bytea[], ${to}::bytea[]) as d(id, copy_id)
     join content c on c.message_id = d.id`.execute(tx);
 }

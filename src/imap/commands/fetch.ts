@@ -4,7 +4,7 @@
  */
 import type { ListedMessage, ShownMessage } from '../../mailbox/types.ts';
 import { previewOf } from '../../mime/preview.ts';
-import { applyPartial, extractFromIndex, extractSection, isHeaderSection } from '../../mime/structure/section.ts';
+import { applyPartial, extractSection, headerText, isHeaderSection } from '../../mime/structure/section.ts';
 import {
   done,
   doneKeepingNumbers,
@@ -19,9 +19,11 @@ import { emailId } from '../object-id.ts';
 import { Refusal } from '../replies.ts';
 import type { Selected } from '../selected.ts';
 import { vanishedEarlier } from '../vanished.ts';
+import { Answer } from '../wire/answer.ts';
 import type { FetchBinary, FetchBinarySize, FetchItem, FetchPreview, FetchSection } from '../wire/commands.ts';
 import type { ImapDateTime } from '../wire/date-time.ts';
-import type { FetchValue } from '../wire/fetch-response.ts';
+import type { Dialect } from '../wire/dialect.ts';
+import { envelopeText, type FetchValue, structureText } from '../wire/fetch-response.ts';
 import { inWindow } from '../wire/partial.ts';
 import { SAVED } from '../wire/sets.ts';
 import { binaryValue } from './fetch-binary.ts';
@@ -80,15 +82,16 @@ export async function sendItems(
   const listed = isListed ? await selected.view.list(messages) : [];
   const isDated = messages.some(({ uid }) => itemsOf(uid).some(({ type }) => type === 'savedate'));
   const saved = isDated ? await selected.view.saveDates(messages) : [];
-  const lines: Buffer[] = [];
+  if (messages.some(({ uid }) => needsBytes(itemsOf(uid)))) await selected.view.prefetch(messages);
+  const answer = new Answer();
   for (const [n, message] of messages.entries()) {
     const known = { listed: listed[n] ?? null, saved: saved[n] ?? null };
     const values = await answered(() => valuesOf(selected, message, itemsOf(message.uid), known), refusals);
-    if (values.length > 0) lines.push(...selected.fetchLine(positions[n] ?? 0, values));
-    if (sizeOf(lines) > FLUSH_BYTES) await session.send(...lines.splice(0));
+    if (values.length > 0) answer.add(selected.fetchPieces(positions[n] ?? 0, values));
+    if (answer.sizeBytes > FLUSH_BYTES) await session.send(...answer.take());
     if (session.closed) return;
   }
-  await session.send(...lines);
+  await session.send(...answer.take());
 }
 
 /** What \Seen changed is told, too. */
@@ -101,12 +104,15 @@ function withFlags(items: readonly FetchItem[], { tellsModseq }: Selected): Fetc
 /** Enough for one write to be worth it, little enough to be held. */
 const FLUSH_BYTES = 128 * 1024;
 
-const sizeOf = (lines: readonly Buffer[]): number => lines.reduce((sum, { length }) => sum + length, 0);
-
 /** What is known of every message. */
 const KNOWN: ReadonlySet<FetchItem['type']> = new Set(['flags', 'uid', 'modseq', 'emailid', 'threadid', 'savedate']);
 
 const needsIndex = (items: readonly FetchItem[]): boolean => items.some(({ type }) => !KNOWN.has(type));
+
+/** Whether the message itself will be asked for, or, with a header too large for the index, may be. */
+const needsBytes = (items: readonly FetchItem[]): boolean =>
+  items.some((item) => item.type === 'section' && !['header', 'fields', 'fields-not'].includes(item.section.kind)) ||
+  items.some(({ type }) => type.startsWith('binary'));
 
 /** Sets \Seen where it is not yet; the UIDs that are answered with their new flags. */
 async function markSeen(session: Session, selected: Selected, positions: readonly number[]): Promise<Set<number>> {
@@ -154,11 +160,16 @@ async function valuesOf(
 const utc = (date: Date): ImapDateTime => ({ unixSeconds: Math.floor(date.getTime() / 1000), zoneMinutes: 0 });
 
 /** Undefined when the message is gone; null when it has no such part. */
-function sectionOf(index: ListedMessage['index'], item: FetchSection, raw: Buffer | null): Buffer | null | undefined {
-  const fromIndex = extractFromIndex(index, item.section);
-  if (fromIndex === null && raw === null) return undefined;
-  const bytes = fromIndex ?? extractSection(raw as Buffer, index, item.section);
-  return bytes === null ? null : applyPartial(bytes, item.partial);
+function sectionOf(
+  index: ListedMessage['index'],
+  { section, partial }: FetchSection,
+  raw: Buffer | null,
+): Buffer | string | null | undefined {
+  const header = headerText(index, section);
+  if (header !== null) return partial === null ? header : header.slice(partial.offset, partial.offset + partial.count);
+  if (raw === null) return undefined;
+  const bytes = extractSection(raw, index, section);
+  return bytes === null ? null : applyPartial(bytes, partial);
 }
 
 /** What has a value for each name alone. */
@@ -183,22 +194,32 @@ function listedValue(
       // RFC 8474 §5.2: of a server that keeps no threads.
       return { type, id: null };
     default:
-      return indexedValue(type, listed);
+      return indexedValue(type, listed as ListedMessage, selected.dialect);
   }
 }
 
 type IndexedType = Exclude<PlainItem['type'], 'savedate' | 'flags' | 'uid' | 'modseq' | 'emailid' | 'threadid'>;
 
-function indexedValue(type: IndexedType, listed: ListedMessage | null): FetchValue {
-  const { index, internalDate } = listed as ListedMessage;
+function indexedValue(type: IndexedType, listed: ListedMessage, dialect: Dialect): FetchValue {
+  const { index, internalDate } = listed;
   switch (type) {
     case 'internaldate':
       return { type, date: internalDate };
     case 'rfc822.size':
       return { type, sizeBytes: index.sizeBytes };
     case 'envelope':
-      return { type, envelope: index.envelope };
+      return written('ENVELOPE', listed, dialect, () => envelopeText(index.envelope, dialect));
     default:
-      return { type, structure: index.structure };
+      return written(type.toUpperCase(), listed, dialect, () =>
+        structureText(index.structure, type === 'bodystructure', dialect),
+      );
   }
+}
+
+/** Written once for a message, as long as that is kept in memory: clients ask for it again and again. */
+function written(name: string, { memo }: ListedMessage, { utf8 }: Dialect, write: () => string): FetchValue {
+  const key = utf8 ? `${name} UTF8` : name;
+  const text = memo[key] ?? write();
+  memo[key] = text;
+  return { type: 'written', name, text };
 }

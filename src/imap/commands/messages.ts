@@ -15,6 +15,7 @@ import {
 } from '../context.ts';
 import { Refusal } from '../replies.ts';
 import type { Selected } from '../selected.ts';
+import { Answer } from '../wire/answer.ts';
 import type { FetchValue } from '../wire/fetch-response.ts';
 import { untaggedLine } from '../wire/responses.ts';
 import type { SequenceSet } from '../wire/sets.ts';
@@ -46,7 +47,9 @@ export const store: Handler<'STORE'> = async (session, { uid, set, mode, silent,
     values: storeValues(selected, message, { uid, silent: silent && isExpected(message) }),
   }));
   const told = answers.filter(({ values }) => values.length > 0);
-  await session.send(...told.flatMap(({ message, values }) => selected.fetchLine(numberOf(message.uid) - 1, values)));
+  const answer = new Answer();
+  for (const { message, values } of told) answer.add(selected.fetchPieces(numberOf(message.uid) - 1, values));
+  await session.send(...answer.take());
   return endStore(uid, uid ? refused : refused.map(numberOf));
 };
 

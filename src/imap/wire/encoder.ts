@@ -16,7 +16,7 @@ const CRLF = '\r\n';
 
 /** Collects one response line; text given is one byte per character unless said otherwise. */
 export class ResponseLine {
-  readonly #buffers: Buffer[] = [];
+  readonly #pieces: (string | Buffer)[] = [];
   readonly #dialect: Dialect;
   #text = '';
 
@@ -59,11 +59,21 @@ export class ResponseLine {
     return this.#dialect.utf8 && UTF8_QUOTABLE.test(text) && isUtf8(Buffer.from(text, 'latin1'));
   }
 
-  /** The bytes are kept, not copied. */
-  literal(bytes: Buffer): this {
+  /** The bytes, or a string of bytes. Bytes are kept, not copied. */
+  literal(bytes: Buffer | string): this {
     this.#text += `{${bytes.length}}${CRLF}`;
+    if (typeof bytes === 'string') {
+      this.#text += bytes;
+      return this;
+    }
     this.#flush();
-    if (bytes.length > 0) this.#buffers.push(bytes);
+    if (bytes.length > 0) this.#pieces.push(bytes);
+    return this;
+  }
+
+  /** What another line wrote, literals and all. */
+  written(text: string): this {
+    this.#text += text;
     return this;
   }
 
@@ -75,8 +85,10 @@ export class ResponseLine {
   /** Parentheses around what `write` writes for each item, with spaces between. */
   list<T>(items: readonly T[], write: (item: T) => void, separator = ' '): this {
     this.#text += '(';
-    for (const [index, item] of items.entries()) {
-      if (index > 0) this.#text += separator;
+    let first = true;
+    for (const item of items) {
+      if (!first) this.#text += separator;
+      first = false;
       write(item);
     }
     this.#text += ')';
@@ -85,9 +97,20 @@ export class ResponseLine {
 
   /** The whole line with its end, ready to be written in order. */
   end(): Buffer[] {
+    return this.pieces().map((piece) => (typeof piece === 'string' ? Buffer.from(piece, 'latin1') : piece));
+  }
+
+  /** As `end`, before text becomes bytes. */
+  pieces(): readonly (string | Buffer)[] {
     this.#text += CRLF;
     this.#flush();
-    return this.#buffers;
+    return this.#pieces;
+  }
+
+  /** All that was written so far, for `written`. */
+  toText(): string {
+    this.#flush();
+    return this.#pieces.map((piece) => (typeof piece === 'string' ? piece : piece.toString('latin1'))).join('');
   }
 
   /** As `end`, in one buffer. */
@@ -97,7 +120,7 @@ export class ResponseLine {
   }
 
   #flush(): void {
-    if (this.#text !== '') this.#buffers.push(Buffer.from(this.#text, 'latin1'));
+    if (this.#text !== '') this.#pieces.push(this.#text);
     this.#text = '';
   }
 }

@@ -21,9 +21,11 @@ export type FetchValue =
   | { type: 'envelope'; envelope: Envelope }
   | { type: 'body' | 'bodystructure'; structure: Part }
   /** `data` is what the partial range left; null where the message has no such part. */
-  | { type: 'section'; item: FetchSection; data: Buffer | null }
+  | { type: 'section'; item: FetchSection; data: Buffer | string | null }
   | { type: 'binary'; item: FetchBinary; data: Buffer | null }
-  | { type: 'binary.size'; item: FetchBinarySize; sizeBytes: number };
+  | { type: 'binary.size'; item: FetchBinarySize; sizeBytes: number }
+  /** Of `text`, what `envelopeText` or `structureText` gave. */
+  | { type: 'written'; name: string; text: string };
 
 const INSTEAD_OF_NUL = 0x80;
 const SECTION_NAMES: Readonly<Record<Section['kind'], string>> = {
@@ -37,8 +39,35 @@ const SECTION_NAMES: Readonly<Record<Section['kind'], string>> = {
 
 /** `* 12 FETCH (…)` as buffers to be written in order; section data is not copied. */
 export function fetchLine(sequenceNumber: number, values: readonly FetchValue[], dialect: Dialect = ASCII): Buffer[] {
+  return responseLine(sequenceNumber, values, dialect).end();
+}
+
+/** The same for an `Answer`. */
+export function fetchPieces(
+  sequenceNumber: number,
+  values: readonly FetchValue[],
+  dialect: Dialect,
+): readonly (string | Buffer)[] {
+  return responseLine(sequenceNumber, values, dialect).pieces();
+}
+
+function responseLine(sequenceNumber: number, values: readonly FetchValue[], dialect: Dialect): ResponseLine {
   const line = new ResponseLine(dialect).raw(`* ${sequenceNumber} FETCH `);
-  return line.list(values, (value) => writeValue(line, value)).end();
+  return line.list(values, (value) => writeValue(line, value));
+}
+
+/** An envelope as it stands in a response. */
+export function envelopeText(envelope: Envelope, dialect: Dialect): string {
+  const line = new ResponseLine(dialect);
+  writeEnvelope(line, envelope);
+  return line.toText();
+}
+
+/** BODYSTRUCTURE, or BODY when it is not `extensible`. */
+export function structureText(structure: Part, extensible: boolean, dialect: Dialect): string {
+  const line = new ResponseLine(dialect);
+  writeStructure(line, structure, extensible);
+  return line.toText();
 }
 
 function writeValue(line: ResponseLine, value: FetchValue): void {
@@ -77,6 +106,9 @@ function writeValue(line: ResponseLine, value: FetchValue): void {
     case 'binary':
       writeBinary(line, value.item, value.data);
       return;
+    case 'written':
+      line.raw(`${value.name} `).written(value.text);
+      return;
     case 'binary.size':
       line.raw(`BINARY.SIZE[${value.item.part.join('.')}] ${value.sizeBytes}`);
       return;
@@ -85,7 +117,7 @@ function writeValue(line: ResponseLine, value: FetchValue): void {
   }
 }
 
-function writeSection(line: ResponseLine, item: FetchSection, data: Buffer | null): void {
+function writeSection(line: ResponseLine, item: FetchSection, data: Buffer | string | null): void {
   line.raw(item.label);
   if (item.label === 'BODY') writeSectionName(line, item);
   line.raw(' ');
@@ -94,7 +126,8 @@ function writeSection(line: ResponseLine, item: FetchSection, data: Buffer | nul
 }
 
 /** A literal may not hold NUL (RFC 3501 §9: CHAR8); what came from elsewhere with one keeps its length. */
-function printableNul(data: Buffer): Buffer {
+function printableNul(data: Buffer | string): Buffer | string {
+  if (typeof data === 'string') return data.replaceAll('\0', String.fromCharCode(INSTEAD_OF_NUL));
   return data.includes(0) ? Buffer.from(data.map((byte) => (byte === 0 ? INSTEAD_OF_NUL : byte))) : data;
 }
 
@@ -106,8 +139,18 @@ function writeBinary(line: ResponseLine, { part, partial }: FetchBinary, data: B
   else line.literal(data);
 }
 
-function writeSectionName(line: ResponseLine, { section, partial }: FetchSection): void {
+/** Asked for once, said for every message. */
+const sectionNames = new WeakMap<FetchSection, string>();
+
+function writeSectionName(line: ResponseLine, item: FetchSection): void {
+  const known = sectionNames.get(item) ?? sectionName(item);
+  sectionNames.set(item, known);
+  line.written(known);
+}
+
+function sectionName({ section, partial }: FetchSection): string {
+  const line = new ResponseLine();
   line.raw(`[${[...section.part, SECTION_NAMES[section.kind]].filter((piece) => piece !== '').join('.')}`);
   if (section.fields.length > 0) line.raw(' ').list(section.fields, (field) => line.astring(field));
-  line.raw(partial === null ? ']' : `]<${partial.offset}>`);
+  return line.raw(partial === null ? ']' : `]<${partial.offset}>`).toText();
 }

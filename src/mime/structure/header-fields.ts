@@ -11,6 +11,7 @@ const TAB = 0x09;
 const COLON = 0x3a;
 /** RFC 5322 §2.1.1 bounds lines at 998; a longer name is none. */
 const NAME_BYTES = 998;
+const NOT_NAME = /[^\x21-\x7e]/;
 
 /** One field. All are offsets into the buffer. */
 export interface FieldRange {
@@ -63,6 +64,36 @@ export function* headerFields(raw: Buffer, start = 0, end = raw.length): Generat
   }
 }
 
+/** As headerFields, of a string of bytes from its start on: several times as fast for a short header. */
+export function* textFields(header: string): Generator<Pick<FieldRange, 'name' | 'start' | 'end'>> {
+  for (let position = 0; position < header.length; ) {
+    if (isBlankText(header, position)) return;
+    let next = textLineEnd(header, position);
+    while (next < header.length && isFold(header.charCodeAt(next))) next = textLineEnd(header, next);
+    const name = textName(header, position, next);
+    if (name !== null) yield { name, start: position, end: next };
+    position = next;
+  }
+}
+
+function textLineEnd(header: string, start: number): number {
+  const newline = header.indexOf('\n', start);
+  return newline < 0 ? header.length : newline + 1;
+}
+
+function isBlankText(header: string, start: number): boolean {
+  const first = header.charCodeAt(start);
+  if (first !== CR) return first === LF;
+  return start + 1 >= header.length || header.charCodeAt(start + 1) === LF;
+}
+
+function textName(header: string, start: number, end: number): string | null {
+  const colon = header.indexOf(':', start);
+  if (colon <= start || colon >= end || colon - start > NAME_BYTES) return null;
+  const name = header.slice(start, colon).trimEnd();
+  return name === '' || NOT_NAME.test(name) ? null : name.toLowerCase();
+}
+
 /** The value without its folds, its white space at both ends removed. Looks at `maxBytes` of it at most. */
 export function unfoldedValue(raw: Buffer, field: FieldRange, maxBytes: number): ByteString {
   const end = Math.min(field.end, field.valueStart + maxBytes);
@@ -94,7 +125,7 @@ function fieldAt(raw: Buffer, start: number, end: number): FieldRange | null {
   if (colon <= 0) return null;
   // White space before the colon is obsolete syntax (RFC 5322 §4.5).
   const name = raw.toString('latin1', start, start + colon).trimEnd();
-  if (name === '' || /[^\x21-\x7e]/.test(name)) return null;
+  if (name === '' || NOT_NAME.test(name)) return null;
   return { name: name.toLowerCase(), start, valueStart: start + colon + 1, end };
 }
 

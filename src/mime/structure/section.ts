@@ -3,8 +3,8 @@
  * the header of the message is asked for. Part numbers count as RFC 3501 has it: a message that is no multipart has
  * one part, 1, and an embedded message is looked into.
  */
-import { headerFields } from './header-fields.ts';
-import type { MessageIndex, Part } from './types.ts';
+import { textFields } from './header-fields.ts';
+import type { ByteString, MessageIndex, Part } from './types.ts';
 
 export interface Section {
   /** Part numbers, each at least 1; empty for the message itself. */
@@ -25,7 +25,7 @@ export interface ByteRange {
 
 export const WHOLE_MESSAGE: Section = { part: [], kind: 'all', fields: [] };
 
-const CRLF = Buffer.from('\r\n');
+const CRLF = '\r\n';
 const LF = 0x0a;
 
 /** The bytes of the section, or null when the message has no such part. Shares memory with `raw` where it can. */
@@ -43,9 +43,15 @@ export function isHeaderSection(index: MessageIndex, section: Section): boolean 
 
 /** The bytes of a header section without those of the message; null when `isHeaderSection` is false. */
 export function extractFromIndex(index: MessageIndex, section: Section): Buffer | null {
-  if (index.header === null || !isHeaderSection(index, section)) return null;
-  const header = Buffer.from(index.header, 'latin1');
-  return section.kind === 'header' ? header : selectFields(header, section);
+  const text = headerText(index, section);
+  return text === null ? null : Buffer.from(text, 'latin1');
+}
+
+/** The same as a string of bytes. */
+export function headerText(index: MessageIndex, section: Section): ByteString | null {
+  if (!isHeaderSection(index, section)) return null;
+  const { header } = index;
+  return header === null || section.kind === 'header' ? header : selectFieldsText(header, section);
 }
 
 /** RFC 3501 §6.4.5: what lies beyond the end is left out; an offset beyond it gives nothing. */
@@ -55,7 +61,7 @@ export function applyPartial(bytes: Buffer, partial: { offset: number; count: nu
 
 /** Where the section lies; for header fields, where the header lies that they are selected from. */
 export function sectionRange(index: MessageIndex, section: Section): ByteRange | null {
-  if (section.part.length === 0) return messageRange(index.structure, section.kind);
+  if (section.part.length === 0) return wholeRange(index, section.kind);
   const part = findPart(index, section.part);
   if (part === null) return null;
   if (section.kind === 'all') return { start: part.bodyStart, end: part.bodyEnd };
@@ -76,7 +82,14 @@ export function findPart(index: MessageIndex, numbers: readonly number[]): Part 
   return found;
 }
 
-function messageRange(message: Part, kind: Section['kind']): ByteRange | null {
+/** The message itself, without a look at its structure. */
+function wholeRange({ headerBytes, sizeBytes }: MessageIndex, kind: Section['kind']): ByteRange | null {
+  return messageRange({ headerStart: 0, bodyStart: headerBytes, bodyEnd: sizeBytes }, kind);
+}
+
+type Span = Pick<Part, 'headerStart' | 'bodyStart' | 'bodyEnd'>;
+
+function messageRange(message: Span, kind: Section['kind']): ByteRange | null {
   if (kind === 'mime') return null;
   const start = kind === 'text' ? message.bodyStart : message.headerStart;
   const end = kind === 'text' || kind === 'all' ? message.bodyEnd : message.bodyStart;
@@ -89,13 +102,18 @@ function selectsFields(section: Section): boolean {
 
 /** The fields named, or all others, as they stand in the header, and a blank line. */
 function selectFields(header: Buffer, section: Section): Buffer {
+  return Buffer.from(selectFieldsText(header.toString('latin1') as ByteString, section), 'latin1');
+}
+
+/** The same of a string of bytes: a name is no longer than a line may be, and no field is read that is not wanted. */
+function selectFieldsText(header: ByteString, section: Section): ByteString {
   const names = new Set(section.fields.map((name) => name.toLowerCase()));
   const wanted = section.kind === 'fields';
-  const pieces: Buffer[] = [];
-  for (const field of headerFields(header)) {
-    if (names.has(field.name) !== wanted) continue;
-    pieces.push(header.subarray(field.start, field.end));
-    if (header[field.end - 1] !== LF) pieces.push(CRLF);
+  let selected = '';
+  for (const { name, start, end } of textFields(header)) {
+    if (names.has(name) !== wanted) continue;
+    selected += header.slice(start, end);
+    if (header.charCodeAt(end - 1) !== LF) selected += CRLF;
   }
-  return Buffer.concat([...pieces, CRLF]);
+  return (selected + CRLF) as ByteString;
 }

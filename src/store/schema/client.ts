@@ -118,6 +118,8 @@ export interface ContentTable {
   sealed: Bytes;
   /** The message that the sealing is bound to: this one, or the one it is a copy of. */
   sealed_for: Bytes;
+  /** The message as mail programs see it, sealed as the index is; null for a large one. */
+  rendered: ByDefault<Bytes | null>;
 }
 
 /** One submitted message. Its content is sealed until every recipient is done. */

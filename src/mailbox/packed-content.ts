@@ -1,0 +1,152 @@
+/**
+ * What is listed of a message, as one piece of bytes: so it is sealed, and so it is kept in memory, where an object for every
+ * part and address would take several times as much. Sizes and dates stand at fixed places, the header as it is; what is
+ * seldom asked for (envelope, structure) is JSON that is parsed when it is asked for.
+ *
+ *   1 version ‖ 1 whether the header is kept ‖ u32 size ‖ u32 bytes of the header ‖ f64 unix seconds ‖ i16 zone minutes ‖
+ *   u32 bytes of the JSON ‖ JSON ‖ header ‖ zeros
+ *
+ * Before there was this form the whole was JSON and began with `{`: that is read for ever.
+ */
+import type { RendererVersion } from '../mime/from-email.ts';
+import type { ByteString, Envelope, MessageIndex, Part } from '../mime/structure/types.ts';
+import { MESSAGE_INDEX_VERSION } from '../mime/structure/types.ts';
+import type { Caution } from '../smimp/open.ts';
+import { paddedLength } from '../smimp/payload.ts';
+import type { InternalDate } from './rendering.ts';
+
+/** What a reader made of a content and will need again: kept as long as the content is. */
+export type Memo = { [name: string]: string | undefined };
+
+/** What is listed of a message. */
+export type Content = {
+  readonly index: MessageIndex;
+  readonly internalDate: InternalDate;
+  readonly cautions: readonly Caution[];
+  /** Not in what was kept before there were previews. */
+  readonly preview?: string;
+  /** Of a small message that was just rendered: its bytes. */
+  readonly rendered?: Buffer | null;
+};
+
+const FORM = 1;
+const BRACE = 0x7b;
+const AT = { form: 0, keepsHeader: 1, size: 2, headerSize: 6, seconds: 10, zone: 18, jsonSize: 20 } as const;
+const FIXED_BYTES = 24;
+/** The objects around the bytes, and what readers keep beside them: what they answer with is much like what is packed. */
+const OBJECT_BYTES = 400;
+const MEMO_FACTOR = 1.5;
+
+type Json = { envelope: Envelope; structure: Part; cautions: readonly Caution[]; preview?: string };
+
+/** Zeros behind it bring it to a size that many have: how long a subject is shows no more than in the ciphertext. */
+export function packContent({ index, internalDate, cautions, preview }: Content): Buffer {
+  const { envelope, structure, header } = index;
+  const shown = preview === undefined ? {} : { preview };
+  const json = Buffer.from(JSON.stringify({ envelope, structure, cautions, ...shown } satisfies Json), 'utf8');
+  const kept = header === null ? 0 : header.length;
+  const packed = Buffer.alloc(paddedLength(FIXED_BYTES + json.length + kept));
+  packed.writeUInt8(FORM, AT.form);
+  packed.writeUInt8(header === null ? 0 : 1, AT.keepsHeader);
+  packed.writeUInt32LE(index.sizeBytes, AT.size);
+  packed.writeUInt32LE(index.headerBytes, AT.headerSize);
+  packed.writeDoubleLE(internalDate.unixSeconds, AT.seconds);
+  packed.writeInt16LE(internalDate.zoneMinutes, AT.zone);
+  packed.writeUInt32LE(json.length, AT.jsonSize);
+  json.copy(packed, FIXED_BYTES);
+  if (header !== null) packed.write(header, FIXED_BYTES + json.length, 'latin1');
+  return packed;
+}
+
+/** What `packContent` packed, or what was stored as JSON. */
+export function unpackContent(packed: Buffer, version: RendererVersion | null): PackedContent {
+  if (packed[0] === BRACE) return unpackContent(packContent(JSON.parse(packed.toString('utf8')) as Content), version);
+  return new PackedContent(withoutPadding(packed), version);
+}
+
+function withoutPadding(packed: Buffer): Buffer {
+  const kept = packed[AT.keepsHeader] === 0 ? 0 : packed.readUInt32LE(AT.headerSize);
+  return Buffer.from(packed.subarray(0, FIXED_BYTES + packed.readUInt32LE(AT.jsonSize) + kept));
+}
+
+export class PackedContent implements Content {
+  readonly index: PackedIndex;
+  readonly memo: Memo = {};
+
+  /** Of the renderer that the sizes come from; null for one that this program does not have. */
+  readonly version: RendererVersion | null;
+
+  constructor(packed: Buffer, version: RendererVersion | null) {
+    this.index = new PackedIndex(packed);
+    this.version = version;
+  }
+
+  get internalDate(): InternalDate {
+    return this.index.internalDate;
+  }
+
+  get cautions(): readonly Caution[] {
+    return this.index.json.cautions;
+  }
+
+  get preview(): string | undefined {
+    return this.index.json.preview;
+  }
+
+  /** Of memory, with what readers will make of it. */
+  get memoryBytes(): number {
+    return OBJECT_BYTES + this.index.packedBytes * MEMO_FACTOR;
+  }
+}
+
+/** `envelope` and `structure` are other objects each time they are asked for. */
+class PackedIndex implements MessageIndex {
+  readonly #packed: Buffer;
+
+  constructor(packed: Buffer) {
+    this.#packed = packed;
+  }
+
+  get version(): typeof MESSAGE_INDEX_VERSION {
+    return MESSAGE_INDEX_VERSION;
+  }
+
+  get sizeBytes(): number {
+    return this.#packed.readUInt32LE(AT.size);
+  }
+
+  get headerBytes(): number {
+    return this.#packed.readUInt32LE(AT.headerSize);
+  }
+
+  get header(): ByteString | null {
+    if (this.#packed[AT.keepsHeader] === 0) return null;
+    const start = FIXED_BYTES + this.#jsonBytes;
+    return this.#packed.toString('latin1', start, start + this.headerBytes) as ByteString;
+  }
+
+  get envelope(): Envelope {
+    return this.json.envelope;
+  }
+
+  get structure(): Part {
+    return this.json.structure;
+  }
+
+  get internalDate(): InternalDate {
+    const [unixSeconds, zoneMinutes] = [this.#packed.readDoubleLE(AT.seconds), this.#packed.readInt16LE(AT.zone)];
+    return { unixSeconds, zoneMinutes };
+  }
+
+  get packedBytes(): number {
+    return this.#packed.length;
+  }
+
+  get #jsonBytes(): number {
+    return this.#packed.readUInt32LE(AT.jsonSize);
+  }
+
+  get json(): Json {
+    return JSON.parse(this.#packed.toString('utf8', FIXED_BYTES, FIXED_BYTES + this.#jsonBytes)) as Json;
+  }
+}
