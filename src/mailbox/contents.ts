@@ -104,7 +104,10 @@ export function createContents(options: { db: Db; gate: ByteGate }): Contents {
   const unseal = (account: MailAccount, row: StoredContent): PackedContent =>
     remember(
       row.message_id,
-      unpackContent(account.keys.unseal(PURPOSE, row.sealed_for, row.sealed), parseRendererVersion(row.renderer_version)),
+      unpackContent(
+        account.keys.unseal(PURPOSE, row.sealed_for, row.sealed),
+        parseRendererVersion(row.renderer_version),
+      ),
     );
 
   const unsealRendered = (account: MailAccount, row: StoredRendered): Buffer => {
