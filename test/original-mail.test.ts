@@ -69,15 +69,17 @@ describe('mail that its owner puts in', () => {
     const mailbox = await site.mailbox.open(site.bobId);
     const [folder] = await mailbox.folders.list();
     if (folder === undefined) throw new Error('no folder');
-    await fc.assert(
-      fc.asyncProperty(uglyMail, async (raw) => {
-        const { uids } = await mailbox.append({ folder, raw, flags: [], internalDate: null });
-        const { opened, ...view } = await mailbox.view(folder);
-        const message = opened.find(({ uid }) => uid === uids[0]);
-        expect(message && (await view.raw(message))?.equals(raw)).toBe(true);
-      }),
-      { seed: 20_240_203, numRuns: 60 },
-    );
+    const mails = fc
+      .sample(uglyMail, { seed: 20_240_203, numRuns: 100 })
+      .map((raw) => ({ raw, flags: [], internalDate: null }));
+    const [first, ...more] = mails;
+    if (first === undefined) throw new Error('no mail');
+    const { uids } = await mailbox.append({ folder, ...first, more });
+    const view = await mailbox.view(folder);
+    for (const [index, { raw }] of mails.entries()) {
+      const message = view.opened.find(({ uid }) => uid === uids[index]);
+      expect(message && (await view.raw(message))?.equals(raw), String(index)).toBe(true);
+    }
   });
 
   it('keeps Bcc, the sender of others and the date she gave, and a body for other clients', async () => {
