@@ -158,7 +158,7 @@ test('the UIDs of a set that are not there', () => {
 
 test('answers', () => {
   const text = (buffers: Buffer[]): string => Buffer.concat(buffers).toString('latin1');
-  expect(text(fetchLine(3, [{ type: 'modseq', modseq: 9 }]))).toBe('* 3 FETCH (MODSEQ (9))\r\n');
+  expect(text(fetchLine({ number: 3 }, [{ type: 'modseq', modseq: 9 }]))).toBe('* 3 FETCH (MODSEQ (9))\r\n');
   expect(text([searchLine([2, 5], 9)])).toBe('* SEARCH 2 5 (MODSEQ 9)\r\n');
   expect(text([vanishedLine('41,43:116', { earlier: true })])).toBe('* VANISHED (EARLIER) 41,43:116\r\n');
   expect(text([vanishedLine('41', { earlier: false })])).toBe('* VANISHED 41\r\n');

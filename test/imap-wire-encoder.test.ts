@@ -173,7 +173,7 @@ describe('responses', () => {
 });
 
 describe('FETCH', () => {
-  const fetch = (...values: FetchValue[]): string => text(fetchLine(12, values));
+  const fetch = (...values: FetchValue[]): string => text(fetchLine({ number: 12 }, values));
   const section = (item: Partial<FetchSection>): FetchSection => ({
     type: 'section',
     section: WHOLE_MESSAGE,

@@ -20,6 +20,7 @@ import {
 import { Refusal, refusalOf } from './replies.ts';
 import type { Selected } from './selected.ts';
 import type { Transport } from './transport.ts';
+import { requireUids } from './uid-only.ts';
 import type { Command } from './wire/commands.ts';
 import { CommandDecoder, type DecoderEvent } from './wire/decoder.ts';
 import type { Dialect } from './wire/dialect.ts';
@@ -232,6 +233,7 @@ export class Connection implements Session {
     if (command.name === 'STARTTLS') return this.#startTls(command.tag);
     if (command.name === 'COMPRESS') return this.#compress(command);
     if (command.name === 'IDLE') return this.#idle();
+    if (this.enabled.has('UIDONLY')) requireUids(command);
     const handler = HANDLERS[command.name] as (session: Session, command: Command) => Promise<Done>;
     return handler(this, command);
   }

@@ -7,7 +7,7 @@ import type { FolderView, ShownMessage, UidSpan } from '../mailbox/types.ts';
 import { dialectOf, type Enabled } from './enabled.ts';
 import { KnownFlags } from './known-flags.ts';
 import type { Dialect } from './wire/dialect.ts';
-import { type FetchValue, fetchLine, fetchPieces } from './wire/fetch-response.ts';
+import { type FetchAddress, type FetchValue, fetchLine, fetchPieces } from './wire/fetch-response.ts';
 import { RECENT } from './wire/flags.ts';
 import { countLine, vanishedLine } from './wire/responses.ts';
 import {
@@ -195,14 +195,29 @@ export class Selected {
     return this.fetchLine(position, [{ type: 'uid', uid: message.uid }, ...this.flagValues(message)]);
   }
 
-  /** What is told of the message at a position. */
-  fetchLine(position: number, values: readonly FetchValue[]): Buffer[] {
-    return fetchLine(position + 1, values, this.dialect);
+  /** What is told of the message at a position; with UIDONLY by its UID, which is not said twice unless it was asked for. */
+  fetchLine(position: number, values: readonly FetchValue[], asked: { asksUid?: boolean } = {}): Buffer[] {
+    const told = this.#told(values, asked);
+    return told.length === 0 ? [] : fetchLine(this.#address(position), told, this.dialect);
   }
 
   /** The same for an `Answer`. */
-  fetchPieces(position: number, values: readonly FetchValue[]): readonly (string | Buffer)[] {
-    return fetchPieces(position + 1, values, this.dialect);
+  fetchPieces(
+    position: number,
+    values: readonly FetchValue[],
+    asked: { asksUid?: boolean } = {},
+  ): readonly (string | Buffer)[] {
+    const told = this.#told(values, asked);
+    return told.length === 0 ? [] : fetchPieces(this.#address(position), told, this.dialect);
+  }
+
+  #told(values: readonly FetchValue[], { asksUid = false }: { asksUid?: boolean }): readonly FetchValue[] {
+    const twice = this.#enabled.has('UIDONLY') && !asksUid;
+    return twice ? values.filter(({ type }) => type !== 'uid') : values;
+  }
+
+  #address(position: number): FetchAddress {
+    return this.#enabled.has('UIDONLY') ? { uid: this.at(position).uid } : { number: position + 1 };
   }
 
   get dialect(): Dialect {
@@ -221,7 +236,8 @@ export class Selected {
 
   #expunge(): Buffer[] {
     if (this.#gone.size === 0) return [];
-    const lines = this.#enabled.has('QRESYNC') ? this.#vanished() : this.#expunged();
+    const byUid = this.#enabled.has('QRESYNC') || this.#enabled.has('UIDONLY');
+    const lines = byUid ? this.#vanished() : this.#expunged();
     this.#messages = this.#messages.filter((message) => !this.isGone(message));
     this.#gone.clear();
     return lines;

@@ -29,7 +29,10 @@ import { SAVED } from '../wire/sets.ts';
 import { binaryValue } from './fetch-binary.ts';
 import { messagesOf } from './messages.ts';
 
-export const fetch: Handler<'FETCH'> = async (session, { uid, set, items, changedSince, vanished, partial }) => {
+export const fetch: Handler<'FETCH'> = async (
+  session,
+  { uid, set, items, asksUid, changedSince, vanished, partial },
+) => {
   const selected = selectedOf(session);
   if (vanished) requireQresync(session);
   if (items.some(({ type }) => type === 'modseq')) await enableCondstore(session);
@@ -52,6 +55,7 @@ export const fetch: Handler<'FETCH'> = async (session, { uid, set, items, change
     await sendItems(session, selected, batch, {
       itemsOf: (uid) => (seenNow.has(uid) ? withFlags(items, selected) : items),
       refusals,
+      asksUid: asksUid === true,
     });
   }
   for (const refusal of refusals) throw refusal;
@@ -75,8 +79,9 @@ export async function sendItems(
   session: Session,
   selected: Selected,
   positions: readonly number[],
-  { itemsOf, refusals }: { itemsOf: (uid: number) => readonly FetchItem[]; refusals: Refusal[] },
+  asked: { itemsOf: (uid: number) => readonly FetchItem[]; refusals: Refusal[]; asksUid?: boolean },
 ): Promise<void> {
+  const { itemsOf, refusals, asksUid = false } = asked;
   const messages = positions.map((position) => selected.at(position));
   const isListed = messages.some(({ uid }) => needsIndex(itemsOf(uid)));
   const listed = isListed ? await selected.view.list(messages) : [];
@@ -87,7 +92,7 @@ export async function sendItems(
   for (const [n, message] of messages.entries()) {
     const known = { listed: listed[n] ?? null, saved: saved[n] ?? null };
     const values = await answered(() => valuesOf(selected, message, itemsOf(message.uid), known), refusals);
-    if (values.length > 0) answer.add(selected.fetchPieces(positions[n] ?? 0, values));
+    if (values.length > 0) answer.add(selected.fetchPieces(positions[n] ?? 0, values, { asksUid }));
     if (answer.sizeBytes > FLUSH_BYTES) await session.send(...answer.take());
     if (session.closed) return;
   }

@@ -19,7 +19,8 @@ export const list: Handler<'LIST'> = async (session, command) => {
   }
   const matches = command.patterns.map((pattern) => listPattern(command.reference + pattern));
   const matched = folders.filter(({ path }) => matches.some((match) => match(path)));
-  const listed = matched.flatMap((folder) => listEntry(command, folder, folders));
+  const isMatched = (folder: Folder): boolean => matched.includes(folder);
+  const listed = matched.flatMap((folder) => listEntry(command, folder, { folders, isMatched }));
   const lost = command.selection.includes('SUBSCRIBED') ? await mailboxOf(session).folders.lostSubscriptions() : [];
   const entries = [...listed.map(({ entry }) => entry), ...lostEntries(command, lost, matches)];
   await session.send(...entries.map((entry) => listLine('LIST', entry, session.dialect)));
@@ -31,13 +32,19 @@ export const list: Handler<'LIST'> = async (session, command) => {
 
 type Listed = { folder: Folder; entry: ListEntry; isSelected: boolean };
 
-function listEntry(command: ListCommand, folder: Folder, folders: readonly Folder[]): Listed[] {
+function listEntry(
+  command: ListCommand,
+  folder: Folder,
+  { folders, isMatched }: { folders: readonly Folder[]; isMatched: (folder: Folder) => boolean },
+): Listed[] {
   const { selection, returns } = command;
   const isSelected = selects(selection, folder);
   const isAbove = ({ path }: Folder): boolean => path.startsWith(folder.path + DELIMITER);
   const recursive = selection.includes('RECURSIVEMATCH');
-  const hasSelectedBelow = recursive && folders.some((other) => isAbove(other) && selects(selection, other));
-  if (!isSelected && !hasSelectedBelow) return [];
+  const below = recursive ? folders.filter((other) => isAbove(other) && selects(selection, other)) : [];
+  const hasSelectedBelow = below.length > 0;
+  // RFC 9051 §6.3.9.6: for those that are listed themselves nobody needs to stand.
+  if (!isSelected && below.every(isMatched)) return [];
   const tellsSubscribed = selection.includes('SUBSCRIBED') || returns.includes('SUBSCRIBED');
   const attributes = attributesOf(folder, { tellsSubscribed });
   const childInfo = hasSelectedBelow

@@ -37,7 +37,7 @@ export const select: Handler<'SELECT' | 'EXAMINE'> = async (session, { name, mai
   await session.send(
     ...selected.flagLines(),
     countLine(messages.length, 'EXISTS'),
-    ...(session.enabled.has('IMAP4rev2') ? [] : firstLines(selected)),
+    ...(session.enabled.has('IMAP4rev2') ? [] : firstLines(session, selected)),
     ...namedLine(session, view.folder, { said: path, always: true }),
     untaggedLine('OK', 'UIDs are valid', { name: 'UIDVALIDITY', value: uidValidity }),
     untaggedLine('OK', 'Next UID', { name: 'UIDNEXT', value: uidNext }),
@@ -50,10 +50,11 @@ export const select: Handler<'SELECT' | 'EXAMINE'> = async (session, { name, mai
 };
 
 /** What only clients of IMAP4rev1 are told (RFC 3501 §6.3.1; RFC 9051 appendix E). */
-function firstLines({ messages, recentCount }: Selected): Buffer[] {
+function firstLines({ enabled }: Session, { messages, recentCount }: Selected): Buffer[] {
   const firstUnseen = messages.findIndex(({ flags }) => !flags.includes('\\Seen'));
   const recent = countLine(recentCount, 'RECENT');
-  if (firstUnseen < 0) return [recent];
+  // UNSEEN is a message number (RFC 9586 §3).
+  if (firstUnseen < 0 || enabled.has('UIDONLY')) return [recent];
   return [recent, untaggedLine('OK', 'First unseen', { name: 'UNSEEN', value: firstUnseen + 1 })];
 }
 

@@ -180,6 +180,8 @@ export interface FetchCommand {
   set: SequenceSet;
   /** Macros are expanded. UID is in the list when `uid` is true. */
   items: FetchItem[];
+  /** UID is in the list because the client named it. */
+  asksUid?: true;
   /** Only messages with a greater mod-sequence (RFC 7162 §3.1.4.1). MODSEQ is in the list then. */
   changedSince: number | null;
   /** UIDs of the set that left the mailbox since are told, too (RFC 7162 §3.2.6). */

@@ -55,9 +55,10 @@ export function parseFetch(reader: CommandReader, uid: boolean): FetchCommand {
   if (items.length === 0) throw reader.syntax('Expected a FETCH item');
   const modifiers = parseFetchModifiers(reader, uid);
   const has = (type: FetchItem['type']): boolean => items.some((item) => item.type === type);
+  const asked = uid && has('uid') ? { asksUid: true as const } : {};
   if (uid && !has('uid')) items.unshift({ type: 'uid' });
   if (modifiers.changedSince !== null && !has('modseq')) items.push({ type: 'modseq' });
-  return { name: 'FETCH', uid, set, items, ...modifiers };
+  return { name: 'FETCH', uid, set, items, ...asked, ...modifiers };
 }
 
 function macroOrItem(reader: CommandReader): FetchItem[] {

@@ -37,22 +37,26 @@ const SECTION_NAMES: Readonly<Record<Section['kind'], string>> = {
   mime: 'MIME',
 };
 
-/** `* 12 FETCH (…)` as buffers to be written in order; section data is not copied. */
-export function fetchLine(sequenceNumber: number, values: readonly FetchValue[], dialect: Dialect = ASCII): Buffer[] {
-  return responseLine(sequenceNumber, values, dialect).end();
+/** A message by its number, or by its UID alone (RFC 9586 §3). */
+export type FetchAddress = { number: number } | { uid: number };
+
+/** `* 12 FETCH (…)` or `* 4711 UIDFETCH (…)` as buffers to be written in order; section data is not copied. */
+export function fetchLine(address: FetchAddress, values: readonly FetchValue[], dialect: Dialect = ASCII): Buffer[] {
+  return responseLine(address, values, dialect).end();
 }
 
 /** The same for an `Answer`. */
 export function fetchPieces(
-  sequenceNumber: number,
+  address: FetchAddress,
   values: readonly FetchValue[],
   dialect: Dialect,
 ): readonly (string | Buffer)[] {
-  return responseLine(sequenceNumber, values, dialect).pieces();
+  return responseLine(address, values, dialect).pieces();
 }
 
-function responseLine(sequenceNumber: number, values: readonly FetchValue[], dialect: Dialect): ResponseLine {
-  const line = new ResponseLine(dialect).raw(`* ${sequenceNumber} FETCH `);
+function responseLine(address: FetchAddress, values: readonly FetchValue[], dialect: Dialect): ResponseLine {
+  const head = 'uid' in address ? `* ${address.uid} UIDFETCH ` : `* ${address.number} FETCH `;
+  const line = new ResponseLine(dialect).raw(head);
   return line.list(values, (value) => writeValue(line, value));
 }
 

@@ -35,6 +35,8 @@ export type PlainResponseCode =
   | 'ALREADYEXISTS'
   | 'NOTIFICATIONOVERFLOW'
   | 'NONEXISTENT'
+  /** RFC 9586 §3. */
+  | 'UIDREQUIRED'
   /** RFC 3516 §4.3. */
   | 'UNKNOWN-CTE';
 
