@@ -40,7 +40,15 @@ import { createHttps } from './remote/https.ts';
 import { createOwnerClient } from './remote/owner.ts';
 import { createFetchPublicKey, type FetchPublicKey } from './remote/public-keys.ts';
 import { createSessions } from './remote/sessions.ts';
-import { connectionLimits, legacyPolicy, networkOf, pipelineLimits, priceRules, queueSettings } from './settings.ts';
+import {
+  connectionLimits,
+  legacyDisplay,
+  legacyPolicy,
+  networkOf,
+  pipelineLimits,
+  priceRules,
+  queueSettings,
+} from './settings.ts';
 import type { BaseUrl } from './smimp/discovery.ts';
 import { createSubmission } from './smtp/submission.ts';
 import { CHANNELS, type OpenedDatabase, openDatabase } from './store/database.ts';
@@ -179,7 +187,10 @@ async function buildParts(stack: AsyncDisposableStack, base: Base): Promise<Part
   const { giveUpAfterMs } = limits;
   const outward = gateway === null ? null : createTakeOutward({ gateway, giveUpAfterMs, clock });
   const quotaBytes = config.limits.quota;
-  const mailbox = createMailbox({ db, listener, keystore, identity, events, clock, quotaBytes, outward });
+  const mailbox = createMailbox({
+    ...{ db, listener, keystore, identity, events, clock, quotaBytes, outward },
+    legacyDisplay: legacyDisplay(config),
+  });
   const policy = legacyPolicy(config, { db, discovery });
   const shared = { db, listener, keystore, identity, home, sessions, events, clock, policy };
   const queue = queueSettings(config, opened);

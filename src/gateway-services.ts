@@ -5,6 +5,7 @@ import type { Identity } from './identity/resolve.ts';
 import type { Keystore } from './keystore/keystore.ts';
 import { createAuthenticate, dnsResolver } from './legacy/authentication.ts';
 import { createLegacyIdentities, type LegacyIdentities } from './legacy/identities.ts';
+import type { ResolveDns } from './legacy/mx.ts';
 import { createOutgoing } from './legacy/outgoing.ts';
 import type { Pipeline, PipelineOptions } from './pipeline/pipeline.ts';
 import { connectionLimits } from './settings.ts';
@@ -21,7 +22,10 @@ export async function gatewayOf(
   const { deployment, gateway: settings, mail_host: name, secrets } = config;
   if (deployment !== 'gateway' || settings.domain === null) return null;
   const { domain, senders, recipients } = settings;
-  const outgoing = await createOutgoing({ ...services, settings, name, password: secrets.smarthostPassword });
+  const { dns } = config.network;
+  const named = dns.length === 0 ? {} : { resolve: dnsResolver(dns) as ResolveDns };
+  const password = secrets.smarthostPassword;
+  const outgoing = await createOutgoing({ ...services, ...named, settings, name, password });
   const own = { ownDomains: [domain, ...recipients], authServices: [domain, name.toLowerCase()] };
   return { ...outgoing, ...own, domain: domain as Domain, senders };
 }

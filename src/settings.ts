@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import type { TlsMaterial } from './admin/tls.ts';
 import type { Config } from './config.ts';
 import { createLegacyPolicy, type LegacyPolicy, NO_LEGACY } from './legacy/policy.ts';
+import type { LegacyDisplay } from './mailbox/legacy-view.ts';
 import type { PipelineLimits } from './pipeline/pipeline.ts';
 import type { QueueSettings } from './pipeline/queue.ts';
 import { policyOf } from './policy/pow-policy.ts';
@@ -21,6 +22,11 @@ export function legacyPolicy(config: Config, services: { db: Db; discovery: Disc
   const { gateway, domains } = config.legacy;
   if (gateway === null) return NO_LEGACY;
   return createLegacyPolicy({ ...services, gatewayDomain: gateway as Domain, domains, ownDomains: config.domains });
+}
+
+/** Whose people of the old internet mail programs are shown as the mailboxes that they have; null: nobody's. */
+export function legacyDisplay({ legacy, domains: ownDomains }: Config): LegacyDisplay | null {
+  return legacy.gateway === null ? null : { gatewayDomain: legacy.gateway as Domain, ownDomains };
 }
 
 /** Its own names lead straight to its own door: no DNS, no way out through the router and in again. */

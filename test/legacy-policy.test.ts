@@ -3,6 +3,8 @@
  * servers that speak SMIMP, say that they do not, or break down, before and after.
  */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { parseMail } from '../src/mime/parse.ts';
+import { recipientDomains } from '../src/mime/to-email.ts';
 import { createCheckRecipient } from '../src/pipeline/recipients.ts';
 import { FOUND_FRESH_MS } from '../src/remote/discovery.ts';
 import { FAILED_FRESH_MS } from '../src/remote/look-up.ts';
@@ -10,6 +12,7 @@ import { type Address, addressParts, fromMailbox, parseAddress } from '../src/sm
 import { findDelivery } from '../src/store/outbound.ts';
 import { savePin } from '../src/store/pins.ts';
 import { type HostileServer, startHostileServer } from './support/hostile-server.ts';
+import { plainMail, toEmail } from './support/mail.ts';
 import { type OutboundSite, outboundSite, TestClock, unseal } from './support/outbound-site.ts';
 import { answerText } from './support/tls-server.ts';
 
@@ -128,6 +131,31 @@ describe('a mailbox', () => {
     speaking();
     clock.advance(FAILED_FRESH_MS);
     expect(await check({ ...ask, recipient: BOB_CODED })).toBe('speaks-smimp');
+  });
+});
+
+describe('other recipients of a message', () => {
+  const raw = plainMail('hi\n', ['Cc: Zoe <zoe.x@OLD.test>, bob@old.test, dave@corp.test, e.f@unknown.test']);
+  const named = async () => recipientDomains(await parseMail(Buffer.from(raw)));
+
+  it('see people of the old internet under the coding, as far as it is known who they are', async () => {
+    absent();
+    const domains = await named();
+    expect(domains).toEqual(['corp.test', 'old.test', 'unknown.test']);
+    const { gatewayDomain } = site.policy;
+    const before = await toEmail(raw, { gatewayDomain, legacyDomains: await site.policy.knownLegacy(domains) });
+    expect(before.cc).toEqual([BOB_NATIVE, 'dave#corp.test']);
+    await recipientOf('bob@old.test');
+    const { cc, extensions_data } = await toEmail(raw, {
+      gatewayDomain,
+      legacyDomains: await site.policy.knownLegacy(domains),
+    });
+    expect(cc).toEqual(['z7aoez2exz40oldz2etest#gw.test', BOB_CODED, 'dave#corp.test']);
+    expect(extensions_data?.smimp_bridge).toMatchObject({ legacy_cc: [{ address: 'e.f@unknown.test' }] });
+    speaking();
+    clock.advance(FAILED_FRESH_MS);
+    await recipientOf('bob@old.test');
+    expect(await site.policy.knownLegacy(domains)).toEqual(new Set());
   });
 });
 

@@ -2,10 +2,12 @@
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { dnsResolver } from '../src/legacy/authentication.ts';
 import { createMailer, type Mailer } from '../src/legacy/mailer.ts';
 import type { StsPolicy } from '../src/legacy/mta-sts.ts';
-import { createExchangers, MAX_EXCHANGERS, type ResolveDns } from '../src/legacy/mx.ts';
+import { createExchangers, lookupBy, MAX_EXCHANGERS, type ResolveDns } from '../src/legacy/mx.ts';
 import { RelayError } from '../src/legacy/relay-error.ts';
+import { DnsZone } from './support/dns-zone.ts';
 import { type OldServer, startOldServer } from './support/old-server.ts';
 import { testAuthority } from './support/tls-server.ts';
 
@@ -137,6 +139,22 @@ describe('the server of a domain', () => {
     const failure = await failureOf(send(await mailerOf({ dns: OLD, port: server.port, allow: [] })));
     expect(failure).toMatchObject({ code: 'refused-address', permanent: false });
     expect(server.connections()).toBe(0);
+  });
+
+  it('is found by the name servers of the configuration', async () => {
+    const zone = owned.use(await DnsZone.open());
+    const resolve = dnsResolver([zone.server]) as ResolveDns;
+    const exchangers = createExchangers({ routes: {}, allow: ['127.0.0.0/8'], resolve, lookup: lookupBy(resolve) });
+    zone.set('old.test', 'MX', '20 ill.old.test', '10 mx.old.test');
+    zone.set('mx.old.test', 'A', '127.0.0.1');
+    zone.trouble('ill.old.test', 'servfail');
+    const found = await exchangers.of('old.test');
+    expect(found.map(({ name }) => name)).toEqual(['mx.old.test', 'ill.old.test']);
+    expect(await found[0]?.targets()).toEqual([{ address: '127.0.0.1', port: 25 }]);
+    await expect(found[1]?.targets()).rejects.toMatchObject({ code: 'dns' });
+    zone.set('null.test', 'MX', '0 ');
+    await expect(exchangers.of('null.test')).rejects.toMatchObject({ code: 'null-mx' });
+    await expect((await exchangers.of('gone.test'))[0]?.targets()).rejects.toMatchObject({ code: 'no-such-domain' });
   });
 
   it('is where a route says, whatever DNS has', async () => {

@@ -9,7 +9,7 @@ import { isDomain } from '../smimp/address.ts';
 import { RelayError } from './relay-error.ts';
 
 /** As `dns.promises.resolve`: records of one type. */
-export type ResolveDns = (name: string, type: 'MX' | 'TXT') => Promise<unknown>;
+export type ResolveDns = (name: string, type: 'MX' | 'TXT' | 'A' | 'AAAA') => Promise<unknown>;
 
 /** One server that may take the mail. */
 export interface Exchanger {
@@ -78,6 +78,22 @@ function noRecords(cause: unknown): Mx[] {
 export function isNothing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && NOTHING.has(String(error.code));
 }
+
+/** Addresses by the same servers as all else, where the configuration names some. */
+export function lookupBy(resolve: ResolveDns): Lookup {
+  return async (name) => {
+    const asked = (['A', 'AAAA'] as const).map((type) => resolve(name, type) as Promise<string[]>);
+    const found = await Promise.allSettled(asked);
+    const addresses = found.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
+    const [failed] = found.filter((answer) => answer.status === 'rejected').sort(worstFirst);
+    if (addresses.length === 0 && failed !== undefined) throw failed.reason;
+    return addresses.map((address) => ({ address }));
+  };
+}
+
+/** That one type has no records says nothing when the other could not be had. */
+const worstFirst = (a: PromiseRejectedResult, b: PromiseRejectedResult): number =>
+  Number(isNothing(a.reason)) - Number(isNothing(b.reason));
 
 async function targetsOf(
   vetted: ReturnType<typeof createResolver>,

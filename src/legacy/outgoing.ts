@@ -7,7 +7,7 @@ import type { Db } from '../store/database.ts';
 import { type DkimKeys, readDkimKeys } from './dkim.ts';
 import { createMailer, type Mailer, type Smarthost, type TlsRule } from './mailer.ts';
 import { createStsPolicies } from './mta-sts.ts';
-import { createExchangers } from './mx.ts';
+import { createExchangers, lookupBy, type ResolveDns } from './mx.ts';
 import { RelayError } from './relay-error.ts';
 
 export interface OutgoingSettings {
@@ -29,16 +29,22 @@ export async function createOutgoing(options: {
   name: string;
   password: string | null;
   network: { allow: readonly string[]; ca: readonly string[] };
+  /** Name servers instead of those of the system (`address:port`). */
+  resolve?: ResolveDns;
   https: Https;
   db: Db;
   clock: () => Date;
 }): Promise<{ mailer: Mailer; dkim: DkimKeys }> {
-  const { settings, name, password, network, https, db, clock } = options;
+  const { settings, name, password, network, https, db, clock, resolve } = options;
+  const asked = resolve === undefined ? {} : { resolve };
   const { tls, routes } = settings;
   const mailer = createMailer({
     ...{ name, tls, ca: network.ca },
-    exchangers: createExchangers({ routes, allow: network.allow }),
-    stsPolicy: createStsPolicies({ db, https, clock }),
+    exchangers: createExchangers({
+      ...{ routes, allow: network.allow, ...asked },
+      ...(resolve === undefined ? {} : { lookup: lookupBy(resolve) }),
+    }),
+    stsPolicy: createStsPolicies({ db, https, clock, ...asked }),
     smarthost: smarthostOf(settings.smarthost, password),
     isRouted: (domain) => Object.hasOwn(routes, domain),
   });

@@ -30,9 +30,10 @@ import type { Db } from '../store/database.ts';
 import { findMessage, type StoredMessage } from '../store/messages.ts';
 import { ByteLru } from './byte-lru.ts';
 import { MailboxError } from './errors.ts';
+import { decideView, type LegacyDisplay } from './legacy-view.ts';
 import type { MailAccount } from './mail-account.ts';
 import { type Content, type PackedContent, packContent, unpackContent } from './packed-content.ts';
-import { type InternalDate, internalDateOf, type OpenedContent, renderOpened } from './rendering.ts';
+import { type InternalDate, internalDateOf, type OpenedContent, type Rendered, renderOpened } from './rendering.ts';
 
 export type { Content } from './packed-content.ts';
 
@@ -59,11 +60,29 @@ export interface Contents {
 }
 
 /** What is kept of a rendered message. */
-export function contentOf(raw: Buffer, opened: { internalDate: InternalDate; cautions: readonly Caution[] }): Content {
+export function contentOf(raw: Buffer, opened: Decided & { internalDate: InternalDate }): Content {
   const index = indexMessage(raw);
-  const { internalDate, cautions } = opened;
   const rendered = raw.length > KEPT_RENDERED_BYTES ? null : raw;
-  return { index, internalDate, cautions, preview: previewOf(raw, index), rendered };
+  return { ...decided(opened), index, internalDate: opened.internalDate, preview: previewOf(raw, index), rendered };
+}
+
+/** What was decided when the message was opened, and holds for ever. */
+type Decided = Pick<Content, 'cautions' | 'legacyView'>;
+
+const decided = ({ cautions, legacyView }: Decided): Decided => ({ cautions, legacyView });
+
+/** Of a message that was opened just now. */
+export async function contentToKeep(
+  { db, legacyDisplay = null }: { db: Db; legacyDisplay?: LegacyDisplay | null },
+  account: MailAccount,
+  opened: OpenedContent,
+  receivedAt: Date,
+): Promise<{ content: Content; original: Rendered['original'] }> {
+  const { header, content, cautions } = opened;
+  const internalDate = internalDateOf(header, account.address, receivedAt);
+  const legacyView = (await decideView(db, legacyDisplay, { from: header.from, content })) ?? undefined;
+  const { raw, original } = renderOpened({ ...opened, legacyView }, account);
+  return { content: contentOf(raw, { internalDate, cautions, legacyView }), original };
 }
 
 /** The row of a content. */
@@ -118,14 +137,10 @@ export function createContents(options: { db: Db; gate: ByteGate }): Contents {
   };
 
   /** By the renderer whose sizes were stored of it: they are true for ever. */
-  const render = async (
-    account: MailAccount,
-    message: StoredMessage,
-    by: { cautions: readonly Caution[]; version: RendererVersion },
-  ) => {
+  const render = async (account: MailAccount, message: StoredMessage, by: Decided & { version: RendererVersion }) => {
     opened += 1;
     const content = await decrypt(account, message, by.cautions, { inPlace: true });
-    const { raw } = renderOpened(content, account, by.version);
+    const { raw } = renderOpened({ ...content, legacyView: by.legacyView }, account, by.version);
     freeMemory(message.ciphertext);
     rendered.set(keyOf(message.message_id), raw, raw.length);
     const internalDate = internalDateOf(content.header, account.address, message.time_received);
@@ -136,7 +151,7 @@ export function createContents(options: { db: Db; gate: ByteGate }): Contents {
   const index = async (
     account: MailAccount,
     messageId: Buffer,
-    from: { raw: Buffer } & Pick<Content, 'internalDate' | 'cautions'>,
+    from: { raw: Buffer; internalDate: InternalDate } & Decided,
   ) => {
     const content = contentOf(from.raw, from);
     await replaceContent(db, sealedContent(account, messageId, content));
@@ -146,9 +161,9 @@ export function createContents(options: { db: Db; gate: ByteGate }): Contents {
   const rebuild = async (account: MailAccount, messageId: Buffer, stale: PackedContent | null) => {
     const message = await findMessage(db, account.accountId, messageId);
     if (message === undefined) return null;
-    const cautions = stale?.cautions ?? [];
-    const made = await render(account, message, { cautions, version: RENDERER_VERSION });
-    return index(account, messageId, { ...made, cautions });
+    const known = decided(stale ?? { cautions: [] });
+    const made = await render(account, message, { ...known, version: RENDERER_VERSION });
+    return index(account, messageId, { ...made, ...known });
   };
 
   const list: Contents['list'] = async (account, messageIds) => {
@@ -170,9 +185,9 @@ export function createContents(options: { db: Db; gate: ByteGate }): Contents {
     gate.pass(content.index.sizeBytes, async () => {
       const message = rendered.get(keyOf(messageId)) ?? (await findMessage(db, account.accountId, messageId));
       if (message === undefined || Buffer.isBuffer(message)) return message ?? null;
-      const { cautions, version } = content;
-      const made = await render(account, message, { cautions, version: version ?? RENDERER_VERSION });
-      if (made.raw.length !== content.index.sizeBytes) await index(account, messageId, { ...made, cautions });
+      const known = decided(content);
+      const made = await render(account, message, { ...known, version: content.version ?? RENDERER_VERSION });
+      if (made.raw.length !== content.index.sizeBytes) await index(account, messageId, { ...made, ...known });
       else if (made.raw.length <= KEPT_RENDERED_BYTES)
         await keepRendered(db, messageId, (sealedFor) => sealedRendered(account, sealedFor, made.raw));
       return made.raw;

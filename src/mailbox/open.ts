@@ -35,10 +35,10 @@ import {
   showMessage,
 } from '../store/unopened.ts';
 import { cautionAlarms, raiseAll, tellAlarms } from './alarms.ts';
-import { type Content, contentOf, sealedContent } from './contents.ts';
+import { type Content, contentToKeep, sealedContent } from './contents.ts';
+import type { LegacyDisplay } from './legacy-view.ts';
 import { type MailAccount, openMailAccount } from './mail-account.ts';
 import { keepReference } from './references.ts';
-import { internalDateOf, renderOpened } from './rendering.ts';
 import { storedEnvelope } from './stored-envelope.ts';
 
 /** Senders looked up and messages opened in one round. */
@@ -56,6 +56,8 @@ export interface OpenServices {
   clock: () => Date;
   /** At a gateway: what carries mail for legacy correspondents on. Null for an account whose owner reads it here. */
   outward?: ((account: MailAccount, opened: OpenedMessage) => ((tx: Tx) => Promise<void>) | null) | null;
+  /** Whose word is taken for people of the old internet; null or absent: nobody's. */
+  legacyDisplay?: LegacyDisplay | null;
   /** Most bytes of a mailbox whose account has no limit of its own; null or absent: no limit. */
   quotaBytes?: DefaultQuota;
 }
@@ -179,7 +181,8 @@ async function show({ services, account }: Opening, row: StoredMessage, opened: 
     { kind: 'uid', value: seenUid(account, opened.header.from, opened.header.uid) },
   ];
   const carry = services.outward?.(account, opened) ?? null;
-  const kept = carry === null && isShown(opened.content) ? contentToKeep(account, opened, row) : null;
+  const isKept = carry === null && isShown(opened.content);
+  const kept = isKept ? await contentToKeep(services, account, opened, row.time_received) : null;
   const content = kept?.content ?? null;
   freeMemory(row.ciphertext);
   const about = { accountId, contact: row.sender_address as Address, now };
@@ -236,12 +239,6 @@ async function showIn(
   await insertContents(tx, [sealedContent(account, messageId, content)]);
   const { seq, folder_id: folderId } = unopened;
   return (await showMessage(tx, account.accountId, { messageId, seq, folderId })).seq;
-}
-
-function contentToKeep(account: MailAccount, opened: OpenedMessage, row: StoredMessage) {
-  const internalDate = internalDateOf(opened.header, account.address, row.time_received);
-  const { raw, original } = renderOpened(opened, account);
-  return { content: contentOf(raw, { internalDate, cautions: opened.cautions }), original };
 }
 
 /** Dropped when it came before (no `reason`). Everything else is set apart, and the owner is told. */

@@ -5,13 +5,13 @@
  */
 import { Buffer } from 'node:buffer';
 import { isReservedField, namesBridge } from '../mime/bridge-mail.ts';
+import { type LegacyView, shownMailbox } from '../mime/legacy-view.ts';
 import { ORIGINAL_FORMAT, type Original, OriginalError, type OriginalErrorCode } from '../mime/original/format.ts';
 import { parseOriginal, rebuildOriginal } from '../mime/original/rebuild.ts';
 import { originalIsFrom } from '../mime/original/trust.ts';
 import { headerEnd, headerFields, unfoldedValue } from '../mime/structure/header-fields.ts';
-import { type Address, type Domain, toMailbox } from '../smimp/address.ts';
+import { type Address, toMailbox } from '../smimp/address.ts';
 import type { ParsedBody } from '../smimp/email.ts';
-import { legacyMailbox } from '../smimp/gateway.ts';
 import type { MessageHeader } from '../smimp/header.ts';
 
 /** `foreign`: it names another sender, or none. `broken`: there are no bytes. */
@@ -23,17 +23,17 @@ export type FoundOriginal =
 
 type Within = { header: MessageHeader; content: ParsedBody };
 
-/** Never throws for what a sender wrote. `gatewayDomain`: of the gateway whose word is taken for who wrote from outside. */
+/** Never throws for what a sender wrote. `view`: of the gateway whose word is taken for who wrote from outside. */
 export function findOriginal(
   { header, content }: Within,
   owner: Address,
-  gatewayDomain: Domain | null = null,
+  view: LegacyView | null = null,
 ): FoundOriginal {
   if (header.original?.format !== ORIGINAL_FORMAT || content.type !== 'email') return { kind: 'none' };
   try {
     const original = parseOriginal(header.original);
     const raw = rebuildOriginal(original, content.value.attachments);
-    if (header.via === 'smtp_bridge') return throughGateway(raw, header.from, gatewayDomain);
+    if (header.via === 'smtp_bridge') return throughGateway(raw, header.from, view);
     const sender = toMailbox(header.from);
     if (isPutIn(header, original, owner)) return { kind: 'own', raw: withoutDisguise(raw, sender) };
     if (!originalIsFrom(raw, sender)) return { kind: 'foreign', raw };
@@ -48,8 +48,8 @@ export function findOriginal(
  * What a gateway took in names a mailbox of the old internet. It is shown as it came where the gateway is trusted with that
  * name; elsewhere nobody has verified it, and the message is shown under the identity that was.
  */
-function throughGateway(raw: Buffer, from: Address, gatewayDomain: Domain | null): FoundOriginal {
-  const mailbox = gatewayDomain === null ? null : legacyMailbox(from, gatewayDomain);
+function throughGateway(raw: Buffer, from: Address, view: LegacyView | null): FoundOriginal {
+  const mailbox = shownMailbox(from, view);
   if (mailbox === null || !originalIsFrom(raw, mailbox)) return { kind: 'none' };
   return { kind: 'verified', raw: withoutDisguise(raw, mailbox) };
 }

@@ -9,6 +9,7 @@
  * Before there was this form the whole was JSON and began with `{`: that is read for ever.
  */
 import type { RendererVersion } from '../mime/from-email.ts';
+import type { LegacyView } from '../mime/legacy-view.ts';
 import type { ByteString, Envelope, MessageIndex, Part } from '../mime/structure/types.ts';
 import { MESSAGE_INDEX_VERSION } from '../mime/structure/types.ts';
 import type { Caution } from '../smimp/open.ts';
@@ -23,6 +24,8 @@ export type Content = {
   readonly index: MessageIndex;
   readonly internalDate: InternalDate;
   readonly cautions: readonly Caution[];
+  /** Who is shown as a mailbox of the old internet; absent: nobody. */
+  readonly legacyView?: LegacyView | undefined;
   /** Not in what was kept before there were previews. */
   readonly preview?: string;
   /** Of a small message that was just rendered: its bytes. */
@@ -37,13 +40,22 @@ const FIXED_BYTES = 24;
 const OBJECT_BYTES = 400;
 const MEMO_FACTOR = 1.5;
 
-type Json = { envelope: Envelope; structure: Part; cautions: readonly Caution[]; preview?: string };
+type Json = {
+  envelope: Envelope;
+  structure: Part;
+  cautions: readonly Caution[];
+  legacyView?: LegacyView | undefined;
+  preview?: string;
+};
 
 /** Zeros behind it bring it to a size that many have: how long a subject is shows no more than in the ciphertext. */
-export function packContent({ index, internalDate, cautions, preview }: Content): Buffer {
+export function packContent({ index, internalDate, cautions, legacyView, preview }: Content): Buffer {
   const { envelope, structure, header } = index;
   const shown = preview === undefined ? {} : { preview };
-  const json = Buffer.from(JSON.stringify({ envelope, structure, cautions, ...shown } satisfies Json), 'utf8');
+  const json = Buffer.from(
+    JSON.stringify({ envelope, structure, cautions, legacyView, ...shown } satisfies Json),
+    'utf8',
+  );
   const kept = header === null ? 0 : header.length;
   const packed = Buffer.alloc(paddedLength(FIXED_BYTES + json.length + kept));
   packed.writeUInt8(FORM, AT.form);
@@ -87,6 +99,10 @@ export class PackedContent implements Content {
 
   get cautions(): readonly Caution[] {
     return this.index.json.cautions;
+  }
+
+  get legacyView(): LegacyView | undefined {
+    return this.index.json.legacyView;
   }
 
   get preview(): string | undefined {

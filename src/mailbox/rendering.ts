@@ -8,10 +8,11 @@
 import { Buffer } from 'node:buffer';
 import { z } from 'zod';
 import { gatewayFields, RENDERER_VERSION, type RendererVersion, renderMessage } from '../mime/from-email.ts';
+import type { LegacyView } from '../mime/legacy-view.ts';
 import type { Original, OriginalErrorCode } from '../mime/original/format.ts';
 import { fitBeside, packOriginal } from '../mime/original/pack.ts';
 import { headerEnd, headerFields } from '../mime/structure/header-fields.ts';
-import { type Address, type Domain, toMailbox } from '../smimp/address.ts';
+import { type Address, toMailbox } from '../smimp/address.ts';
 import type { Attachment, ParsedBody } from '../smimp/email.ts';
 import { toBase64 } from '../smimp/encoding.ts';
 import type { MessageHeader } from '../smimp/header.ts';
@@ -29,6 +30,8 @@ export type OpenedContent = {
   body: Uint8Array;
   content: ParsedBody;
   cautions: readonly Caution[];
+  /** Who is shown as a mailbox of the old internet, as it was decided when the message was opened; null or absent: nobody. */
+  legacyView?: LegacyView | null | undefined;
 };
 
 /** `original`: what became of the legacy message within, if there is one. */
@@ -75,21 +78,18 @@ function readOwnFields(header: MessageHeader, owner: Address): OwnFields | null 
   return parsed.success ? parsed.data : null;
 }
 
-/**
- * The message as mail programs see it. `version`: of the renderer by which its size and structure were stored. `gatewayDomain`:
- * of the gateway whose people of the old internet go by their own names.
- */
+/** The message as mail programs see it. `version`: of the renderer by which its size and structure were stored. */
 export function renderOpened(
   opened: OpenedContent,
   account: MailAccount,
   version: RendererVersion = RENDERER_VERSION,
-  gatewayDomain: Domain | null = null,
 ): Rendered {
-  const found = findOriginal(opened, account.address, gatewayDomain);
+  const { legacyView = null } = opened;
+  const found = findOriginal(opened, account.address, legacyView);
   if (found.kind === 'own') return { raw: found.raw, original: 'shown' };
   if (found.kind === 'verified' && opened.cautions.length === 0)
     return { raw: belowResults(opened, found.raw), original: 'shown' };
-  const by = { version, gatewayDomain };
+  const by = { version, ...legacyView };
   if (found.kind === 'none') return { raw: renderParts(opened, account, by), original: 'none' };
   if (found.kind === 'broken') return { raw: renderParts(opened, account, by), original: found.code };
   const told = found.kind === 'foreign' ? [...opened.cautions, 'foreign-original' as const] : opened.cautions;
@@ -107,7 +107,7 @@ function belowResults({ header, content }: OpenedContent, raw: Buffer): Buffer {
 function renderParts(
   opened: OpenedContent,
   account: MailAccount,
-  by: { version: RendererVersion; gatewayDomain: Domain | null },
+  by: { version: RendererVersion } & Partial<LegacyView>,
 ): Buffer {
   const { header } = opened;
   const content = withCautions(opened.content, opened.cautions);

@@ -3,18 +3,17 @@
  * that changes any output must raise RENDERER_VERSION, because sizes and structures are stored.
  */
 import type { Buffer } from 'node:buffer';
-import { type Address, addressParts, type Domain, isAddress, toMailbox } from '../smimp/address.ts';
+import { type Address, addressParts, type Domain, toMailbox } from '../smimp/address.ts';
 import { hash, hashLatin1 } from '../smimp/crypto.ts';
 import type { Attachment, EmailBody, ParsedBody, ShortMessageBody } from '../smimp/email.ts';
 import { type Hex32, parseTimestamp, type Timestamp } from '../smimp/encoding.ts';
-import { ProfileError } from '../smimp/errors.ts';
-import { decodeLegacy } from '../smimp/gateway.ts';
 import { pae, text } from '../smimp/transcript.ts';
-import { bridgeMailbox, modest, NOTICE_FIELD, type NoticeKind, resemblesBridge } from './bridge-mail.ts';
+import { bridgeMailbox, modest, NOTICE_FIELD, type NoticeKind } from './bridge-mail.ts';
 import { formatMailDate } from './date.ts';
 import { authenticationResults, readGatewayData } from './gateway-data.ts';
 import { ANY_ADDRESS, addressField, isMessageId, type Mailbox, textField, tokenField } from './headers.ts';
-import { type LegacyData, readLegacyData } from './legacy-data.ts';
+import { type LegacyData, type Report, readLegacyData } from './legacy-data.ts';
+import { type LegacyView, shownMailbox } from './legacy-view.ts';
 import { writeMessage } from './mime-writer.ts';
 import { bodyEntity2 } from './rendered-parts-2.ts';
 import { bodyEntity3 } from './rendered-parts-3.ts';
@@ -48,6 +47,8 @@ export interface RenderOptions {
   notice: NoticeKind | null;
   /** Of the gateway whose coded addresses are shown decoded; null for none. */
   gatewayDomain?: Domain | null;
+  /** Domains whose people are shown under the coding all the same, see legacy-view.ts. */
+  codedDomains?: readonly string[];
   /** The newest where it is not said. */
   version?: RendererVersion;
 }
@@ -103,11 +104,17 @@ function plainEmail(header: RenderedHeader, subject: string, message: string, at
 function renderEmail(options: RenderOptions, body: EmailBody): Buffer {
   const legacy = readLegacyData(body.extensions_data);
   const notice = options.header.from === options.header.to ? options.notice : null;
-  const report = legacy.report !== null && legacy.report.kind === notice ? legacy.report : null;
+  const report = isBelieved(legacy.report, { ...options, notice }) ? legacy.report : null;
   const fields = headerFields({ ...options, notice }, body, { ...legacy, report });
   const bodyEntity = (options.version ?? RENDERER_VERSION) === 2 ? bodyEntity2 : bodyEntity3;
   const root = report === null ? bodyEntity(body) : reportEntity(report, { from: options.header.from, body });
   return writeMessage(fields, root, seedOf(options.header, body));
+}
+
+/** A report of the bridge to its owner, or of the gateway about the very person whose identity it comes from. */
+function isBelieved(report: Report | null, options: RenderOptions): report is Report {
+  if (report === null || report.kind === options.notice) return report !== null;
+  return options.notice === null && report.recipient === shownMailbox(options.header.from, viewOf(options));
 }
 
 /** Of everything that could hold a boundary. */
@@ -119,7 +126,7 @@ function seedOf({ uid }: RenderedHeader, body: EmailBody): Buffer {
 function headerFields(options: RenderOptions, body: EmailBody, legacy: LegacyData): string[] {
   const { header } = options;
   const people = (addresses: readonly Address[], beside: readonly Mailbox[]): Mailbox[] => [
-    ...addresses.map((address) => mailboxOf(address, legacy, options.gatewayDomain ?? null)),
+    ...addresses.map((address) => mailboxOf(address, legacy, viewOf(options))),
     ...beside,
   ];
   const addresses = (name: string, mailboxes: readonly Mailbox[]): string =>
@@ -157,8 +164,9 @@ function noticeFields(notice: NoticeKind | null, { report }: LegacyData): string
 }
 
 /** Mail of the bridge comes from the bridge, not from oneself; and nobody else comes under its name. */
-function senderOf({ header, notice, gatewayDomain }: RenderOptions, legacy: LegacyData): Mailbox {
-  return notice === null ? modest(mailboxOf(header.from, legacy, gatewayDomain ?? null)) : bridgeMailbox(header.from);
+function senderOf(options: RenderOptions, legacy: LegacyData): Mailbox {
+  const { from } = options.header;
+  return options.notice === null ? modest(mailboxOf(from, legacy, viewOf(options))) : bridgeMailbox(from);
 }
 
 function threadFields({ uid }: RenderedHeader, body: EmailBody, legacy: LegacyData): string[] {
@@ -184,18 +192,11 @@ function isOwnId(messageId: string | null, uid: Hex32): messageId is string {
 const capitalised = (name: string): string =>
   name.replace(/(^|-)([a-z])/g, (_all, dash: string, letter: string) => dash + letter.toUpperCase());
 
-function mailboxOf(address: Address, { names }: LegacyData, gatewayDomain: Domain | null): Mailbox {
+function mailboxOf(address: Address, { names }: LegacyData, view: LegacyView | null): Mailbox {
   const name = Object.hasOwn(names, address) ? (names[address] ?? '') : '';
-  return { name, address: legacyOf(address, gatewayDomain) ?? toMailbox(address) };
+  return { name, address: shownMailbox(address, view) ?? toMailbox(address) };
 }
 
-function legacyOf(address: Address, gatewayDomain: Domain | null): string | null {
-  if (gatewayDomain === null || !isAddress(address)) return null;
-  try {
-    const legacy = decodeLegacy(address, gatewayDomain);
-    return resemblesBridge(legacy.slice(0, legacy.lastIndexOf('@'))) ? null : legacy;
-  } catch (error) {
-    if (!(error instanceof ProfileError)) throw error;
-    return null;
-  }
+function viewOf({ gatewayDomain = null, codedDomains = [] }: RenderOptions): LegacyView | null {
+  return gatewayDomain === null ? null : { gatewayDomain, codedDomains };
 }

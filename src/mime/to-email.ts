@@ -3,6 +3,7 @@
  * `extensions_data` (legacy-data.ts).
  */
 import { Buffer } from 'node:buffer';
+import { domainToASCII } from 'node:url';
 import { type Address, addressParts, type Domain, fromMailbox } from '../smimp/address.ts';
 import type { Attachment, EmailBody } from '../smimp/email.ts';
 import { type Base64, formatTimestamp, type Hex32 } from '../smimp/encoding.ts';
@@ -53,6 +54,8 @@ export interface ToEmailOptions {
   gatewayDomain: Domain | null;
   /** The domains of which a gateway knows that they speak SMIMP; absent: whoever can be an SMIMP address is one. */
   smimpDomains?: readonly string[];
+  /** The domains that a home reaches through its gateway: their people appear under its coding, and nobody else. */
+  legacyDomains?: ReadonlySet<string>;
   /** Unix seconds, for a message without a date. */
   now: number;
 }
@@ -168,10 +171,12 @@ function divide(mailboxes: readonly Mailbox[], options: Coding): Divided {
   return divided;
 }
 
-type Coding = Pick<ToEmailOptions, 'gatewayDomain' | 'smimpDomains'>;
+type Coding = Pick<ToEmailOptions, 'gatewayDomain' | 'smimpDomains' | 'legacyDomains'>;
 
-function addressOf(mailbox: string, { gatewayDomain, smimpDomains }: Coding): Address | null {
+function addressOf(mailbox: string, { gatewayDomain, smimpDomains, legacyDomains }: Coding): Address | null {
   const address = smimpAddress(mailbox);
+  if (legacyDomains !== undefined)
+    return legacyDomains.has(domainOf(mailbox)) ? codedAddress(mailbox, gatewayDomain) : address;
   const speaksSmimp = address !== null && (smimpDomains?.includes(addressParts(address).domain) ?? true);
   return speaksSmimp ? address : codedAddress(mailbox, gatewayDomain);
 }
@@ -184,6 +189,19 @@ function codedAddress(mailbox: string, gatewayDomain: Domain | null): Address | 
     if (!(error instanceof ProfileError)) throw error;
     return null;
   }
+}
+
+/** As a set of domains has them: A-labels, small letters. */
+const domainOf = (mailbox: string): string => domainToASCII(mailbox.slice(mailbox.lastIndexOf('@') + 1));
+
+/** More domains in one message are not asked about. */
+const MAX_DOMAINS = 200;
+
+/** Of everybody who is named as a recipient, each once. */
+export function recipientDomains({ fields, charset }: ParsedMail): string[] {
+  const values = ['to', 'cc', 'reply-to'].map((name) => joinedValues(fields, name));
+  const mailboxes = values.flatMap((value) => decodeMailboxes(value, charset));
+  return [...new Set(mailboxes.map(({ address }) => domainOf(address)))].slice(0, MAX_DOMAINS);
 }
 
 function keptFields({ fields, charset }: ParsedMail): LegacyData['fields'] {

@@ -5,6 +5,7 @@
 import type { Events } from '../events.ts';
 import type { AccountKeys, Keystore } from '../keystore/keystore.ts';
 import { referenceOf } from '../keystore/references.ts';
+import { type LegacyPolicy, NO_LEGACY } from '../legacy/policy.ts';
 import type { ByteGate } from '../memory/byte-gate.ts';
 import { collectGarbage, freeMemory } from '../memory/free-memory.ts';
 import { removeBcc } from '../mime/original/bcc.ts';
@@ -13,7 +14,7 @@ import { fitBeside, MAX_CONTENT_BYTES, packOriginal } from '../mime/original/pac
 import { originalIsFrom } from '../mime/original/trust.ts';
 import { type MailPart, type ParsedMail, parseMail } from '../mime/parse.ts';
 import { uidOfMessageId } from '../mime/threads.ts';
-import { ownMessageId, parentMessageId, toEmailBody } from '../mime/to-email.ts';
+import { ownMessageId, parentMessageId, recipientDomains, type ToEmailOptions, toEmailBody } from '../mime/to-email.ts';
 import { type Address, toMailbox } from '../smimp/address.ts';
 import { hash, randomBytes } from '../smimp/crypto.ts';
 import { type EmailBody, parseBody } from '../smimp/email.ts';
@@ -81,15 +82,18 @@ export function createAccept(options: {
   /** Asks for the deliveries to be worked on; what it fails to do, the sweep does. */
   enqueue: (deliveryIds: readonly number[]) => Promise<void>;
   giveUpAfterMs: number;
+  /** Under which coding people of the old internet appear to the others; absent: none. */
+  policy?: Pick<LegacyPolicy, 'gatewayDomain' | 'knownLegacy'>;
   events: Events;
 }): Accept {
-  const { db, keystore, gate, enqueue, giveUpAfterMs, events } = options;
+  const { db, keystore, gate, enqueue, giveUpAfterMs, policy = NO_LEGACY, events } = options;
 
   const store = async (submitted: Submitted | ReadySubmission): ReturnType<Accept> => {
     const { accountId, recipients, now } = submitted;
     const keys = await keystore.open(accountId);
     const uid = randomBytes(UID_BYTES);
-    const prepared = 'raw' in submitted ? prepare(db, keys, submitted, uid) : prepareReady(keys, submitted, uid);
+    const prepared =
+      'raw' in submitted ? prepare({ db, policy }, keys, submitted, uid) : prepareReady(keys, submitted, uid);
     const { messageType, messageId, digest, sealed, original, sizeBytes } = await prepared;
     const inserted = await db.transaction().execute(async (tx) => {
       const result = await insertSubmission(tx, {
@@ -138,14 +142,22 @@ interface Prepared {
 }
 
 /** Everything that is large lives and dies in here, but for what is stored. */
-async function prepare(db: Db, keys: AccountKeys, given: Submitted, uid: Buffer): Promise<Prepared> {
+async function prepare(
+  { db, policy }: { db: Db; policy: Pick<LegacyPolicy, 'gatewayDomain' | 'knownLegacy'> },
+  keys: AccountKeys,
+  given: Submitted,
+  uid: Buffer,
+): Promise<Prepared> {
   const submitted = { ...given, raw: removeBcc(given.raw) };
   const mail = await parseMail(submitted.raw);
   collectGarbage(submitted.raw.length);
   const messageId = ownMessageId(mail);
   const digest = messageId === null ? randomBytes(DIGEST_BYTES) : submissionDigest(keys, submitted);
   const parent = await parentUid(db, keys, mail);
-  const { body, original } = translate(mail, submitted, { uid: toHex<Hex32>(uid), parentUid: parent });
+  const { gatewayDomain } = policy;
+  const legacyDomains = await policy.knownLegacy(recipientDomains(mail));
+  const about = { uid: toHex<Hex32>(uid), parentUid: parent, gatewayDomain, legacyDomains };
+  const { body, original } = translate(mail, submitted, about);
   if (body.byteLength > MAX_BODY_BYTES) throw new AcceptError('too-large');
   const sizeBytes = paddedLength(body.byteLength);
   collectGarbage(sizeBytes);
@@ -179,10 +191,10 @@ export function sealIfAny(keys: AccountKeys, uid: Buffer, original: Original | n
 function translate(
   mail: ParsedMail,
   { from, raw, now, release }: Submitted,
-  thread: { uid: Hex32; parentUid: Hex32 | null },
+  about: Pick<ToEmailOptions, 'uid' | 'parentUid' | 'gatewayDomain' | 'legacyDomains'>,
 ): { body: Uint8Array; original: Original | null } {
   const seconds = Math.floor(now.getTime() / 1000);
-  const body = toEmailBody({ mail, from, ...thread, gatewayDomain: null, now: seconds });
+  const body = toEmailBody({ mail, from, ...about, now: seconds });
   freeParts(mail.root, raw);
   const original = packVisible(raw, toMailbox(from), body);
   release?.();

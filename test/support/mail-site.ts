@@ -15,7 +15,7 @@ import { ByteGate } from '../../src/memory/byte-gate.ts';
 import { createDiscovery } from '../../src/remote/discovery.ts';
 import { createHomeClient } from '../../src/remote/home.ts';
 import { createHttps } from '../../src/remote/https.ts';
-import { type Address, parseAddress } from '../../src/smimp/address.ts';
+import { type Address, parseAddress, parseDomain } from '../../src/smimp/address.ts';
 import { sealMessage } from '../../src/smimp/boxes.ts';
 import { randomBytes } from '../../src/smimp/crypto.ts';
 import type { BaseUrl } from '../../src/smimp/discovery.ts';
@@ -83,7 +83,8 @@ export interface MailSite extends AsyncDisposable {
   client(port?: number): Promise<ImapClient>;
 }
 
-export async function mailSite(options: { meter?: Meter } = {}): Promise<MailSite> {
+/** `gateway`: a server besides, whose word is taken for people of the old internet. */
+export async function mailSite(options: { meter?: Meter; gateway?: HostileServer } = {}): Promise<MailSite> {
   const opened = await testDatabase();
   const { db, listener } = opened;
   const clock = new TestClock();
@@ -93,7 +94,11 @@ export async function mailSite(options: { meter?: Meter } = {}): Promise<MailSit
   const server = await startHostileServer('acme.test', { zeroBits: 0, now: clock.seconds });
   const authority = await testAuthority();
   const ca = authority.certificate;
-  const https = createHttps({ hosts: { ...server.hosts, 'dead.test': '127.0.0.1:1' }, allow: [], ca: [ca] });
+  const https = createHttps({
+    hosts: { ...server.hosts, ...options.gateway?.hosts, 'dead.test': '127.0.0.1:1' },
+    allow: [],
+    ca: [ca],
+  });
   const keystore = createKeystore({ db, serverKey: Buffer.alloc(32, 7) });
   const home = createHomeClient({ https });
   const common = { db, home, keystore, events, clock: clock.read };
@@ -101,7 +106,9 @@ export async function mailSite(options: { meter?: Meter } = {}): Promise<MailSit
   const identity = createIdentity({ ...common, discovery, baseUrl: 'https://smimp.corp.test' as BaseUrl });
   const accounts = createAccounts(common);
   const services = { ...common, identity };
-  const mailbox = createMailbox({ ...services, listener });
+  const domain = options.gateway?.domain;
+  const legacyDisplay = domain === undefined ? null : { gatewayDomain: parseDomain(domain), ownDomains: ['corp.test'] };
+  const mailbox = createMailbox({ ...services, listener, legacyDisplay });
   const gate = new ByteGate(1_000_000);
   const { id: bobId } = await accounts.add({ address: BOB, password: PASSWORD, name: 'Bob' });
   const { certificate: cert, key } = await issueCertificate({ authority, names: ['localhost'] });
@@ -118,7 +125,7 @@ export async function mailSite(options: { meter?: Meter } = {}): Promise<MailSit
     ...{ opened, clock, events, keystore, identity, gate, accounts, mailbox, server, bobId, ca, log, serve },
     ports: { imaps: imap.port, imap: imap.plainPort },
     receive: (letter) => receive({ opened, clock, identity, bobId }, letter),
-    open: () => openPending({ ...services, gate }, bobId),
+    open: () => openPending({ ...services, gate, legacyDisplay }, bobId),
     async client(port = imap.port) {
       const client = await ImapClient.open({ port, ca });
       await client.ok(`login ${BOB.replace('#', '@')} "${PASSWORD}"`);

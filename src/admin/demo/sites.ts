@@ -24,6 +24,8 @@ export interface Ports {
   submissions: number;
   imap: number;
   imaps: number;
+  /** Only of a gateway. */
+  mx: number;
 }
 
 export interface Site {
@@ -40,6 +42,8 @@ export async function layOutSites(options: {
   directory: string;
   domains: readonly string[];
   settings?: Record<string, unknown>;
+  /** Of single sites. */
+  settingsOf?: (domain: string, ports: Ports) => Record<string, unknown>;
   /** Those of `domains` that are no homes but proxies: the domain is only a name for its directory then. */
   proxies?: readonly string[];
 }): Promise<Site[]> {
@@ -73,7 +77,8 @@ export async function layOutSites(options: {
       await writeFile(join(directory, 'tls.pem'), issued.certificate);
       await writeFile(join(directory, 'tls.key'), issued.key, { mode: 0o600 });
       const deployment = options.proxies?.includes(domain) ? 'proxy' : 'home';
-      const config = { ...siteConfig(site, hosts, caPath), deployment, ...options.settings };
+      const own = options.settingsOf?.(domain, site.ports) ?? {};
+      const config = { ...siteConfig(site, hosts, caPath), deployment, ...options.settings, ...own };
       await writeFile(site.configPath, stringify(config));
       return site;
     }),
@@ -92,21 +97,23 @@ function siteConfig(site: Site, hosts: Record<string, string>, caPath: string): 
   };
 }
 
+const PORTS = 6;
+
 /** Ports that were free a moment ago. They are fixed beforehand because each site must know the other's. */
 async function freePorts(): Promise<Ports> {
   const servers = await Promise.all(
-    Array.from({ length: 5 }, async () => {
+    Array.from({ length: PORTS }, async () => {
       const server = createServer().listen(0, '127.0.0.1');
       await once(server, 'listening');
       return server;
     }),
   );
-  const [api, submission, submissions, imap, imaps] = servers.map((server) => {
+  const [api, submission, submissions, imap, imaps, mx] = servers.map((server) => {
     const address = server.address();
     return typeof address === 'object' && address !== null ? address.port : 0;
-  }) as [number, number, number, number, number];
+  }) as [number, number, number, number, number, number];
   for (const server of servers) server.close();
-  return { api, submission, submissions, imap, imaps };
+  return { api, submission, submissions, imap, imaps, mx };
 }
 
 export class RunningSite implements AsyncDisposable {
