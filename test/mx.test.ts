@@ -8,6 +8,7 @@ import type { AcceptLegacy } from '../src/pipeline/accept-legacy.ts';
 import { returnPathOf } from '../src/pipeline/return-path.ts';
 import { parseAddress } from '../src/smimp/address.ts';
 import { MAX_MESSAGES, MAX_MX_ERRORS, MAX_RECEIVED_FIELDS, MAX_SIGNATURES } from '../src/smtp/limits.ts';
+import { createAccount } from '../src/store/accounts.ts';
 import { bringOn, LIMITS, letter, MX_HOST, type MxSite, mxSite, NOW } from './support/mx-site.ts';
 import { SmtpDialogue } from './support/smtp-dialogue.ts';
 
@@ -282,6 +283,14 @@ describe('the author of a message from outside', () => {
     expect(await site.bring(port, { raw: letter({ From: 'alicez40oldz2etest@gw.test' }) })).toMatch(
       /^550 5\.7\.1 Nobody sends mail from the domain of this gateway/,
     );
+  });
+
+  it('does not appear under an address that belongs to somebody else', async () => {
+    const { db } = site.opened;
+    const address = 'ownerz40oldz2etest#gw.test';
+    await db.transaction().execute((tx) => createAccount(tx, { address, initializeHash: null, now: NOW }));
+    const reply = await site.bring(port, { raw: letter({ From: 'owner@old.test' }) });
+    expect(reply).toMatch(/^550 5\.7\.1 The address under which the author would appear here/);
   });
 
   it('may be written in any case and is one identity', async () => {

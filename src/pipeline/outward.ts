@@ -4,6 +4,7 @@
  * well, without its content: the stage refuses it, and its sender is told.
  */
 import type { AccountKeys } from '../keystore/keystore.ts';
+import { referenceOf } from '../keystore/references.ts';
 import { isNamed } from '../legacy/senders.ts';
 import { isShown } from '../mime/from-email.ts';
 import { outgoingFacts, outgoingMail } from '../mime/outgoing.ts';
@@ -13,6 +14,7 @@ import { randomBytes } from '../smimp/crypto.ts';
 import { parseHex } from '../smimp/encoding.ts';
 import { decodeLegacy } from '../smimp/gateway.ts';
 import type { OpenedMessage } from '../smimp/open.ts';
+import { insertReference } from '../store/contents.ts';
 import { notify, type Tx } from '../store/database.ts';
 import { insertSubmission } from '../store/submissions.ts';
 import type { Gateway } from './relay.ts';
@@ -54,6 +56,8 @@ export function createTakeOutward(options: {
         stage: 'relay',
         relayedFor: opened.header.from,
       });
+      // Who answers from outside names the Message-ID that it left under; one of the bridge's own names the uid itself.
+      if (facts.message_id !== null) await insertReference(tx, accountId, referenceOf(keys, facts.message_id), uid);
       for (const id of deliveryIds) await notify(tx, 'delivery_ready', id);
     };
   };

@@ -2,9 +2,11 @@
  * What is looked at in a message from outside before it is believed anything: its size and its way here, and who wrote it. One
  * author, in one field, in one spelling: what SPF, DKIM and DMARC say is about that mailbox.
  */
+import { codedMailbox } from '../legacy/identities.ts';
 import { formatMailDate } from '../mime/date.ts';
 import { MAX_HEADER_BYTES, readHeaderBlock } from '../mime/header-block.ts';
 import { decodeMailboxes, type RawField } from '../mime/headers.ts';
+import type { Domain } from '../smimp/address.ts';
 import { ProfileError } from '../smimp/errors.ts';
 import { normalizeLegacyAddress } from '../smimp/gateway.ts';
 import { MAX_RECEIVED_FIELDS, MAX_SIGNATURES } from './limits.ts';
@@ -13,15 +15,17 @@ import { MX_REPLIES } from './mx-replies.ts';
 /** Belongs to a file, not to a message; below the trace field it would be read as the end of the header. */
 const MBOX_LINE = /^>?From /;
 
-/** The mailbox of the author, in its normal form (SMIMP 0.1 §6). Throws SmtpReply. */
-export function authorOf(message: Buffer): string {
+/** The mailbox of the author, in its normal form (SMIMP 0.1 §6), for whom there is an identity at the gateway. Throws SmtpReply. */
+export function authorOf(message: Buffer, gatewayDomain: Domain): string {
   if (MBOX_LINE.test(message.toString('latin1', 0, 6))) throw MX_REPLIES.oneAuthor();
   const { fields, bodyStart } = readHeaderBlock(message);
   if (bodyStart > MAX_HEADER_BYTES) throw MX_REPLIES.longHeader(MAX_HEADER_BYTES);
   const counted = (...names: string[]): number => fields.filter(({ name }) => names.includes(name)).length;
   if (counted('received') > MAX_RECEIVED_FIELDS) throw MX_REPLIES.looping(MAX_RECEIVED_FIELDS);
   if (counted('dkim-signature', 'arc-seal') > MAX_SIGNATURES) throw MX_REPLIES.tooManySignatures(MAX_SIGNATURES);
-  return oneAuthor(fields);
+  const mailbox = oneAuthor(fields);
+  if (codedMailbox(mailbox, gatewayDomain) === null) throw MX_REPLIES.longAuthor();
+  return mailbox;
 }
 
 function oneAuthor(fields: readonly RawField[]): string {

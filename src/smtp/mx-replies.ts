@@ -22,6 +22,8 @@ export const MX_REPLIES = {
   oneAuthor: () =>
     new SmtpReply(550, '5.6.0', 'The message needs one From field with exactly one mailbox such as alice@example.com'),
   longAuthor: () => new SmtpReply(550, '5.6.0', 'The address in the From field is too long to be carried'),
+  takenAuthor: () =>
+    new SmtpReply(550, '5.7.1', 'The address under which the author would appear here belongs to somebody else'),
   forgedAuthor: () =>
     new SmtpReply(550, '5.7.1', 'The domain in the From field speaks SMIMP and does not vouch for this message'),
   gatewayAuthor: () => new SmtpReply(550, '5.7.1', 'Nobody sends mail from the domain of this gateway by SMTP'),
@@ -35,6 +37,6 @@ export function mxReplyOf(error: unknown, limitBytes: number): SmtpReply {
   if (error instanceof AuthenticationError) {
     return error.code === 'late' ? MX_REPLIES.dnsFails() : MX_REPLIES.oneAuthor();
   }
-  if (error instanceof LegacyError) return MX_REPLIES.longAuthor();
+  if (error instanceof LegacyError) return MX_REPLIES.takenAuthor();
   return replyOf(error, limitBytes);
 }

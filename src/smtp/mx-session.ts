@@ -143,9 +143,9 @@ export class MxSessions {
   }
 
   async #accept({ bytes: raw, release }: Received, traceBytes: number, session: SMTPServerSession): Promise<string> {
-    const { acceptLegacy, authenticate, clock, events } = this.#options;
+    const { acceptLegacy, authenticate, clock, events, gateway } = this.#options;
     const message = raw.subarray(traceBytes);
-    const mailbox = authorOf(message);
+    const mailbox = authorOf(message, gateway.domain);
     const { mailFrom, rcptTo } = session.envelope;
     const returnPath = mailFrom === false ? '' : mailFrom.address;
     const checks = await authenticate({ message, from: mailbox, returnPath, client: clientOf(session) });
