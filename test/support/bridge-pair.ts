@@ -58,7 +58,7 @@ export async function startBridgePair(): Promise<BridgePair> {
   return { acme, corp, stop, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
-async function useDatabase(
+export async function useDatabase(
   site: Site,
   at: { host: string; port: number; user: string; database: string },
 ): Promise<void> {

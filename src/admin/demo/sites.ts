@@ -43,7 +43,7 @@ export async function layOutSites(options: {
   domains: readonly string[];
   settings?: Record<string, unknown>;
   /** Of single sites. */
-  settingsOf?: (domain: string, ports: Ports) => Record<string, unknown>;
+  settingsOf?: (domain: string) => { network?: Record<string, unknown> } & Record<string, unknown>;
   /** Those of `domains` that are no homes but proxies: the domain is only a name for its directory then. */
   proxies?: readonly string[];
 }): Promise<Site[]> {
@@ -77,15 +77,16 @@ export async function layOutSites(options: {
       await writeFile(join(directory, 'tls.pem'), issued.certificate);
       await writeFile(join(directory, 'tls.key'), issued.key, { mode: 0o600 });
       const deployment = options.proxies?.includes(domain) ? 'proxy' : 'home';
-      const own = options.settingsOf?.(domain, site.ports) ?? {};
-      const config = { ...siteConfig(site, hosts, caPath), deployment, ...options.settings, ...own };
+      const base = siteConfig(site, hosts, caPath);
+      const { network = {}, ...own } = options.settingsOf?.(domain) ?? {};
+      const config = { ...base, deployment, ...options.settings, ...own, network: { ...base.network, ...network } };
       await writeFile(site.configPath, stringify(config));
       return site;
     }),
   );
 }
 
-function siteConfig(site: Site, hosts: Record<string, string>, caPath: string): Record<string, unknown> {
+function siteConfig(site: Site, hosts: Record<string, string>, caPath: string) {
   const listen = Object.entries(site.ports).map(([door, port]) => [door, `127.0.0.1:${port}`]);
   return {
     domains: [site.domain],
