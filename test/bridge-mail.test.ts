@@ -94,7 +94,7 @@ describe('a message that would like to be of the bridge', () => {
   const expectOrdinary = async (from: string): Promise<void> => {
     const [header] = await headers();
     expect(header).toContain(`\r\nFrom: ${from}\r\n`);
-    expect(header).not.toMatch(/smimp-bridge@|^x-smimp|multipart\/report/im);
+    expect(header).not.toMatch(/smimp-bridge@|^x-smimp-notice|multipart\/report/im);
   };
   /** A mark that is true for another message of Bob's. */
   const stolenMark = async () => {

@@ -299,7 +299,7 @@ describe('mailboxes', () => {
     const selected = await client.command('select INBOX');
     expect(selected.text).toContain('[READ-WRITE]');
     expect(selected.lines).toEqual([
-      'FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $Forwarded $MDNSent $Junk $NotJunk $Phishing)',
+      'FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $Forwarded $MDNSent $Junk $NotJunk $Phishing $SmimpVerified $SmimpUnverified $SmimpKeyChanged $SmimpRetiredKey $ViaLegacy)',
       expect.stringMatching(
         /^OK \[PERMANENTFLAGS \(\\Answered \\Flagged \\Deleted \\Seen \\Draft .*\$Phishing \\\*\)\]/,
       ),

@@ -135,6 +135,11 @@ describe('a message that verifies', () => {
     await client.ok('examine inbox');
     const texts = (await client.ok('fetch 1:* body.peek[]')).filter((text) => !text.includes('X-SMIMP-Notice'));
     expect(texts.map((text) => /signed with a retired key/.test(text))).toEqual([false, false, false, true]);
+    const [late] = await client.search('keyword $SmimpRetiredKey');
+    expect((await client.ok(`fetch ${late} body.peek[header]`))[0]).toMatch(
+      /Subject: Late\r\n|X-SMIMP-Key: retired\r\n/,
+    );
+    expect(await client.search('keyword $SmimpRetiredKey')).toHaveLength(1);
   });
 });
 

@@ -4,8 +4,10 @@ import type { AlarmKind } from '../mime/bridge-mail.ts';
 import type { Pin, PinState } from '../smimp/pin.ts';
 import type { Db, Tx } from '../store/database.ts';
 import { archivePin, findPin, lockPin, type StoredPin, savePin } from '../store/pins.ts';
+import { applyStanding } from '../store/trust.ts';
 import { type About, alarmOfChange, isReleased, raise, release, reportAlarms } from './alarms.ts';
 import type { KeptPin, PinBook, PinChange } from './pins.ts';
+import { sameStanding, standingOf } from './standing.ts';
 
 type Done = { raised: AlarmKind[]; ended: AlarmKind[] };
 
@@ -22,6 +24,8 @@ export function storedPins(of: { db: Db; events: Events; accountId: number; toSe
         if (change.keep === undefined) return { result: change.result, done: null };
         const about = { accountId, contact, now: change.keep.checkedAt };
         await keep(tx, about, change.keep, change.archive);
+        const standing = standingOf(change.keep);
+        if (!sameStanding(standing, standingOf(before))) await applyStanding(tx, accountId, contact, standing);
         return { result: change.result, done: await alarm(tx, about, { before, change, toSend }) };
       });
       if (done !== null) reportAlarms(events, accountId, done);
@@ -47,7 +51,8 @@ async function alarm(
   return { raised, ended };
 }
 
-function keptPin(row: StoredPin | undefined): KeptPin | null {
+/** What is kept of a contact, as a row holds it. */
+export function keptPin(row: StoredPin | undefined): KeptPin | null {
   if (row === undefined) return null;
   const { evidence, verified_at: verifiedAt, checked_at: checkedAt } = row;
   return { state: row.state as PinState, pin: row.pin as Pin, evidence, verifiedAt, checkedAt };

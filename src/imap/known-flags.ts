@@ -1,4 +1,5 @@
 /** Flags that a client was told of for a mailbox: no message may show one that FLAGS did not name (RFC 3501 §7.2.6). */
+import { isTrustKeyword, TRUST_KEYWORDS } from '../mailbox/trust-keywords.ts';
 import type { ShownMessage } from '../mailbox/types.ts';
 import { KNOWN_KEYWORDS, SYSTEM_FLAGS } from './wire/flags.ts';
 import { flagsLine, untaggedLine } from './wire/responses.ts';
@@ -15,7 +16,7 @@ export class KnownFlags {
 
   constructor(messages: readonly ShownMessage[], settable: Settable) {
     this.#settable = settable;
-    this.#learn([...SYSTEM_FLAGS, ...KNOWN_KEYWORDS]);
+    this.#learn([...SYSTEM_FLAGS, ...KNOWN_KEYWORDS, ...TRUST_KEYWORDS]);
     // Most messages share their list of flags with others.
     for (const flags of new Set(messages.map((message) => message.flags))) this.#learn(flags);
   }
@@ -29,7 +30,8 @@ export class KnownFlags {
 
   lines(): Buffer[] {
     const flags = [...this.#flags.values()];
-    const permanent = { none: [], deleted: ['\\Deleted'], all: [...flags, '\\*'] }[this.#settable];
+    const all = [...flags.filter((flag) => !isTrustKeyword(flag)), '\\*'];
+    const permanent = { none: [], deleted: ['\\Deleted'], all }[this.#settable];
     return [flagsLine(flags), untaggedLine('OK', 'Flags that are kept', { name: 'PERMANENTFLAGS', flags: permanent })];
   }
 

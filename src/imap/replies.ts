@@ -26,6 +26,7 @@ const MAILBOX_REFUSALS: Readonly<Record<MailboxErrorCode, [text: string, code: R
   'too-many-folders': ['There are too many mailboxes', 'LIMIT'],
   'special-use': ['There is a mailbox for this use, or there is no such use', 'USEATTR'],
   'too-many-keywords': ['A message cannot have so many or so long keywords', 'LIMIT'],
+  'trust-keyword': ['Keywords about the trust in a sender are set by the server alone', 'CANNOT'],
   expunged: ['Some of the messages are gone', 'EXPUNGEISSUED'],
   virtual: ['This mailbox shows what waits to be sent; it cannot be changed so', 'CANNOT'],
   'handed-over': ['Something is being handed over already and was not cancelled', 'INUSE'],

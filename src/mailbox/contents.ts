@@ -67,9 +67,9 @@ export function contentOf(raw: Buffer, opened: Decided & { internalDate: Interna
 }
 
 /** What was decided when the message was opened, and holds for ever. */
-type Decided = Pick<Content, 'cautions' | 'legacyView'>;
+type Decided = Pick<Content, 'cautions' | 'legacyView' | 'trace'>;
 
-const decided = ({ cautions, legacyView }: Decided): Decided => ({ cautions, legacyView });
+const decided = ({ cautions, legacyView, trace }: Decided): Decided => ({ cautions, legacyView, trace });
 
 /** Of a message that was opened just now. */
 export async function contentToKeep(
@@ -78,11 +78,11 @@ export async function contentToKeep(
   opened: OpenedContent,
   receivedAt: Date,
 ): Promise<{ content: Content; original: Rendered['original'] }> {
-  const { header, content, cautions } = opened;
+  const { header, content, cautions, trace } = opened;
   const internalDate = internalDateOf(header, account.address, receivedAt);
   const legacyView = (await decideView(db, legacyDisplay, { from: header.from, content })) ?? undefined;
   const { raw, original } = renderOpened({ ...opened, legacyView }, account);
-  return { content: contentOf(raw, { internalDate, cautions, legacyView }), original };
+  return { content: contentOf(raw, { internalDate, cautions, legacyView, trace }), original };
 }
 
 /** The row of a content. */
@@ -140,7 +140,7 @@ export function createContents(options: { db: Db; gate: ByteGate }): Contents {
   const render = async (account: MailAccount, message: StoredMessage, by: Decided & { version: RendererVersion }) => {
     opened += 1;
     const content = await decrypt(account, message, by.cautions, { inPlace: true });
-    const { raw } = renderOpened({ ...content, legacyView: by.legacyView }, account, by.version);
+    const { raw } = renderOpened({ ...content, ...decided(by) }, account, by.version);
     freeMemory(message.ciphertext);
     rendered.set(keyOf(message.message_id), raw, raw.length);
     const internalDate = internalDateOf(content.header, account.address, message.time_received);

@@ -12,6 +12,8 @@ export type MailboxErrorCode =
   /** Another folder has that special use, or there is no such use here. */
   | 'special-use'
   | 'too-many-keywords'
+  /** It says how far a sender is known; only the server sets it. */
+  | 'trust-keyword'
   /** Messages left the folder meanwhile. */
   | 'expunged'
   /** The folder shows what is no mail of the mailbox; this cannot be done with it. */

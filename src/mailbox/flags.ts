@@ -9,6 +9,7 @@ import type { JsonValue } from '../smimp/json.ts';
 import { openStorage, type StorageObject, sealStorage } from '../smimp/storage.ts';
 import { MailboxError } from './errors.ts';
 import type { MailAccount } from './mail-account.ts';
+import { isTrustKeyword } from './trust-keywords.ts';
 
 export const SEEN = '\\Seen';
 /** More keywords on one message are a mistake of some program; the blob has 64 KiB at most (SMIMP 0.1 §5). */
@@ -68,12 +69,12 @@ const FLAG = /^\\?[^\x00-\x20(){%*"\\\]\x7f-\uffff]+$/;
 /** These are kept elsewhere, or by nobody. */
 const NOT_STORED: ReadonlySet<string> = new Set(['\\seen', '\\recent']);
 
+const isStored = (flag: string): boolean => !NOT_STORED.has(flag.toLowerCase()) && !isTrustKeyword(flag);
+
 /** The flags in an open blob, those that can be flags. */
 export function flagsIn({ flags }: Record<string, JsonValue>): string[] {
   if (!Array.isArray(flags)) return [];
-  return flags.filter(
-    (flag) => typeof flag === 'string' && FLAG.test(flag) && !NOT_STORED.has(flag.toLowerCase()),
-  ) as string[];
+  return flags.filter((flag) => typeof flag === 'string' && FLAG.test(flag) && isStored(flag)) as string[];
 }
 
 /** All flags of a message, \Seen included. */
@@ -95,7 +96,7 @@ export function withFlags(
   flags: readonly string[],
 ): { read: boolean; extensionsData: Buffer | null; notesVersion: number } | null {
   const read = flags.includes(SEEN);
-  const others = flags.filter((flag) => flag !== SEEN);
+  const others = flags.filter((flag) => flag !== SEEN && !isTrustKeyword(flag));
   const before = openExtensions(account, stored);
   if (sameFlags(flagsIn(before.value), others)) {
     const kept = { extensionsData: stored.extensionsData, notesVersion: before.version };
@@ -116,11 +117,20 @@ export function sameFlags(a: readonly string[], b: readonly string[]): boolean {
 
 export type FlagChange = { mode: 'replace' | 'add' | 'remove'; flags: readonly string[] };
 
-/** The flags after a change. Keywords are the same in any case (RFC 3501 §2.3.2), in the spelling they came in first. */
+/**
+ * The flags after a change; keywords of trust stay as they are. Keywords are the same in any case (RFC 3501 §2.3.2), in the
+ * spelling they came in first.
+ */
 export function changeFlags(before: readonly string[], change: FlagChange): string[] {
-  if (change.mode === 'replace') return [...change.flags];
-  const named = new Set(change.flags.map((flag) => flag.toLowerCase()));
-  if (change.mode === 'remove') return before.filter((flag) => !named.has(flag.toLowerCase()));
+  const given = change.flags.filter((flag) => !isTrustKeyword(flag));
+  const own = before.filter((flag) => !isTrustKeyword(flag));
+  return [...changedOwn(own, change.mode, given), ...before.filter(isTrustKeyword)];
+}
+
+function changedOwn(before: readonly string[], mode: FlagChange['mode'], given: readonly string[]): readonly string[] {
+  if (mode === 'replace') return given;
+  const named = new Set(given.map((flag) => flag.toLowerCase()));
+  if (mode === 'remove') return before.filter((flag) => !named.has(flag.toLowerCase()));
   const present = new Set(before.map((flag) => flag.toLowerCase()));
-  return [...before, ...change.flags.filter((flag) => !present.has(flag.toLowerCase()))];
+  return [...before, ...given.filter((flag) => !present.has(flag.toLowerCase()))];
 }

@@ -40,6 +40,7 @@ import type { LegacyDisplay } from './legacy-view.ts';
 import { type MailAccount, openMailAccount } from './mail-account.ts';
 import { keepReference } from './references.ts';
 import { storedEnvelope } from './stored-envelope.ts';
+import { traceOf, trustBits } from './trust.ts';
 
 /** Senders looked up and messages opened in one round. */
 const BATCH = 50;
@@ -182,7 +183,8 @@ async function show({ services, account }: Opening, row: StoredMessage, opened: 
   ];
   const carry = services.outward?.(account, opened) ?? null;
   const isKept = carry === null && isShown(opened.content);
-  const kept = isKept ? await contentToKeep(services, account, opened, row.time_received) : null;
+  const trace = isKept ? await traceOf(services.db, account, { opened, row }) : null;
+  const kept = isKept ? await contentToKeep(services, account, { ...opened, trace }, row.time_received) : null;
   const content = kept?.content ?? null;
   freeMemory(row.ciphertext);
   const about = { accountId, contact: row.sender_address as Address, now };
@@ -195,9 +197,7 @@ async function show({ services, account }: Opening, row: StoredMessage, opened: 
     }
     if (carry !== null) return handOn(tx, { accountId, messageId, carry, now });
     const seq =
-      content === null
-        ? await hide(tx, messageId)
-        : await showIn(tx, { account, opened, content, messageId, unopened });
+      content === null ? await hide(tx, messageId) : await showIn(tx, { account, opened, row, content, unopened });
     return { seq, raised: await raiseAll(tx, about, cautionAlarms(opened, row)) };
   });
   if (done === null) return;
@@ -229,16 +229,18 @@ async function showIn(
   shown: {
     account: MailAccount;
     opened: OpenedMessage;
+    row: StoredMessage;
     content: Content;
-    messageId: Buffer;
     unopened: { seq: number; folder_id: number };
   },
 ): Promise<number> {
-  const { account, opened, content, messageId, unopened } = shown;
+  const { account, opened, row, content, unopened } = shown;
+  const { message_id: messageId } = row;
   await keepReference(tx, account, content.index, opened.header.uid);
   await insertContents(tx, [sealedContent(account, messageId, content)]);
   const { seq, folder_id: folderId } = unopened;
-  return (await showMessage(tx, account.accountId, { messageId, seq, folderId })).seq;
+  const trust = await trustBits(tx, account, { opened, row });
+  return (await showMessage(tx, account.accountId, { messageId, seq, folderId, trust })).seq;
 }
 
 /** Dropped when it came before (no `reason`). Everything else is set apart, and the owner is told. */

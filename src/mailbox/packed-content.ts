@@ -12,6 +12,7 @@ import type { RendererVersion } from '../mime/from-email.ts';
 import type { LegacyView } from '../mime/legacy-view.ts';
 import type { ByteString, Envelope, MessageIndex, Part } from '../mime/structure/types.ts';
 import { MESSAGE_INDEX_VERSION } from '../mime/structure/types.ts';
+import type { Trace } from '../mime/trace.ts';
 import type { Caution } from '../smimp/open.ts';
 import { paddedLength } from '../smimp/payload.ts';
 import type { InternalDate } from './rendering.ts';
@@ -28,6 +29,8 @@ export type Content = {
   readonly legacyView?: LegacyView | undefined;
   /** Not in what was kept before there were previews. */
   readonly preview?: string;
+  /** What was found out when it was received; of mail that was not, or before this was kept: nothing. */
+  readonly trace?: Trace | null | undefined;
   /** Of a small message that was just rendered: its bytes. */
   readonly rendered?: Buffer | null;
 };
@@ -45,13 +48,14 @@ type Json = {
   structure: Part;
   cautions: readonly Caution[];
   legacyView?: LegacyView | undefined;
+  trace?: Trace;
   preview?: string;
 };
 
 /** Zeros behind it bring it to a size that many have: how long a subject is shows no more than in the ciphertext. */
-export function packContent({ index, internalDate, cautions, legacyView, preview }: Content): Buffer {
+export function packContent({ index, internalDate, cautions, legacyView, preview, trace }: Content): Buffer {
   const { envelope, structure, header } = index;
-  const shown = preview === undefined ? {} : { preview };
+  const shown = { ...(preview === undefined ? {} : { preview }), ...(trace == null ? {} : { trace }) };
   const json = Buffer.from(
     JSON.stringify({ envelope, structure, cautions, legacyView, ...shown } satisfies Json),
     'utf8',
@@ -107,6 +111,10 @@ export class PackedContent implements Content {
 
   get preview(): string | undefined {
     return this.index.json.preview;
+  }
+
+  get trace(): Trace | undefined {
+    return this.index.json.trace;
   }
 
   /** Of memory, with what readers will make of it. */

@@ -12,6 +12,7 @@ import type { LegacyView } from '../mime/legacy-view.ts';
 import type { Original, OriginalErrorCode } from '../mime/original/format.ts';
 import { fitBeside, packOriginal } from '../mime/original/pack.ts';
 import { headerEnd, headerFields } from '../mime/structure/header-fields.ts';
+import { type Trace, withTrace } from '../mime/trace.ts';
 import { type Address, toMailbox } from '../smimp/address.ts';
 import type { Attachment, ParsedBody } from '../smimp/email.ts';
 import { toBase64 } from '../smimp/encoding.ts';
@@ -32,6 +33,8 @@ export type OpenedContent = {
   cautions: readonly Caution[];
   /** Who is shown as a mailbox of the old internet, as it was decided when the message was opened; null or absent: nobody. */
   legacyView?: LegacyView | null | undefined;
+  /** What was found out when it was received, where that is kept. */
+  trace?: Trace | null | undefined;
 };
 
 /** `original`: what became of the legacy message within, if there is one. */
@@ -84,6 +87,13 @@ export function renderOpened(
   account: MailAccount,
   version: RendererVersion = RENDERER_VERSION,
 ): Rendered {
+  const rendered = renderBelow(opened, account, version);
+  if (opened.trace == null) return rendered;
+  return { ...rendered, raw: withTrace(rendered.raw, opened.trace, account.address) };
+}
+
+/** The message without what was found out about it. */
+function renderBelow(opened: OpenedContent, account: MailAccount, version: RendererVersion): Rendered {
   const { legacyView = null } = opened;
   const found = findOriginal(opened, account.address, legacyView);
   if (found.kind === 'own') return { raw: found.raw, original: 'shown' };

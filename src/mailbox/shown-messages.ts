@@ -4,8 +4,9 @@
  */
 import type { Db } from '../store/database.ts';
 import { rememberNotes, type ShownPage, type ShownRow } from '../store/mailbox.ts';
-import { readVersioned } from './flags.ts';
+import { readVersioned, SEEN } from './flags.ts';
 import type { MailAccount } from './mail-account.ts';
+import { trustKeywords } from './trust-keywords.ts';
 import type { ShownMessage } from './types.ts';
 
 const ID_BYTES = 32;
@@ -15,6 +16,14 @@ type Seen = { messageId: Buffer; notesVersion: number };
 /** The same lists of flags again and again: one object for each. */
 export class KnownFlags {
   readonly #lists = new Map<string, readonly string[]>();
+  readonly #plain: (readonly string[])[] = [];
+
+  /** Of a message that has no notes. */
+  plain(isRead: boolean, trust: number): readonly string[] {
+    const at = trust * 2 + Number(isRead);
+    this.#plain[at] ??= this.of([...(isRead ? [SEEN] : []), ...trustKeywords(trust)]);
+    return this.#plain[at];
+  }
 
   of(flags: readonly string[]): readonly string[] {
     const name = flags.join(' ');
@@ -48,7 +57,8 @@ export function versionedMessage(
 ): { message: ShownMessage; version: number } {
   const { message_id: messageId, seq: uid, revision, digest } = row;
   const { flags, version } = readVersioned(account, storedFlags(row));
-  return { message: { uid, messageId, digest, revision, flags: known.of(flags) }, version };
+  const all = [...flags, ...trustKeywords(row.trust)];
+  return { message: { uid, messageId, digest, revision, flags: known.of(all) }, version };
 }
 
 export const storedFlags = ({ read, extensions_data: extensionsData, digest, notes_version }: ShownRow) => ({
@@ -87,15 +97,15 @@ export async function pagedMessages(
   known: KnownFlags,
 ): Promise<ShownMessage[]> {
   const seen: Seen[] = [];
-  const [unread, read] = [known.of([]), known.of(['\\Seen'])];
   const messages = page.seqs.map((_seq, place) => {
     const isRead = page.read[place] === '1';
     const notes = page.notes.get(place);
-    if (notes === undefined) return new PagedMessage(page, place, isRead ? read : unread);
+    const trust = page.trust[place] ?? 0;
+    if (notes === undefined) return new PagedMessage(page, place, known.plain(isRead, trust));
     const digest = page.ids.digests.subarray(place * ID_BYTES, (place + 1) * ID_BYTES);
     const stored = { read: isRead, extensionsData: notes.data, digest, leastVersion: notes.version };
     const { flags, version } = readVersioned(account, stored);
-    const message = new PagedMessage(page, place, known.of(flags));
+    const message = new PagedMessage(page, place, known.of([...flags, ...trustKeywords(trust)]));
     if (version > notes.version) seen.push({ messageId: message.messageId, notesVersion: version });
     return message;
   });

@@ -11,6 +11,7 @@ import type { Folder } from './folder-tree.ts';
 import type { MailAccount } from './mail-account.ts';
 import { storedFlags, versionedMessage } from './shown-messages.ts';
 import { stillThere } from './still-there.ts';
+import { isTrustKeyword } from './trust-keywords.ts';
 import type { ConditionalChange, ShownMessage } from './types.ts';
 
 interface Place {
@@ -33,6 +34,8 @@ export async function storeFlags(
   change: Change,
 ): Promise<ConditionalChange> {
   const { db, account, states, folder } = place;
+  // Whoever replaces all flags names those that are there; nobody adds them or takes them away.
+  if (change.mode !== 'replace' && change.flags.some(isTrustKeyword)) throw new MailboxError('trust-keyword');
   const stored = await db.transaction().execute(async (tx) => {
     const state = states.at(folder, await lockMailboxAt(tx, account.accountId));
     if (state !== null && isOfSeen(change)) return storeSeen(tx, place, known(state, messages), change);

@@ -16,6 +16,7 @@ export type ShownRow = {
   read: boolean;
   extensions_data: Buffer | null;
   notes_version: number;
+  trust: number;
   /** The digest in `message_hash`, 32 bytes. */
   digest: Buffer;
 };
@@ -47,7 +48,7 @@ export async function folderRevision(
 export function shownSince(db: Executor, folderId: number, afterRevision: number): Promise<ShownRow[]> {
   return db
     .selectFrom('message')
-    .select(['message_id', 'seq', 'revision', 'read', 'extensions_data', 'notes_version'])
+    .select(['message_id', 'seq', 'revision', 'read', 'extensions_data', 'notes_version', 'trust'])
     .select(digestColumn)
     .where('folder_id', '=', folderId)
     .where('state', '=', 'shown')
@@ -64,7 +65,7 @@ export function changedSince(
 ): Promise<ShownRow[]> {
   return db
     .selectFrom('message')
-    .select(['message_id', 'seq', 'revision', 'read', 'extensions_data', 'notes_version'])
+    .select(['message_id', 'seq', 'revision', 'read', 'extensions_data', 'notes_version', 'trust'])
     .select(digestColumn)
     .where('account_id', '=', accountId)
     .where('folder_id', '=', folderId)
@@ -80,6 +81,7 @@ export type ShownPage = {
   revisions: number[];
   /** `1` for each that was read, else `0`. */
   read: string;
+  trust: number[];
   /** 32 bytes of each. */
   ids: { messageIds: Buffer; digests: Buffer };
   /** By place in the page: of those that have any. */
@@ -92,23 +94,25 @@ export async function shownPage(
   folderId: number,
   { afterSeq, limit }: { afterSeq: number; limit: number },
 ): Promise<ShownPage | null> {
-  type Row = Record<'seqs' | 'revisions' | 'read' | 'lengths' | 'versions', string | null> &
+  type Row = Record<'seqs' | 'revisions' | 'read' | 'trust' | 'lengths' | 'versions', string | null> &
     Record<'ids' | 'digests' | 'notes', Buffer>;
   const { rows } = await sql<Row>`
     select string_agg(seq::text, ',' order by seq) as seqs, string_agg(revision::text, ',' order by seq) as revisions,
-      string_agg(read::int::text, '' order by seq) as read, string_agg(message_id, '' order by seq) as ids,
+      string_agg(read::int::text, '' order by seq) as read, string_agg(trust::text, ',' order by seq) as trust,
+      string_agg(message_id, '' order by seq) as ids,
       string_agg(substring(message_hash from ${sql.lit(SIGNATURE_BYTES + 1)}), '' order by seq) as digests,
       string_agg(coalesce(octet_length(extensions_data), 0)::text, ',' order by seq) as lengths,
       string_agg(notes_version::text, ',' order by seq) as versions,
       string_agg(coalesce(extensions_data, ''), '' order by seq) as notes
     from (
-      select seq, revision, read, message_id, message_hash, extensions_data, notes_version from message
+      select seq, revision, read, trust, message_id, message_hash, extensions_data, notes_version from message
       where folder_id = ${folderId} and state = 'shown' and seq > ${afterSeq} order by seq limit ${limit}
     ) as page`.execute(db);
   const [row] = rows;
   if (row === undefined || row.seqs === null) return null;
   return {
-    ...{ seqs: numbersIn(row.seqs), revisions: numbersIn(row.revisions), read: row.read ?? '' },
+    ...{ seqs: numbersIn(row.seqs), revisions: numbersIn(row.revisions) },
+    ...{ read: row.read ?? '', trust: numbersIn(row.trust) },
     ids: { messageIds: row.ids, digests: row.digests },
     notes: notesIn(row.notes, numbersIn(row.lengths), numbersIn(row.versions)),
   };
@@ -196,7 +200,7 @@ export async function lastExpunged(db: Executor, folderId: number): Promise<numb
 export function shownAmong(tx: Tx, folderId: number, messageIds: Buffer[]): Promise<ShownRow[]> {
   return tx
     .selectFrom('message')
-    .select(['message_id', 'seq', 'revision', 'read', 'extensions_data', 'notes_version'])
+    .select(['message_id', 'seq', 'revision', 'read', 'extensions_data', 'notes_version', 'trust'])
     .select(digestColumn)
     .where('folder_id', '=', folderId)
     .where('state', '=', 'shown')

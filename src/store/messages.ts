@@ -85,6 +85,7 @@ const WITHOUT_CIPHERTEXT = [
     'is_copy',
     'copy_of',
     'notes_version',
+    'trust',
     'state',
     'reason',
     'attempts',

@@ -88,7 +88,7 @@ export async function lockUnopened(
 export async function showMessage(
   tx: Tx,
   accountId: number,
-  message: { messageId: Buffer; seq: number; folderId: number },
+  message: { messageId: Buffer; seq: number; folderId: number; trust: number },
 ): Promise<{ seq: number }> {
   const { rows } = await sql<{ seq: number }>`
     with behind as (
@@ -101,7 +101,8 @@ export async function showMessage(
       update folder set uid_next = greatest(uid_next, place.seq + 1) from place where folder.id = ${message.folderId}
     )
     update message
-    set state = 'shown', seq = place.seq, revision = place.revision, reason = null, next_attempt_at = null
+    set state = 'shown', seq = place.seq, revision = place.revision, trust = ${message.trust},
+      reason = null, next_attempt_at = null
     from place
     where message.message_id = ${message.messageId}
     returning message.seq, ${notifying('mailbox_changed', accountId)}`.execute(tx);

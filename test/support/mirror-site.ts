@@ -10,6 +10,7 @@ import { createLogger } from '../../src/log.ts';
 import { type MailAccount, openMailAccount } from '../../src/mailbox/mail-account.ts';
 import { createMailbox, type Mailbox } from '../../src/mailbox/mailbox.ts';
 import { openPending } from '../../src/mailbox/open.ts';
+import { isTrustKeyword } from '../../src/mailbox/trust-keywords.ts';
 import type { AccountMailbox } from '../../src/mailbox/types.ts';
 import { ByteGate } from '../../src/memory/byte-gate.ts';
 import { type Connect, createConnect } from '../../src/mirror/connect.ts';
@@ -191,7 +192,13 @@ async function shownHere({ mail }: Bob): Promise<Shown> {
   for (const folder of await mail.folders.list()) {
     const view = await mail.view(folder);
     const listed = await view.list(view.opened);
-    const lines = view.opened.map(({ flags }, n) => line(listed[n]?.index.envelope.subject ?? '?', flags));
+    const lines = view.opened.map(({ flags }, n) =>
+      // The home knows nothing of whom its user trusts.
+      line(
+        listed[n]?.index.envelope.subject ?? '?',
+        flags.filter((flag) => !isTrustKeyword(flag)),
+      ),
+    );
     shown[folder.path] = lines.sort();
   }
   return withoutEmpty(shown);

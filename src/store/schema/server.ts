@@ -152,6 +152,8 @@ export interface MessageTable {
   saved_at: MaybeInstant;
   /** Of the newest `extensions_data` that was opened or written here; one of an older version is refused. */
   notes_version: ByDefault<number>;
+  /** Bits of TRUST (../trust.ts): how far its sender is known. */
+  trust: ByDefault<number>;
   /** A closed code: why it is held or quarantined, or null. */
   reason: string | null;
   attempts: ByDefault<number>;
