@@ -5,7 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { accountKeys, addMasterSecret, addMessageSecrets } from '../src/keystore/account-keys.ts';
 import { wrapAccountKey } from '../src/keystore/custody.ts';
 import { createKeystore, type Keystore, KeystoreError } from '../src/keystore/keystore.ts';
-import { createLogins, LONGEST_ANSWER_DELAY_MS, type LoginResult, REMEMBER_MS } from '../src/keystore/logins.ts';
+import { LONGEST_ANSWER_DELAY_MS, type LoginResult } from '../src/keystore/login-result.ts';
+import { createLogins, REMEMBER_MS } from '../src/keystore/logins.ts';
 import { hashPassword, MAX_AT_ONCE, MAX_WAITING, matchesPassword } from '../src/keystore/password.ts';
 import { checkServerKey, openServerKey, readServerKey } from '../src/keystore/server-key.ts';
 import {

@@ -47,6 +47,8 @@ export function createAccounts(options: { db: Db; keystore: Keystore; events: Ev
       const passwordHash = await hashPassword(password);
       const account = { keystore, address, passwordHash, profile: { ...EMPTY_PROFILE, name }, now: clock() };
       const id = await db.transaction().execute((tx) => provisionAccount(tx, account));
+      const user = { account_id: id, address, custody: 'server' as const, password_hash: passwordHash };
+      await keystore.rememberScram(user, password);
       events.keysPublished({ accountId: id, ephemeral: POOL_SIZE, nonEphemeral: 1 });
       return { id };
     },

@@ -72,6 +72,8 @@ export function createKeystoreTransfer(options: {
       const { accountId, count } = await db
         .transaction()
         .execute((tx) => putAll(tx, { keystore, data, passwordHash, now }));
+      const user = { account_id: accountId, address: data.address, custody: 'server' as const };
+      await keystore.rememberScram({ ...user, password_hash: passwordHash }, password);
       events.keysPublished({ accountId, ephemeral: count, nonEphemeral: 1 });
       return { accountId };
     },

@@ -66,6 +66,10 @@ export class Connection implements Session {
     return this.#transport.remoteAddress;
   }
 
+  channelBinding(name: string): Buffer | null {
+    return this.#transport.channelBinding(name);
+  }
+
   get compressed(): boolean {
     return this.#transport.compressed;
   }

@@ -16,7 +16,7 @@ import { untaggedLine } from './wire/responses.ts';
 import type { ClientName, Withholding } from './withhold.ts';
 
 export interface ImapServices {
-  keystore: Pick<Keystore, 'verifyPassword'>;
+  keystore: Pick<Keystore, 'verifyPassword' | 'beginScram'>;
   mailbox: OpenMailbox;
   limits: ImapLimits;
   /** Capabilities that are not announced. */
@@ -37,6 +37,8 @@ export interface Session {
   readonly secure: boolean;
   readonly compressed: boolean;
   readonly remoteAddress: string;
+  /** What binds a login to this connection, by the name of the kind; null where there is none. */
+  channelBinding(name: string): Buffer | null;
   login: Login | null;
   selected: Selected | null;
   client: ClientName;

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { type SecureContext, TLSSocket } from 'node:tls';
 import type { InflateRaw } from 'node:zlib';
+import { channelBinding } from './channel-binding.ts';
 import { createUnfolding, Folding } from './folding.ts';
 import { WRITE_BYTES, WRITE_TIMEOUT_MS } from './limits.ts';
 
@@ -22,6 +23,10 @@ export class Transport {
 
   get secure(): boolean {
     return this.#socket instanceof TLSSocket;
+  }
+
+  channelBinding(name: string): Buffer | null {
+    return this.#socket instanceof TLSSocket ? channelBinding(this.#socket, name) : null;
   }
 
   get closed(): boolean {

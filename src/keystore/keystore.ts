@@ -28,8 +28,9 @@ export interface Keystore extends Logins {
 
 export function createKeystore(options: { db: Db; serverKey: Uint8Array }): Keystore {
   const { db, serverKey } = options;
+  const logins = createLogins({ db, serverKey });
   return {
-    ...createLogins({ db, serverKey }),
+    ...logins,
     async createUser(tx, { accountId, address, passwordHash, now, storageKey }) {
       const accountKey = newAccountKey();
       const wrapped_key = wrapAccountKey({ serverKey, address, accountKey });
@@ -41,7 +42,9 @@ export function createKeystore(options: { db: Db; serverKey: Uint8Array }): Keys
     },
     async setPassword(accountId, password) {
       const known = await setPasswordHash(db, accountId, await hashPassword(password));
-      if (!known) throw new KeystoreError('unknown-account');
+      const user = known ? await findUser(db, accountId) : undefined;
+      if (user === undefined) throw new KeystoreError('unknown-account');
+      await logins.rememberScram(user, password);
     },
     async open(accountId, executor = db) {
       const user = await findUser(executor, accountId);

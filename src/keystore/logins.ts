@@ -10,7 +10,9 @@ import { ProfileError } from '../smimp/errors.ts';
 import { pae, text } from '../smimp/transcript.ts';
 import type { Db } from '../store/database.ts';
 import { findUserByAddress } from '../store/users.ts';
+import { answerDelay, type LoginResult } from './login-result.ts';
 import { matchesPassword } from './password.ts';
+import { createScramLogins, type ScramLogins } from './scram-logins.ts';
 import { createThrottle } from './throttle.ts';
 
 export type LoginAttempt = {
@@ -21,20 +23,13 @@ export type LoginAttempt = {
   source: string;
   now: Date;
 };
-export type LoginResult =
-  | { readonly ok: true; readonly accountId: number; readonly address: Address }
-  /** Let `delayMs` pass before answering. `failures`: how many in a row, for the log. */
-  | { readonly ok: false; readonly delayMs: number; readonly failures: number };
-
 /** How long a right password is recognised without argon2. A changed one is noticed at once all the same. */
 export const REMEMBER_MS = 600_000;
 const MAX_REMEMBERED = 10_000;
-/** The longest a client is kept waiting for its refusal; the rest of the delay it is refused without a look. */
-export const LONGEST_ANSWER_DELAY_MS = 10_000;
 
 type Remembered = { passwordHash: string; untilMs: number };
 
-export interface Logins {
+export interface Logins extends ScramLogins {
   verifyPassword(attempt: LoginAttempt): Promise<LoginResult>;
 }
 
@@ -42,6 +37,7 @@ export interface Logins {
 export function createLogins(options: { db: Db; serverKey: Uint8Array; matches?: typeof matchesPassword }): Logins {
   const { db, matches = matchesPassword } = options;
   const throttle = createThrottle(options);
+  const scram = createScramLogins(options);
   const processKey = randomBytes(32);
   const remembered = new Map<string, Remembered>();
   const underWay = new Map<string, Promise<LoginResult>>();
@@ -68,11 +64,13 @@ export function createLogins(options: { db: Db; serverKey: Uint8Array; matches?:
     const right = recalled || (await matches(password, passwordHash));
     if (!right || user === undefined) return refusal;
     await throttle.succeeded(who);
+    if (user.scram === null) await scram.rememberScram(user, password);
     if (!recalled) remember(name, user.password_hash, now);
     return { ok: true, accountId: user.account_id, address: user.address as Address };
   };
 
   return {
+    ...scram,
     verifyPassword(attempt) {
       const parts = [attempt.address, attempt.password, attempt.source].map(text);
       const whole = toHex(keyedHash(processKey, pae(parts)));
@@ -84,10 +82,6 @@ export function createLogins(options: { db: Db; serverKey: Uint8Array; matches?:
       return started;
     },
   };
-}
-
-function answerDelay(delayMs: number): number {
-  return Math.min(delayMs, LONGEST_ANSWER_DELAY_MS);
 }
 
 function normalized(typed: string): Address | null {

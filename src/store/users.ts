@@ -52,10 +52,20 @@ function standsForLegacy(db: Executor) {
 export async function setPasswordHash(db: Executor, accountId: number, passwordHash: string): Promise<boolean> {
   const { numUpdatedRows } = await db
     .updateTable('mail_user')
-    .set({ password_hash: passwordHash })
+    .set({ password_hash: passwordHash, scram: null })
     .where('account_id', '=', accountId)
     .executeTakeFirst();
   return numUpdatedRows === 1n;
+}
+
+/** Only while the password is the one it was made of. */
+export async function setScram(db: Executor, accountId: number, passwordHash: string, scram: Buffer): Promise<void> {
+  await db
+    .updateTable('mail_user')
+    .set({ scram })
+    .where('account_id', '=', accountId)
+    .where('password_hash', '=', passwordHash)
+    .execute();
 }
 
 /** Accounts of people whose own server was last asked before `before`; they count as asked now. */

@@ -24,6 +24,8 @@ export class Ledger {
   readonly #moved = new Set<Place>();
   /** Mailboxes that somebody was about to delete. */
   readonly #deleted = new Set<string>();
+  /** Places that somebody saw, and nobody said yet to have filled. */
+  readonly #appeared = new Map<Place, string>();
   /** How many more copies of a letter there may be, by commands without an answer. */
   readonly #unsure = new Map<string, number>();
   #unsureMoves: { place: Place; token: string }[] = [];
@@ -35,14 +37,17 @@ export class Ledger {
   /** The server said that a letter is there now. A copy of what may be gone is marked as that is. */
   put(place: Place, token: string, copyOf: Place | null = null): void {
     this.see(place, token);
+    this.#appeared.delete(place);
     if (copyOf !== null && this.#mayBeGone.has(copyOf) && !this.#moved.has(copyOf)) this.#mayBeGone.add(place);
   }
 
   /** Somebody read the letter at a place. */
   see(place: Place, token: string): void {
     const known = this.#tokens.get(place);
-    if (known === undefined) this.#tokens.set(place, token);
-    else if (known !== token) this.mistake(`${place} was ${known} and is ${token}`);
+    if (known === undefined) {
+      this.#tokens.set(place, token);
+      this.#appeared.set(place, token);
+    } else if (known !== token) this.mistake(`${place} was ${known} and is ${token}`);
   }
 
   tokenAt(place: Place): string | null {
@@ -82,6 +87,8 @@ export class Ledger {
   check(listed: readonly Listed[]): void {
     const there = new Set(listed.map(({ place }) => place));
     const adopted = new Set<string>();
+    for (const [place, token] of this.#appeared) this.#adopt(place, token, adopted);
+    this.#appeared.clear();
     for (const { place, token } of listed) {
       if (this.#moved.has(place)) this.mistake(`${token} was moved away from ${place} and is still there`);
       if (!this.#tokens.has(place)) this.#adopt(place, token, adopted);

@@ -4,7 +4,7 @@
  */
 import { once } from 'node:events';
 import { connect as connectPlain, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, TLSSocket } from 'node:tls';
 import { constants, createDeflateRaw, createInflateRaw } from 'node:zlib';
 import { expect } from 'vitest';
 
@@ -36,10 +36,17 @@ export class ImapClient implements Disposable {
     this.#listen(socket);
   }
 
-  static async open(options: { port: number; ca: string; implicitTls?: boolean }): Promise<ImapClient> {
-    const { port, ca, implicitTls = true } = options;
+  static async open(options: {
+    port: number;
+    ca: string;
+    implicitTls?: boolean;
+    maxVersion?: 'TLSv1.2';
+  }): Promise<ImapClient> {
+    const { port, ca, implicitTls = true, maxVersion = 'TLSv1.3' } = options;
     const place = { host: '127.0.0.1', port };
-    const socket = implicitTls ? connectTls({ ...place, ca, servername: 'localhost' }) : connectPlain(place);
+    const socket = implicitTls
+      ? connectTls({ ...place, ca, maxVersion, servername: 'localhost' })
+      : connectPlain(place);
     const client = new ImapClient(socket, ca);
     await once(socket, implicitTls ? 'secureConnect' : 'connect');
     client.greeting = await client.line();
@@ -213,6 +220,12 @@ export class ImapClient implements Disposable {
   /** Past all compression. */
   sendRaw(data: Buffer): void {
     this.#socket.write(data);
+  }
+
+  /** The TLS connection itself, for what binds a login to it. */
+  get tls(): TLSSocket {
+    if (!(this.#socket instanceof TLSSocket)) throw new Error('no TLS');
+    return this.#socket;
   }
 
   /** True once the connection is gone. */

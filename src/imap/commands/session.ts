@@ -1,5 +1,6 @@
 /** Commands about the session itself (RFC 3501 §6.1, §6.2; RFC 2971, 5161, 2342). */
 import { setTimeout as pause } from 'node:timers/promises';
+import type { LoginResult } from '../../keystore/login-result.ts';
 import { type Address, fromMailbox, normalizeAddress } from '../../smimp/address.ts';
 import { ProfileError } from '../../smimp/errors.ts';
 import { type Done, done, enableCondstore, type Handler, mailboxOf, type Session } from '../context.ts';
@@ -16,6 +17,7 @@ import {
 } from '../wire/responses.ts';
 import { parseSaslLine } from '../wire/sasl-line.ts';
 import { announced } from '../withhold.ts';
+import { SCRAM, SCRAM_PLUS, type ScramDialogue, scram } from './scram.ts';
 
 const ALWAYS = ['IMAP4rev1', 'IMAP4rev2', 'SASL-IR', 'ID', 'ENABLE', 'NAMESPACE'];
 const LOGGED_IN = [
@@ -36,7 +38,7 @@ export function capabilitiesOf(
 
 function offered(session: Pick<Session, 'secure' | 'compressed' | 'login' | 'services'>): string[] {
   if (!session.secure) return [...ALWAYS, 'LITERAL-', 'STARTTLS', 'LOGINDISABLED'];
-  if (session.login === null) return [...ALWAYS, 'LITERAL-', 'AUTH=PLAIN'];
+  if (session.login === null) return [...ALWAYS, 'LITERAL-', `AUTH=${SCRAM_PLUS}`, `AUTH=${SCRAM}`, 'AUTH=PLAIN'];
   const compression = session.compressed ? [] : ['COMPRESS=DEFLATE'];
   return [...ALWAYS, ...LOGGED_IN, ...compression, `APPENDLIMIT=${session.services.limits.messageBytes}`];
 }
@@ -87,7 +89,10 @@ export const login: Handler<'LOGIN'> = (session, { user, password }) => {
 
 export const authenticate: Handler<'AUTHENTICATE'> = async (session, { mechanism, initialResponse }) => {
   mayLogIn(session);
-  if (mechanism.toUpperCase() !== 'PLAIN') throw new Refusal('NO', 'This mechanism is not offered');
+  const name = mechanism.toUpperCase();
+  if (name === SCRAM || name === SCRAM_PLUS)
+    return scram(session, { plus: name === SCRAM_PLUS, initial: initialResponse }, scramDialogue(session));
+  if (name !== 'PLAIN') throw new Refusal('NO', 'This mechanism is not offered');
   const response = initialResponse ?? (await askForResponse(session));
   const [authorize = '', user = '', password = '', ...rest] = response.toString('utf8').split('\0');
   if (rest.length > 0 || user === '') throw new Refusal('BAD', 'This is no PLAIN response');
@@ -109,8 +114,17 @@ export const unauthenticate: Handler<'UNAUTHENTICATE'> = async (session) => {
   return done('UNAUTHENTICATE completed', { name: 'CAPABILITY', capabilities: capabilitiesOf(session) });
 };
 
-async function askForResponse(session: Session): Promise<Buffer> {
-  await session.send(continuationLine());
+function scramDialogue(session: Session): ScramDialogue {
+  return {
+    ask: (challenge) => askForResponse(session, challenge),
+    addressOf: (user) => typedAddress(user) ?? user,
+    enter: (result) => enter(session, result),
+    offersBinding: capabilitiesOf(session).includes(`AUTH=${SCRAM_PLUS}`),
+  };
+}
+
+async function askForResponse(session: Session, challenge = ''): Promise<Buffer> {
+  await session.send(continuationLine(Buffer.from(challenge).toString('base64')));
   const line = await session.readLine();
   const response = line === null ? ({ type: 'cancel' } as const) : parseSaslLine(line);
   if (response.type === 'cancel') throw new Refusal('BAD', 'AUTHENTICATE cancelled');
@@ -125,9 +139,16 @@ function mayLogIn(session: Session): void {
 
 /** The same words and the same time for a wrong password and for a user that is not there. */
 async function logIn(session: Session, user: string, password: string): Promise<Done> {
-  const { keystore, mailbox, events, clock } = session.services;
+  const { keystore, clock } = session.services;
   const address = typedAddress(user) ?? user;
-  const result = await keystore.verifyPassword({ address, password, source: session.remoteAddress, now: clock() });
+  return enter(
+    session,
+    await keystore.verifyPassword({ address, password, source: session.remoteAddress, now: clock() }),
+  );
+}
+
+async function enter(session: Session, result: LoginResult): Promise<Done> {
+  const { mailbox, events } = session.services;
   if (!result.ok) {
     events.loginFailed({ protocol: 'imap', failures: result.failures });
     session.loginFailures += 1;

@@ -9,6 +9,8 @@ export interface MailUserTable {
   custody: 'server' | 'password';
   /** The account key, which seals all else of this account, wrapped as `custody` says. */
   wrapped_key: Bytes;
+  /** What SCRAM checks the password by, sealed with the server key; null until the password is heard the next time. */
+  scram: ByDefault<Bytes | null>;
   created_at: Instant;
   /** When it was last checked what the user's own server shows of her. */
   own_checked_at: MaybeInstant;
