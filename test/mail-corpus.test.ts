@@ -2,10 +2,12 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { readLegacyData } from '../src/mime/legacy-data.ts';
+import { markdownToHtml } from '../src/mime/markdown-to-html.ts';
 import { markdownToText } from '../src/mime/markdown-to-text.ts';
 import { indexMessage } from '../src/mime/structure/message-index.ts';
 import type { Part } from '../src/mime/structure/types.ts';
 import type { EmailBody } from '../src/smimp/email.ts';
+import { unsafeHtml } from './fuzz/targets/safe-html.ts';
 import { renderEmail, toEmail } from './support/mail.ts';
 import { CORPUS_NAMES, corpusMail, EXPECTED_NAMES, type Expectation } from './support/mail-corpus.ts';
 
@@ -67,6 +69,7 @@ describe('given to a mail program and read again', () => {
     const { raw, expected } = corpusMail(name);
     const once = await toEmail(raw);
     const twice = await toEmail(renderEmail(once));
+    expect(unsafeHtml(markdownToHtml(once.body, once.signature_text, { citing: true })), expected.what).toBeNull();
     expect(words(twice), expected.what).toBe(words(once));
     const { subject, attachments, to, cc, legacy, names, date } = seen(once);
     const again = seen(twice);

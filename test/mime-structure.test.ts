@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ResponseLine } from '../src/imap/wire/encoder.ts';
 import { writeStructure } from '../src/imap/wire/structure-encoder.ts';
+import { readHeaderBlock } from '../src/mime/header-block.ts';
 import { headerEnd, headerFields, unfoldedValue } from '../src/mime/structure/header-fields.ts';
 import { indexMessage } from '../src/mime/structure/message-index.ts';
 import {
@@ -484,4 +485,11 @@ describe('limits', () => {
   ])('a field of nothing but %s', (_name, field) => {
     expect(indexMessage(bytes(`${field}\r\nSubject: there\r\n\r\n`)).envelope.subject).toBe('there');
   });
+});
+
+test('a header that ends with CR CR LF ends there, for both readers', async () => {
+  const raw = Buffer.from('Subject: s\r\r\nFrom: a@b.test\r\r\n\r\r\ntext\r\r\n');
+  const { structure, headerBytes } = indexMessage(raw);
+  expect(raw.subarray(headerBytes).toString()).toBe('text\r\r\n');
+  expect(structure.bodyStart).toBe(readHeaderBlock(raw).bodyStart);
 });

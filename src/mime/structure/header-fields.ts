@@ -34,10 +34,12 @@ export function lineEnd(raw: Buffer, start: number, end: number): number {
   return newline < 0 || newline >= end ? end : newline + 1;
 }
 
-/** True for a line of nothing but its line end. */
+/** True for a line of nothing but its line end. Relays that turn LF into CRLF twice leave CR CR LF. */
 export function isBlankLine(raw: Buffer, start: number, end: number): boolean {
-  const first = raw[start];
-  return start >= end || first === LF || (first === CR && (start + 1 >= end || raw[start + 1] === LF));
+  if (start >= end || raw[start] === LF) return true;
+  if (raw[start] !== CR) return false;
+  const next = raw[start + 1];
+  return start + 1 >= end || next === LF || (next === CR && raw[start + 2] === LF);
 }
 
 /** Where the header that starts at `start` ends, its blank line included; `end` when there is no blank line. */
