@@ -3,8 +3,10 @@
  * her master key, as `import_message` would take it (SMIMP 0.1 §5), and shown at once.
  */
 import { readOwnHistory } from '../identity/own-history.ts';
+import type { AccountKeys } from '../keystore/keystore.ts';
 import type { NoticeKind } from '../mime/bridge-mail.ts';
 import { sealMessage } from '../smimp/boxes.ts';
+import type { VerifiedHistory } from '../smimp/chain.ts';
 import { hash, randomBytes, wipe } from '../smimp/crypto.ts';
 import type { EmailBody } from '../smimp/email.ts';
 import { parseBody, serializeBody } from '../smimp/email.ts';
@@ -12,19 +14,16 @@ import { formatTimestamp, type Hex32, toHex } from '../smimp/encoding.ts';
 import { signSealed } from '../smimp/envelope.ts';
 import type { MessageHeader } from '../smimp/header.ts';
 import { digestOf, loginTokenDigest } from '../smimp/transcript.ts';
-import { insertContents } from '../store/contents.ts';
 import type { Tx } from '../store/database.ts';
-import { raiseUidNext } from '../store/folders.ts';
-import { insertMessage } from '../store/messages.ts';
-import { type DefaultQuota, hasRoom } from '../store/quota.ts';
-import { findNonEphemeralSecret } from '../store/secrets.ts';
-import { rememberSeen } from '../store/unopened.ts';
+import { lockMailbox } from '../store/folders.ts';
+import { insertOwnMail, type OwnMeans, ownMeans } from '../store/own-mail.ts';
+import type { DefaultQuota } from '../store/quota.ts';
 import { noticeOriginal } from './bridge-mark.ts';
 import { contentOf, sealedContent } from './contents.ts';
 import { MailboxError } from './errors.ts';
 import { withFlags } from './flags.ts';
 import type { MailAccount } from './mail-account.ts';
-import { keepReference } from './references.ts';
+import { referenceTo } from './references.ts';
 import { type InternalDate, internalDateOf, originalOf, renderOpened } from './rendering.ts';
 
 const ID_BYTES = 32;
@@ -49,53 +48,71 @@ export const NOTICE_SLACK_BYTES = 16 * 1024 * 1024;
 
 /**
  * Puts the message in; its UID in the folder. The caller's transaction decides whether it happened. Throws MailboxError
- * `over-quota` before anything is written.
+ * `no-folder` and `over-quota` before anything is written.
  */
 export async function importOwn(tx: Tx, mail: OwnMail): Promise<{ uid: number }> {
-  const { account, now } = mail;
+  const { account, folderId, defaultQuota, now } = mail;
+  const { accountId } = account;
+  await lockMailbox(tx, accountId);
+  const means = await ownMeans(tx, { accountId, folderId, defaultQuota });
+  if (!means.hasFolder) throw new MailboxError('no-folder');
   const messageId = randomBytes(ID_BYTES);
   const body = serializeBody('email', mail.body);
-  const header = await ownHeader(tx, mail, body);
-  const envelope = await sealToSelf(tx, account, header, body);
+  const header = ownHeader(mail, body, await ownHistory(tx, account, means));
+  const envelope = sealToSelf(account, means, header, body);
   const digest = Buffer.from(digestOf(toHex(envelope.message_hash)), 'hex');
   const flags = withFlags(account, { read: false, extensionsData: null, digest }, mail.flags);
-  await requireRoom(tx, mail, envelope.ciphertext.length + (flags?.extensionsData?.length ?? 0));
-  const { seq } = await insertMessage(tx, {
-    ...envelope,
-    message_id: messageId,
-    account_id: account.accountId,
-    folder_id: mail.folderId,
-    message_type: 'email',
-    proof_of_work: null,
-    sender_address: account.address,
-    time_received: now,
-    pow_zero_bits: null,
-    pow_nonce: null,
-    received_via: 'imap_bridge',
-    read: flags?.read ?? false,
-    extensions_data: flags?.extensionsData ?? null,
-    notes_version: flags?.notesVersion ?? 0,
-    state: 'shown',
-  });
+  requireRoom(means, mail, envelope.ciphertext.length + (flags?.extensionsData?.length ?? 0));
   const opened = { header, body, content: parseBody('email', body), cautions: [] };
   const internalDate = internalDateOf(header, account.address, now);
   const content = contentOf(renderOpened(opened, account).raw, { internalDate, cautions: [] });
-  await rememberSeen(tx, account.accountId, messageId, [{ kind: 'digest', value: digest }], now);
-  await keepReference(tx, account, content.index, header.uid);
-  await insertContents(tx, [sealedContent(account, messageId, content)]);
-  await raiseUidNext(tx, mail.folderId, seq);
-  return { uid: seq };
+  const uid = await insertOwnMail(tx, {
+    message: {
+      ...envelope,
+      message_id: messageId,
+      account_id: accountId,
+      folder_id: folderId,
+      message_type: 'email',
+      proof_of_work: null,
+      sender_address: account.address,
+      time_received: now,
+      pow_zero_bits: null,
+      pow_nonce: null,
+      received_via: 'imap_bridge',
+      read: flags?.read ?? false,
+      extensions_data: flags?.extensionsData ?? null,
+      notes_version: flags?.notesVersion ?? 0,
+      state: 'shown',
+    },
+    content: sealedContent(account, messageId, content),
+    ...{ digest, reference: referenceTo(account, content.index, header.uid), now },
+  });
+  return { uid };
 }
 
-async function requireRoom(tx: Tx, { account, notice, defaultQuota }: OwnMail, addBytes: number): Promise<void> {
+function requireRoom({ usedBytes, quotaBytes }: OwnMeans, { notice }: OwnMail, addBytes: number): void {
   const slackBytes = notice === null ? 0 : NOTICE_SLACK_BYTES;
-  if (!(await hasRoom(tx, account.accountId, { addBytes, defaultQuota, slackBytes })))
-    throw new MailboxError('over-quota');
+  if (quotaBytes !== null && usedBytes + addBytes > quotaBytes + slackBytes) throw new MailboxError('over-quota');
 }
 
-async function ownHeader(tx: Tx, mail: OwnMail, body: Uint8Array): Promise<MessageHeader> {
+/** The history of an account while its keys are open, and by which records it was verified. Records are only ever added. */
+const verified = new WeakMap<AccountKeys, { last: Buffer; records: number; history: VerifiedHistory }>();
+
+async function ownHistory(
+  tx: Tx,
+  { keys }: MailAccount,
+  { history: { last, records } }: OwnMeans,
+): Promise<VerifiedHistory> {
+  const known = verified.get(keys);
+  if (known !== undefined && last !== null && known.records === records && known.last.equals(last))
+    return known.history;
+  const { history } = await readOwnHistory(tx, keys);
+  if (last !== null) verified.set(keys, { last, records, history });
+  return history;
+}
+
+function ownHeader(mail: OwnMail, body: Uint8Array, history: VerifiedHistory): MessageHeader {
   const { account, uid, now } = mail;
-  const { history } = await readOwnHistory(tx, account);
   const head = { seq: history.seq, head: history.head };
   const unixSeconds = Math.floor(now.getTime() / 1000);
   const people = { from: account.address, to: account.address };
@@ -114,19 +131,19 @@ function originalField(mail: OwnMail, body: Uint8Array, unixSeconds: number) {
 }
 
 /** The columns of an envelope from oneself to oneself. There is no session; a random token stands in its place. */
-async function sealToSelf(tx: Tx, account: MailAccount, header: MessageHeader, body: Uint8Array) {
-  const key = await findNonEphemeralSecret(tx, account.accountId);
-  if (key === undefined) throw new MailboxError('unreadable');
-  const senderKey = await account.keys.master(tx);
+function sealToSelf(account: MailAccount, { master, messageKey }: OwnMeans, header: MessageHeader, body: Uint8Array) {
+  if (master === null || messageKey === null) throw new MailboxError('unreadable');
+  const { publicKey, sealed: sealedMaster } = master;
+  const senderKey = { publicKey, secretKey: account.keys.unseal('master', publicKey, sealedMaster) };
   try {
-    const messagePublicKey = toHex<Hex32>(key.public_key);
+    const messagePublicKey = toHex<Hex32>(messageKey);
     const sealed = sealMessage({ header, body, messageType: 'email', messagePublicKey, senderKey });
     const loginTokenHash = toHex<Hex32>(loginTokenDigest(toHex(hash(randomBytes(ID_BYTES)))));
     const people = { sender: account.address, recipient: account.address };
     const signed = signSealed({ sealed, proofOfWork: null, loginTokenHash, ...people, senderKey });
     return {
       ciphertext: Buffer.from(sealed.ciphertext.buffer, sealed.ciphertext.byteOffset, sealed.ciphertext.byteLength),
-      message_public_key: key.public_key,
+      message_public_key: messageKey,
       nonce: Buffer.from(sealed.nonce, 'hex'),
       message_hash: Buffer.from(signed, 'hex'),
       sender_public_key: Buffer.from(senderKey.publicKey),

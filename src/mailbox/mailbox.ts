@@ -17,7 +17,7 @@ import { createSecretInbox, type SecretInbox } from './accept-secret.ts';
 import { type Contents, createContents } from './contents.ts';
 import { MailboxError } from './errors.ts';
 import { createFolderMemory, type FolderMemory } from './folder-state.ts';
-import { createFolders, holdFolder } from './folders.ts';
+import { createFolders } from './folders.ts';
 import { createFollowing, type Following } from './following.ts';
 import { importOwn, type OwnMail } from './import.ts';
 import { createInspection, type Inspection } from './inspect.ts';
@@ -102,7 +102,6 @@ function accountMailbox(
       const prepared: PreparedMail[] = [];
       for (const mail of [first, ...more]) prepared.push(await prepareMail(options, account, mail));
       const uids = await db.transaction().execute(async (tx) => {
-        await holdFolder(tx, accountId, folder);
         const imported: number[] = [];
         for (const mail of prepared) {
           const own = { account, folderId: folder.id, ...mail, notice: null, now: clock(), defaultQuota };

@@ -15,6 +15,7 @@ import { MESSAGE_INDEX_VERSION } from '../mime/structure/types.ts';
 import type { Trace } from '../mime/trace.ts';
 import type { Caution } from '../smimp/open.ts';
 import { paddedLength } from '../smimp/payload.ts';
+import { compactEnvelope, compactPart, expandEnvelope, expandPart } from './compact-index.ts';
 import type { InternalDate } from './rendering.ts';
 
 /** What a reader made of a content and will need again: kept as long as the content is. */
@@ -43,9 +44,9 @@ const FIXED_BYTES = 24;
 const OBJECT_BYTES = 400;
 const MEMO_FACTOR = 1.5;
 
-type Json = {
-  envelope: Envelope;
-  structure: Part;
+/** What `compactEnvelope` and `compactPart` made, and the rest. */
+type Json = [envelope: unknown[], structure: unknown[], rest: Rest];
+type Rest = {
   cautions: readonly Caution[];
   legacyView?: LegacyView | undefined;
   trace?: Trace;
@@ -56,10 +57,8 @@ type Json = {
 export function packContent({ index, internalDate, cautions, legacyView, preview, trace }: Content): Buffer {
   const { envelope, structure, header } = index;
   const shown = { ...(preview === undefined ? {} : { preview }), ...(trace == null ? {} : { trace }) };
-  const json = Buffer.from(
-    JSON.stringify({ envelope, structure, cautions, legacyView, ...shown } satisfies Json),
-    'utf8',
-  );
+  const listed: Json = [compactEnvelope(envelope), compactPart(structure), { cautions, legacyView, ...shown }];
+  const json = Buffer.from(JSON.stringify(listed), 'utf8');
   const kept = header === null ? 0 : header.length;
   const packed = Buffer.alloc(paddedLength(FIXED_BYTES + json.length + kept));
   packed.writeUInt8(FORM, AT.form);
@@ -102,19 +101,19 @@ export class PackedContent implements Content {
   }
 
   get cautions(): readonly Caution[] {
-    return this.index.json.cautions;
+    return this.index.json[2].cautions;
   }
 
   get legacyView(): LegacyView | undefined {
-    return this.index.json.legacyView;
+    return this.index.json[2].legacyView;
   }
 
   get preview(): string | undefined {
-    return this.index.json.preview;
+    return this.index.json[2].preview;
   }
 
   get trace(): Trace | undefined {
-    return this.index.json.trace;
+    return this.index.json[2].trace;
   }
 
   /** Of memory, with what readers will make of it. */
@@ -150,11 +149,11 @@ class PackedIndex implements MessageIndex {
   }
 
   get envelope(): Envelope {
-    return this.json.envelope;
+    return expandEnvelope(this.json[0]);
   }
 
   get structure(): Part {
-    return this.json.structure;
+    return expandPart(this.json[1]);
   }
 
   get internalDate(): InternalDate {

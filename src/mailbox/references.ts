@@ -6,13 +6,17 @@ import { insertReference } from '../store/contents.ts';
 import type { Tx } from '../store/database.ts';
 import type { MailAccount } from './mail-account.ts';
 
-export async function keepReference(
-  tx: Tx,
-  account: MailAccount,
-  { envelope }: MessageIndex,
+export async function keepReference(tx: Tx, account: MailAccount, index: MessageIndex, uid: Hex32): Promise<void> {
+  const kept = referenceTo(account, index, uid);
+  if (kept !== null) await insertReference(tx, account.accountId, kept.reference, kept.uid);
+}
+
+/** What is kept of a message; null when it has no Message-ID. */
+export function referenceTo(
+  { keys }: MailAccount,
+  { envelope }: Pick<MessageIndex, 'envelope'>,
   uid: Hex32,
-): Promise<void> {
-  if (envelope.messageId === null) return;
-  const reference = referenceOf(account.keys, envelope.messageId);
-  await insertReference(tx, account.accountId, reference, Buffer.from(uid, 'hex'));
+): { reference: Buffer; uid: Buffer } | null {
+  if (envelope.messageId === null) return null;
+  return { reference: referenceOf(keys, envelope.messageId), uid: Buffer.from(uid, 'hex') };
 }

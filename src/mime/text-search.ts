@@ -4,6 +4,7 @@
  */
 import { decodeWords } from './encoded-words.ts';
 import { decodeParameters } from './headers.ts';
+import { fieldValues, isAbsentFrom, plainText } from './plain-search.ts';
 import { parameterValue } from './structure/content-fields.ts';
 import { headerFields, unfoldedValue } from './structure/header-fields.ts';
 import type { Envelope, LeafPart, MessageIndex, Part } from './structure/types.ts';
@@ -30,18 +31,19 @@ export function foldText(text: string): string {
  * True when a field of that name, in any case, contains the needle; an empty needle asks whether there is such a
  * field. `header` holds the bytes of one header.
  */
-export function headerContains(header: Buffer, fieldName: string, needle: string): boolean {
-  const name = fieldName.toLowerCase();
+export function headerContains(header: Buffer | string, fieldName: string, needle: string): boolean {
+  const text = typeof header === 'string' ? header : header.toString('latin1');
   const folded = foldText(needle);
-  for (const field of headerFields(header)) {
-    if (
-      field.name === name &&
-      foldText(decodeHeaderBytes(unfoldedValue(header, field, VALUE_BYTES))).includes(folded)
-    ) {
-      return true;
-    }
-  }
-  return false;
+  if (isAbsentFrom(text, folded)) return false;
+  const values = fieldValues(text, fieldName.toLowerCase(), VALUE_BYTES);
+  return values.some((value) => foldText(decodeHeaderBytes(value)).includes(folded));
+}
+
+const ADDRESS_FIELDS: ReadonlySet<string> = new Set(['from', 'to', 'cc', 'bcc']);
+
+/** Whether `addressContains` can say anything of it. */
+export function isAddressField(fieldName: string): boolean {
+  return ADDRESS_FIELDS.has(fieldName.toLowerCase());
 }
 
 /**
@@ -142,9 +144,11 @@ class BodySearch {
   }
 
   #leafContains(part: LeafPart): boolean {
-    const text = decodeTextPart(this.#raw, part, this.#remainingBytes);
+    const body = this.#raw.subarray(part.bodyStart, Math.min(part.bodyEnd, part.bodyStart + this.#remainingBytes));
+    const plain = plainText(body, part.encoding, parameterValue(part.params, 'charset'));
+    const text = plain?.toLowerCase() ?? foldText(decodeTextPart(this.#raw, part, this.#remainingBytes));
     this.#remainingBytes = Math.max(0, this.#remainingBytes - (part.bodyEnd - part.bodyStart));
-    return foldText(text).includes(this.#folded);
+    return text.includes(this.#folded);
   }
 }
 

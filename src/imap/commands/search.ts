@@ -4,7 +4,7 @@
  */
 import type { ListedMessage, ShownMessage } from '../../mailbox/types.ts';
 import { compareDay, dayOfDateHeader, dayOfInstant } from '../../mime/structure/calendar-day.ts';
-import { addressContains, bodyContains, headerContains, textContains } from '../../mime/text-search.ts';
+import { addressContains, bodyContains, headerContains, isAddressField, textContains } from '../../mime/text-search.ts';
 import {
   type Done,
   done,
@@ -74,6 +74,7 @@ async function foundBy(
   const { messages } = selected;
   const now = session.services.clock();
   const listing = needs(key, LISTED);
+  const ahead = new Ahead(selected);
   for (let from = 0; from < messages.length && !session.closed; from += LIST_BATCH) {
     const batch = messages.slice(from, from + LIST_BATCH);
     const listed = listing ? await selected.view.list(batch) : null;
@@ -88,6 +89,7 @@ async function foundBy(
         number: from + n + 1,
         listed: listed?.[n] ?? null,
         savedAt: savedAt?.[n] ?? null,
+        ahead,
         raw: undefined,
       };
       if (listing && candidate.listed === null) continue;
@@ -122,6 +124,7 @@ interface Candidate {
   listed: ListedMessage | null;
   /** Null unless it was asked for. */
   savedAt: Date | null;
+  ahead: Ahead;
   /** Undefined until it was asked for. */
   raw: Buffer | null | undefined;
 }
@@ -178,21 +181,48 @@ async function holds(key: SearchKey, candidate: Candidate): Promise<boolean> {
 }
 
 async function contains(key: { type: 'body' | 'text'; value: string }, candidate: Candidate): Promise<boolean> {
-  const { listed, selected, message } = candidate;
-  if (candidate.raw === undefined) candidate.raw = await selected.view.raw(message);
-  if (candidate.raw === null || listed === null) return false;
-  return (key.type === 'body' ? bodyContains : textContains)(candidate.raw, listed.index, key.value);
+  const { listed } = candidate;
+  const raw = await bytesOf(candidate);
+  if (raw === null || listed === null) return false;
+  return (key.type === 'body' ? bodyContains : textContains)(raw, listed.index, key.value);
+}
+
+async function bytesOf(candidate: Candidate): Promise<Buffer | null> {
+  if (candidate.raw === undefined) {
+    await candidate.ahead.bring(candidate.number - 1);
+    candidate.raw = await candidate.selected.view.raw(candidate.message);
+  }
+  return candidate.raw;
+}
+
+/** Brings the bytes of messages that will probably be asked for: more of them each time it was right. */
+class Ahead {
+  readonly #selected: Selected;
+  #end = 0;
+  #count = 1;
+
+  constructor(selected: Selected) {
+    this.#selected = selected;
+  }
+
+  async bring(position: number): Promise<void> {
+    if (position < this.#end) return;
+    this.#count = position === this.#end ? Math.min(this.#count * 2, LIST_BATCH) : 1;
+    this.#end = position + this.#count;
+    await this.#selected.view.prefetch(this.#selected.messages.slice(position, this.#end));
+  }
 }
 
 /** A header too large for the index is read from the message itself. */
 async function headerHolds(key: { field: string; value: string }, candidate: Candidate): Promise<boolean> {
-  const { listed, selected, message } = candidate;
+  const { listed } = candidate;
   if (listed === null) return false;
-  const { header, headerBytes, envelope } = listed.index;
-  if (key.value !== '' && addressContains(envelope, key.field, key.value)) return true;
-  if (header !== null) return headerContains(Buffer.from(header, 'latin1'), key.field, key.value);
-  if (candidate.raw === undefined) candidate.raw = await selected.view.raw(message);
-  return candidate.raw !== null && headerContains(candidate.raw.subarray(0, headerBytes), key.field, key.value);
+  const { header, headerBytes } = listed.index;
+  const asksAddress = key.value !== '' && isAddressField(key.field);
+  if (asksAddress && addressContains(listed.index.envelope, key.field, key.value)) return true;
+  if (header !== null) return headerContains(header, key.field, key.value);
+  const raw = await bytesOf(candidate);
+  return raw !== null && headerContains(raw.toString('latin1', 0, headerBytes), key.field, key.value);
 }
 
 type KnownKey = Exclude<SearchKey, { type: 'and' | 'or' | 'not' | 'body' | 'text' | 'header' }>;
