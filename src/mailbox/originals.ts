@@ -50,7 +50,7 @@ export function findOriginal(
  */
 function throughGateway(raw: Buffer, from: Address, view: LegacyView | null): FoundOriginal {
   const mailbox = shownMailbox(from, view);
-  if (mailbox === null || !originalIsFrom(raw, mailbox)) return { kind: 'none' };
+  if (mailbox === null || !originalIsFrom(raw, mailbox, { anySender: true })) return { kind: 'none' };
   return { kind: 'verified', raw: withoutDisguise(raw, mailbox) };
 }
 

@@ -130,7 +130,7 @@ async function translate(incoming: Incoming, gateway: TakesIn, uid: Hex32): Prom
   const seconds = Math.floor(now.getTime() / 1000);
   const body = toEmailBody({ mail, from, uid, parentUid: null, gatewayDomain, smimpDomains, now: seconds });
   freeParts(mail.root, raw);
-  const original = packVisible(raw, mailbox, body);
+  const original = packVisible(raw, mailbox, body, { anySender: true });
   release?.();
   const letter = { ...body, extensions_data: { ...body.extensions_data, smimp_gateway: checks } };
   return { mail, letter, original, digested };

@@ -8,7 +8,7 @@ import { referenceOf } from '../keystore/references.ts';
 import { type LegacyPolicy, NO_LEGACY } from '../legacy/policy.ts';
 import type { ByteGate } from '../memory/byte-gate.ts';
 import { collectGarbage, freeMemory } from '../memory/free-memory.ts';
-import { removeBcc } from '../mime/original/bcc.ts';
+import { hideBcc } from '../mime/original/bcc.ts';
 import type { Original } from '../mime/original/format.ts';
 import { fitBeside, MAX_CONTENT_BYTES, packOriginal } from '../mime/original/pack.ts';
 import { originalIsFrom } from '../mime/original/trust.ts';
@@ -38,7 +38,7 @@ interface Submission {
 
 /** A message as a mail program submits it; it becomes an `email`. */
 export interface Submitted extends Submission {
-  /** Is written over. */
+  /** Is written over meanwhile, and afterwards as it was, unless `release` gave it back. */
   raw: Buffer;
   /** Called when `raw` is not needed any more; it may then be empty. */
   release?: () => void;
@@ -141,14 +141,24 @@ interface Prepared {
   sizeBytes: number;
 }
 
+type Services = { db: Db; policy: Pick<LegacyPolicy, 'gatewayDomain' | 'knownLegacy'> };
+
+async function prepare(services: Services, keys: AccountKeys, submitted: Submitted, uid: Buffer): Promise<Prepared> {
+  const { visible, restore } = hideBcc(submitted.raw);
+  try {
+    return await prepareVisible(services, keys, { ...submitted, raw: visible }, uid);
+  } finally {
+    restore();
+  }
+}
+
 /** Everything that is large lives and dies in here, but for what is stored. */
-async function prepare(
-  { db, policy }: { db: Db; policy: Pick<LegacyPolicy, 'gatewayDomain' | 'knownLegacy'> },
+async function prepareVisible(
+  { db, policy }: Services,
   keys: AccountKeys,
-  given: Submitted,
+  submitted: Submitted,
   uid: Buffer,
 ): Promise<Prepared> {
-  const submitted = { ...given, raw: removeBcc(given.raw) };
   const mail = await parseMail(submitted.raw);
   collectGarbage(submitted.raw.length);
   const messageId = ownMessageId(mail);
@@ -203,8 +213,13 @@ function translate(
 }
 
 /** A message that does not say in plain words who it is from would be trusted by nobody: it travels as its body alone. */
-export function packVisible(raw: Buffer, mailbox: string, { attachments }: EmailBody): Original | null {
-  return originalIsFrom(raw, mailbox) ? packOriginal({ raw, attachments }) : null;
+export function packVisible(
+  raw: Buffer,
+  mailbox: string,
+  { attachments }: EmailBody,
+  how?: { anySender: boolean },
+): Original | null {
+  return originalIsFrom(raw, mailbox, how) ? packOriginal({ raw, attachments }) : null;
 }
 
 /** A message that could not be taken apart is its own part, and still needed. */

@@ -18,13 +18,16 @@ const NAMED =
   /^((?:"(?:[^"\\]|\\.)*"|\([^()<>[\]\\,;:@"]*\)|[^()<>[\]\\,;:@"])*)<([^\s<>()[\]\\,;:@"]+@[^\s<>()[\]\\,;:@"]+)>$/;
 const ADDRESS_IN_NAME = /[^\s<>()[\]\\,;:"']+@[^\s<>()[\]\\,;:"']+/g;
 
-/** `mailbox` in mail form, its letters small. A sender that could be taken for the bridge is trusted from nobody. */
-export function originalIsFrom(raw: Buffer, mailbox: string): boolean {
+/**
+ * `mailbox` in mail form, its letters small. A sender that could be taken for the bridge is trusted from nobody. `anySender`: of
+ * mail of the old internet, where lists write a Sender of their own.
+ */
+export function originalIsFrom(raw: Buffer, mailbox: string, { anySender = false } = {}): boolean {
   const end = headerEnd(raw);
   if (AMBIGUOUS.test(raw.toString('latin1', 0, end))) return false;
   const fields = [...headerFields(raw, 0, end)];
   const from = fields.filter(({ name }) => name === 'from');
-  const senders = fields.filter(({ name }) => name === 'sender');
+  const senders = anySender ? [] : fields.filter(({ name }) => name === 'sender');
   return (
     from.length === 1 &&
     from.every((field) => isWithin(fields, field)) &&
