@@ -8,67 +8,14 @@ import { rm } from 'node:fs/promises';
 import { createTransport } from 'nodemailer';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { imapClient, type Person } from '../../src/admin/demo/mail-clients.ts';
-import { layOutSites, type RunningSite, runJson, type Site, startSite } from '../../src/admin/demo/sites.ts';
+import { layOutSites, runJson, type Site } from '../../src/admin/demo/sites.ts';
 import { temporaryDirectory } from '../../src/admin/demo/temporary-directory.ts';
+import { generator, UnstableSite } from '../support/unstable-site.ts';
 
 const MESSAGES = 200;
 const SENDERS = 8;
 const SEED = 20_260_115;
-/** A bridge lives for this many of its own log events at least, and twice as many at most. */
-const EVENTS_BETWEEN_KILLS = 150;
 const TIMEOUT_MS = 240_000;
-
-/** mulberry32: small, seeded, good enough to draw moments. */
-function generator(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-/** Keeps one site running, killing it at drawn moments until `calm` is called. */
-class UnstableSite {
-  kills = 0;
-  #running: RunningSite | null = null;
-  #calm = false;
-  readonly #site: Site;
-  readonly #random: () => number;
-  #restarting: Promise<void> = Promise.resolve();
-
-  constructor(site: Site, random: () => number) {
-    this.#site = site;
-    this.#random = random;
-  }
-
-  async start(): Promise<void> {
-    let left = EVENTS_BETWEEN_KILLS * (1 + this.#random());
-    this.#running = await startSite(this.#site, {
-      onEvent: () => {
-        left -= 1;
-        if (left < 0 && left >= -1 && !this.#calm) this.#restarting = this.#killAndStart();
-      },
-    });
-  }
-
-  async #killAndStart(): Promise<void> {
-    this.kills += 1;
-    await this.#running?.kill();
-    await this.start();
-  }
-
-  async calm(): Promise<void> {
-    this.#calm = true;
-    await this.#restarting;
-  }
-
-  async end(): Promise<void> {
-    await this.calm();
-    await this.#running?.[Symbol.asyncDispose]();
-  }
-}
 
 let directory: string;
 let unstable: UnstableSite[] = [];
