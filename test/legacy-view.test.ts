@@ -126,7 +126,10 @@ describe('mail that a gateway took in', () => {
   it('is shown byte for byte, by the name that the gateway gives it', async () => {
     await site.receive(through(bob, 'Bob <bob@old.test>'));
     await site.open();
-    expect((await fetched())[0]).toBe(mail('Bob <bob@old.test>').toString());
+    const [got = ''] = await fetched();
+    const whole = mail('Bob <bob@old.test>').toString();
+    expect(got.slice(-whole.length)).toBe(whole);
+    expect(got.slice(0, -whole.length)).toMatch(/^X-SMIMP-Via: smtp_bridge\r$/m);
   });
 
   it('is rendered under the identity that was verified when it says another name, or one that nobody believes', async () => {
@@ -135,6 +138,24 @@ describe('mail that a gateway took in', () => {
     expect(await shown('From', through(bob, 'carol@corp.test'))).toBe('bob@old.test');
     expect(await shown('From', through(carol, 'carol@corp.test'))).toBe('carolz40corpz2etest@gw.test');
     expect(await shown('From', through(eve, 'bob@old.test'))).toBe(`${BOB_OF_OLD}@acme.test`);
+  });
+});
+
+describe('attack: to speak in the name of the gateway', () => {
+  it('what a message says of itself under that name is taken out, and what others say stays', async () => {
+    const alice = site.server.addUser('alice', site.clock.seconds());
+    const claims = [
+      'Authentication-Results: gw.test; dmarc=pass header.from=bank.test',
+      'authentication-results:\r\n (well) "GW.test" 1; spf=pass',
+    ];
+    const honest = 'Authentication-Results: list.test; dkim=pass header.d=bank.test';
+    const rest = 'From: alice@acme.test\r\nSubject: Hi\r\n\r\nAuthentication-Results: gw.test; none\r\n';
+    const raw = Buffer.from(`${[...claims, honest].join('\r\n')}\r\n${rest}`);
+    await site.receive({ from: alice, header: { original: packOriginal({ raw, attachments: [] }) } });
+    await site.open();
+    const [got = ''] = await fetched();
+    expect(got.slice(got.indexOf(honest))).toBe(`${honest}\r\n${rest}`);
+    expect(got.slice(0, got.indexOf(honest))).not.toMatch(/gw\.test/i);
   });
 });
 

@@ -11,7 +11,7 @@ export interface LegacyDisplay {
   readonly ownDomains: readonly string[];
 }
 
-/** Null: everybody is shown under the address. */
+/** Null: no gateway is believed, and everybody is shown under the address. */
 export async function decideView(
   db: Db,
   display: LegacyDisplay | null,
@@ -20,8 +20,7 @@ export async function decideView(
   if (display === null) return null;
   const { gatewayDomain, ownDomains } = display;
   const named = legacyDomains(from, content, gatewayDomain);
-  if (named.length === 0) return null;
-  const spoken = await spokenDomains(db, named);
+  const spoken = named.length === 0 ? [] : await spokenDomains(db, named);
   const codedDomains = named.filter((domain) => ownDomains.includes(domain) || spoken.includes(domain));
   return { gatewayDomain, codedDomains };
 }

@@ -8,6 +8,7 @@
 import { Buffer } from 'node:buffer';
 import { z } from 'zod';
 import { gatewayFields, RENDERER_VERSION, type RendererVersion, renderMessage } from '../mime/from-email.ts';
+import { removeForgedResults } from '../mime/gateway-data.ts';
 import type { LegacyView } from '../mime/legacy-view.ts';
 import type { Original, OriginalErrorCode } from '../mime/original/format.ts';
 import { fitBeside, packOriginal } from '../mime/original/pack.ts';
@@ -98,13 +99,18 @@ function renderBelow(opened: OpenedContent, account: MailAccount, version: Rende
   const found = findOriginal(opened, account.address, legacyView);
   if (found.kind === 'own') return { raw: found.raw, original: 'shown' };
   if (found.kind === 'verified' && opened.cautions.length === 0)
-    return { raw: belowResults(opened, found.raw), original: 'shown' };
+    return { raw: belowResults(opened, withoutGatewayResults(found.raw, legacyView)), original: 'shown' };
   const by = { version, ...legacyView };
   if (found.kind === 'none') return { raw: renderParts(opened, account, by), original: 'none' };
   if (found.kind === 'broken') return { raw: renderParts(opened, account, by), original: found.code };
   const told = found.kind === 'foreign' ? [...opened.cautions, 'foreign-original' as const] : opened.cautions;
   const content = withOriginalAttached(withCautions(opened.content, told), found.raw);
   return { raw: renderMessage({ header: opened.header, content, notice: null, ...by }), original: 'attached' };
+}
+
+/** Nobody but the gateway itself speaks in the name of the one that is believed. `raw` is used up. */
+function withoutGatewayResults(raw: Buffer, view: LegacyView | null): Buffer {
+  return view === null ? raw : removeForgedResults(raw, [view.gatewayDomain]);
 }
 
 /** With what the gateway found out on top, where one took the message in. */
