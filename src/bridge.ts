@@ -32,7 +32,7 @@ import type { MirrorServices } from './mirror/mirror.ts';
 import { startMirrors } from './mirror/mirrors.ts';
 import { withMirrors } from './mirror/rotation.ts';
 import { withOutbox } from './outbox/mailbox.ts';
-import { createTakeOutward } from './pipeline/outward.ts';
+import { createOutward } from './pipeline/outward.ts';
 import { createPipeline, type Pipeline } from './pipeline/pipeline.ts';
 import { createDiscovery } from './remote/discovery.ts';
 import { createHomeClient } from './remote/home.ts';
@@ -185,7 +185,7 @@ async function buildParts(stack: AsyncDisposableStack, base: Base): Promise<Part
   const gateway = await gatewayOf(config, { db, https, network, clock });
   const limits = pipelineLimits(config);
   const { giveUpAfterMs } = limits;
-  const outward = gateway === null ? null : createTakeOutward({ gateway, giveUpAfterMs, clock });
+  const outward = gateway === null ? null : createOutward({ gateway, giveUpAfterMs, clock });
   const quotaBytes = config.limits.quota;
   const mailbox = createMailbox({
     ...{ db, listener, keystore, identity, events, clock, quotaBytes, outward },

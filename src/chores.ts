@@ -10,6 +10,7 @@ import { forgetStrangeDomains } from './store/domains.ts';
 import { forgetEpochs } from './store/epochs.ts';
 import { forgetExpunged } from './store/expunged.ts';
 import { forgetOldKeys } from './store/key-issue.ts';
+import { forgetStsPolicies } from './store/mta-sts.ts';
 import { forgetOldPowFacts } from './store/pow-facts.ts';
 import { purgeExpired } from './store/sessions.ts';
 import { forgetFinishedSubmissions } from './store/submissions.ts';
@@ -66,6 +67,7 @@ export async function doChores(options: Parameters<typeof startChores>[0]): Prom
   });
   await forgetOldKeys(db, new Date(now.getTime() - KEEP_KEYS_MS));
   await forgetStrangeDomains(db, new Date(now.getTime() - DAY_MS));
+  await forgetStsPolicies(db, now);
   await forgetEndedAlarms(db, new Date(now.getTime() - KEEP_ENDED_ALARMS_MS));
   await forgetFinishedSubmissions(db, new Date(now.getTime() - KEEP_FINISHED_MS));
   if (now.getUTCMinutes() % FORGET_CHANGES_EVERY_MINUTES === 0) {

@@ -169,6 +169,18 @@ describe('a letter', () => {
   });
 });
 
+describe('an alarm about a sender', () => {
+  it('is told to nobody at the gateway, where nobody would read it', async () => {
+    await carry();
+    site.alice.change({ now: site.clock.seconds(), rotate: true });
+    site.clock.advance(3_600_000);
+    await carry();
+    expect(await inbox()).toBe(0);
+    const alarms = await site.opened.db.selectFrom('alarm').select(['kind', 'tell_at']).execute();
+    expect(alarms).toEqual([{ kind: 'key-changed', tell_at: null }]);
+  });
+});
+
 describe('a crash', () => {
   it('while a letter is taken leaves it where it was', async () => {
     await site.receive({});

@@ -19,6 +19,7 @@ import { type Hex32, toHex } from '../smimp/encoding.ts';
 import type { ProfileErrorCode } from '../smimp/errors.ts';
 import { type OpenedMessage, openMessage } from '../smimp/open.ts';
 import { historyIdentity, type SenderIdentity } from '../smimp/pin.ts';
+import { silenceDueAlarms } from '../store/alarms.ts';
 import { insertContents } from '../store/contents.ts';
 import type { Db, Tx } from '../store/database.ts';
 import { deleteMessages, findMessage, type StoredMessage } from '../store/messages.ts';
@@ -55,8 +56,11 @@ export interface OpenServices {
   gate: ByteGate;
   events: Events;
   clock: () => Date;
-  /** At a gateway: what carries mail for legacy correspondents on. Null for an account whose owner reads it here. */
-  outward?: ((account: MailAccount, opened: OpenedMessage) => ((tx: Tx) => Promise<void>) | null) | null;
+  /** At a gateway: what carries mail for its legacy identities on. Nobody reads it here, and nobody is told anything. */
+  outward?: {
+    serves(address: Address): boolean;
+    take(account: MailAccount, opened: OpenedMessage): (tx: Tx) => Promise<void>;
+  } | null;
   /** Whose word is taken for people of the old internet; null or absent: nobody's. */
   legacyDisplay?: LegacyDisplay | null;
   /** Most bytes of a mailbox whose account has no limit of its own; null or absent: no limit. */
@@ -82,7 +86,8 @@ export async function openPending(services: OpenServices, accountId: number): Pr
     for (const message of due) await openOne(opening, message, contacts.get(message.sender_address) ?? null);
     count += due.length;
   }
-  await tellAlarms(services, account);
+  if (services.outward?.serves(account.address) !== true) await tellAlarms(services, account);
+  else await silenceDueAlarms(services.db, accountId, services.clock());
   return count;
 }
 
@@ -181,7 +186,8 @@ async function show({ services, account }: Opening, row: StoredMessage, opened: 
     { kind: 'digest', value: Buffer.from(opened.digest, 'hex') },
     { kind: 'uid', value: seenUid(account, opened.header.from, opened.header.uid) },
   ];
-  const carry = services.outward?.(account, opened) ?? null;
+  const { outward = null } = services;
+  const carry = outward?.serves(account.address) === true ? outward.take(account, opened) : null;
   const isKept = carry === null && isShown(opened.content);
   const trace = isKept ? await traceOf(services.db, account, { opened, row }) : null;
   const kept = isKept ? await contentToKeep(services, account, { ...opened, trace }, row.time_received) : null;

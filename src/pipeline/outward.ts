@@ -5,14 +5,15 @@
  */
 import type { AccountKeys } from '../keystore/keystore.ts';
 import { referenceOf } from '../keystore/references.ts';
+
 import { isNamed } from '../legacy/senders.ts';
 import { isShown } from '../mime/from-email.ts';
 import { outgoingFacts, outgoingMail } from '../mime/outgoing.ts';
 import { threadIdOf } from '../mime/threads.ts';
-import { type Address, addressParts, toMailbox } from '../smimp/address.ts';
+import { type Address, toMailbox } from '../smimp/address.ts';
 import { randomBytes } from '../smimp/crypto.ts';
 import { parseHex } from '../smimp/encoding.ts';
-import { decodeLegacy } from '../smimp/gateway.ts';
+import { decodeLegacy, legacyMailbox } from '../smimp/gateway.ts';
 import type { OpenedMessage } from '../smimp/open.ts';
 import { insertReference } from '../store/contents.ts';
 import { notify, type Tx } from '../store/database.ts';
@@ -20,24 +21,28 @@ import { insertSubmission } from '../store/submissions.ts';
 import type { Gateway } from './relay.ts';
 import { type RelayContent, type RelayFacts, sealRelayContent } from './relay-content.ts';
 
-/** Null: the account is no legacy identity. Otherwise what puts the message on its way, within the transaction that opens it. */
-export type TakeOutward = (
-  account: { accountId: number; address: Address; keys: AccountKeys },
-  opened: OpenedMessage,
-) => ((tx: Tx) => Promise<void>) | null;
+export interface Outward {
+  /** Whether this is a legacy identity: nobody reads its mail here. */
+  serves(address: Address): boolean;
+  /** What puts the message on its way, within the transaction that opens it. */
+  take(
+    account: { accountId: number; address: Address; keys: AccountKeys },
+    opened: OpenedMessage,
+  ): (tx: Tx) => Promise<void>;
+}
 
 const DIGEST_BYTES = 32;
 const UID_BYTES = 32;
 const NOTHING = Buffer.alloc(0);
 
-export function createTakeOutward(options: {
+export function createOutward(options: {
   gateway: Pick<Gateway, 'domain' | 'senders'>;
   giveUpAfterMs: number;
   clock: () => Date;
-}): TakeOutward {
+}): Outward {
   const { gateway, giveUpAfterMs, clock } = options;
-  return ({ accountId, address, keys }, opened) => {
-    if (addressParts(address).domain !== gateway.domain) return null;
+  const serves: Outward['serves'] = (address) => legacyMailbox(address, gateway.domain) !== null;
+  const take: Outward['take'] = ({ accountId, address, keys }, opened) => {
     const now = clock();
     const uid = Buffer.from(parseHex(opened.header.uid, UID_BYTES));
     const { facts, message } = contentOf(gateway, address, opened, now);
@@ -61,6 +66,7 @@ export function createTakeOutward(options: {
       for (const id of deliveryIds) await notify(tx, 'delivery_ready', id);
     };
   };
+  return { serves, take };
 }
 
 function contentOf(

@@ -184,6 +184,16 @@ export async function hasDueAlarms(db: Executor, accountId: number, now: Date): 
   return row !== undefined;
 }
 
+/** There is nobody to tell: what is due is only remembered. */
+export async function silenceDueAlarms(db: Executor, accountId: number, now: Date): Promise<void> {
+  await db
+    .updateTable('alarm')
+    .set({ tell_at: null })
+    .where('account_id', '=', accountId)
+    .where('tell_at', '<=', now)
+    .execute();
+}
+
 /** Accounts that have something to be told now. */
 export async function accountsWithDueAlarms(db: Executor, now: Date): Promise<number[]> {
   const rows = await db

@@ -11,7 +11,7 @@ import { createLogger } from '../../src/log.ts';
 import { createMailbox } from '../../src/mailbox/mailbox.ts';
 import { openPending } from '../../src/mailbox/open.ts';
 import { ByteGate } from '../../src/memory/byte-gate.ts';
-import { createTakeOutward } from '../../src/pipeline/outward.ts';
+import { createOutward } from '../../src/pipeline/outward.ts';
 import { createPipeline, type Pipeline } from '../../src/pipeline/pipeline.ts';
 import { createDiscovery } from '../../src/remote/discovery.ts';
 import { createHomeClient } from '../../src/remote/home.ts';
@@ -91,7 +91,7 @@ export async function gatewaySite(
       ...{ delayNoticeAfterMs: DELAY_NOTICE_MS, giveUpAfterMs: GIVE_UP_MS },
     },
   });
-  const takeOutward = createTakeOutward({ gateway, giveUpAfterMs: GIVE_UP_MS, clock: clock.read });
+  const outward = createOutward({ gateway, giveUpAfterMs: GIVE_UP_MS, clock: clock.read });
   const bob = await db
     .transaction()
     .execute((tx) =>
@@ -112,15 +112,11 @@ export async function gatewaySite(
       return receive(into, { from: alice, ...letter });
     },
     open: ({ dying = false } = {}) => {
-      const outward: typeof takeOutward = (account, message) => {
-        const carry = takeOutward(account, message);
-        if (carry === null || !dying) return carry;
-        return async (tx) => {
-          await carry(tx);
-          throw new Error('killed');
-        };
+      const take: typeof outward.take = (account, message) => async (tx) => {
+        await outward.take(account, message)(tx);
+        if (dying) throw new Error('killed');
       };
-      return openPending({ ...services, gate, outward }, bob.accountId);
+      return openPending({ ...services, gate, outward: { ...outward, take } }, bob.accountId);
     },
     async again(deliveryId) {
       clock.moveTo((await findDelivery(db, deliveryId))?.next_attempt_at ?? clock.read());

@@ -43,7 +43,9 @@ export async function layOutSites(options: {
   domains: readonly string[];
   settings?: Record<string, unknown>;
   /** Of single sites. */
-  settingsOf?: (domain: string) => { network?: Record<string, unknown> } & Record<string, unknown>;
+  settingsOf?: (
+    domain: string,
+  ) => { network?: { hosts?: Record<string, string>; dns?: readonly string[] } } & Record<string, unknown>;
   /** Those of `domains` that are no homes but proxies: the domain is only a name for its directory then. */
   proxies?: readonly string[];
 }): Promise<Site[]> {
@@ -79,7 +81,9 @@ export async function layOutSites(options: {
       const deployment = options.proxies?.includes(domain) ? 'proxy' : 'home';
       const base = siteConfig(site, hosts, caPath);
       const { network = {}, ...own } = options.settingsOf?.(domain) ?? {};
-      const config = { ...base, deployment, ...options.settings, ...own, network: { ...base.network, ...network } };
+      const reached = { ...base.network.hosts, ...network.hosts };
+      const net = { ...base.network, ...network, hosts: reached };
+      const config = { ...base, deployment, ...options.settings, ...own, network: net };
       await writeFile(site.configPath, stringify(config));
       return site;
     }),
