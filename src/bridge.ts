@@ -19,6 +19,7 @@ import { createKeyMaintenance, type KeyMaintenance } from './identity/maintenanc
 import { createIdentity, type Identity } from './identity/resolve.ts';
 import { createKeystoreTransfer, type KeystoreTransfer } from './identity/transfer.ts';
 import { createImapServer } from './imap/listener.ts';
+import { sessionLimits, sessionTimeouts } from './imap-settings.ts';
 import { createKeystore, type Keystore } from './keystore/keystore.ts';
 import { openServerKey } from './keystore/server-key.ts';
 import type { LegacyIdentities } from './legacy/identities.ts';
@@ -42,6 +43,7 @@ import { createFetchPublicKey, type FetchPublicKey } from './remote/public-keys.
 import { createSessions } from './remote/sessions.ts';
 import {
   connectionLimits,
+  freeTries,
   legacyDisplay,
   legacyPolicy,
   networkOf,
@@ -174,6 +176,7 @@ async function buildParts(stack: AsyncDisposableStack, base: Base): Promise<Part
   const keystore = createKeystore({
     db,
     serverKey: await openServerKey({ db, value: config.secrets.serverKey, file }),
+    freeTries: freeTries(config),
   });
   const network = await networkOf(config, tls);
   const https = stack.use(createHttps(network));
@@ -259,9 +262,10 @@ function createDoors(
       }
       const limits = connectionLimits(config);
       if (plays('imap')) {
-        const { withhold } = config.imap;
+        const { withhold, limits: own } = config.imap;
+        const session = { sessionLimits: sessionLimits(own), timeouts: sessionTimeouts(own) };
         const services = { keystore, mailbox: withOutboxOf(base), events, clock };
-        const server = stack.use(createImapServer({ tls: material, limits, withhold, ...services }));
+        const server = stack.use(createImapServer({ tls: material, limits, withhold, ...session, ...services }));
         await open(server, 'imaps', true);
         await open(server, 'imap', false);
       }

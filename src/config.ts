@@ -19,6 +19,7 @@ import {
   listenAddress,
   sizeBytes,
 } from './config-fields.ts';
+import { imapLimits } from './imap-settings.ts';
 import { legacySettings, outgoingSettings } from './legacy/settings.ts';
 import { powPolicySchema } from './policy/pow-policy-schema.ts';
 
@@ -118,6 +119,7 @@ const settings = z.strictObject({
         }),
       )
       .default([]),
+    limits: imapLimits,
   }),
   gateway: section({
     domain: domain.nullable().default(null),
@@ -135,6 +137,8 @@ const settings = z.strictObject({
     connections: z.int().min(1).max(100_000).default(1000),
     connections_per_address: z.int().min(1).max(100_000).default(50),
     connections_per_account: z.int().min(1).max(10_000).default(30),
+    login_tries_per_account: z.int().min(1).max(1000).default(5),
+    login_tries_per_address: z.int().min(1).max(100_000).default(30),
   }),
   log: section({ level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info') }),
 });

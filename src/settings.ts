@@ -67,3 +67,8 @@ export function connectionLimits(config: Config) {
     connectionsPerAccount: connections_per_account,
   };
 }
+
+/** Wrong passwords before the next one has to wait. */
+export function freeTries({ limits }: Config): { account: number; source: number } {
+  return { account: limits.login_tries_per_account, source: limits.login_tries_per_address };
+}

@@ -1,7 +1,7 @@
 /** COMPRESS=DEFLATE (RFC 4978), said line by line to the real server; and what unfolds to more than anybody needs. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createUnfolding, Folding } from '../src/imap/folding.ts';
-import { UNFOLD_FREE_BYTES } from '../src/imap/limits.ts';
+import { DEFAULT_SESSION_LIMITS } from '../src/imap/limits.ts';
 import { ImapClient } from './support/imap-client.ts';
 import { LIMITS, type MailSite, mailSite, plainMail } from './support/mail-site.ts';
 
@@ -107,7 +107,7 @@ describe('unfolding', () => {
   const unfold = async (folded: Buffer): Promise<{ bytes: number; broken: boolean }> => {
     const seen = { bytes: 0, broken: false };
     const { promise, resolve } = Promise.withResolvers<void>();
-    const unfolding = createUnfolding({
+    const unfolding = createUnfolding(DEFAULT_SESSION_LIMITS, {
       onChunk: (chunk) => {
         seen.bytes += chunk.length;
       },
@@ -131,10 +131,13 @@ describe('unfolding', () => {
   };
 
   it('stops at the bound, and not before it', async () => {
-    expect(await unfold(await zeros(UNFOLD_FREE_BYTES))).toEqual({ bytes: UNFOLD_FREE_BYTES, broken: false });
-    const { bytes, broken } = await unfold(await zeros(2 * UNFOLD_FREE_BYTES));
+    expect(await unfold(await zeros(DEFAULT_SESSION_LIMITS.unfoldFreeBytes))).toEqual({
+      bytes: DEFAULT_SESSION_LIMITS.unfoldFreeBytes,
+      broken: false,
+    });
+    const { bytes, broken } = await unfold(await zeros(2 * DEFAULT_SESSION_LIMITS.unfoldFreeBytes));
     expect(broken).toBe(true);
-    expect(bytes).toBeLessThan(2 * UNFOLD_FREE_BYTES);
+    expect(bytes).toBeLessThan(2 * DEFAULT_SESSION_LIMITS.unfoldFreeBytes);
   });
 
   it('folds in steps that can each be read, until it is closed', async () => {

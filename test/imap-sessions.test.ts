@@ -1,6 +1,10 @@
 /** Several sessions at one mailbox, in one process and in several; and what a connection may cost. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { MAX_BAD_COMMANDS, UNAUTHENTICATED_LINE_BYTES, UNAUTHENTICATED_LITERAL_BYTES } from '../src/imap/limits.ts';
+import {
+  DEFAULT_SESSION_LIMITS,
+  UNAUTHENTICATED_LINE_BYTES,
+  UNAUTHENTICATED_LITERAL_BYTES,
+} from '../src/imap/limits.ts';
 import type { ImapServer } from '../src/imap/listener.ts';
 import { ImapClient } from './support/imap-client.ts';
 import { LIMITS, type MailSite, mailSite, PASSWORD, plainMail } from './support/mail-site.ts';
@@ -200,9 +204,9 @@ describe('the limits of a connection', () => {
   });
 
   it('hangs up after so many mistakes, and forgives those before a right command', async () => {
-    for (let n = 1; n < MAX_BAD_COMMANDS; n += 1) await client.bad('nonsense');
+    for (let n = 1; n < DEFAULT_SESSION_LIMITS.badCommands; n += 1) await client.bad('nonsense');
     await client.ok('noop');
-    for (let n = 1; n < MAX_BAD_COMMANDS; n += 1) await client.bad('nonsense');
+    for (let n = 1; n < DEFAULT_SESSION_LIMITS.badCommands; n += 1) await client.bad('nonsense');
     await client.bad('nonsense');
     expect(await client.line()).toBe('<closed>');
   });

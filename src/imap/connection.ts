@@ -4,19 +4,13 @@
  */
 import type { SecureContext } from 'node:tls';
 import { MailboxError } from '../mailbox/errors.ts';
+import { CommandRate } from './command-rate.ts';
 import { hasNews, tellNews, tellSelected } from './commands/notify.ts';
 import { capabilitiesOf } from './commands/session.ts';
 import { HANDLERS } from './commands/table.ts';
 import { type Done, done, type ImapServices, type Login, mailboxOf, type Session } from './context.ts';
 import { dialectOf } from './enabled.ts';
-import {
-  IDLE_TIMEOUT_MS,
-  MAX_BAD_COMMANDS,
-  MAX_BUFFERED_BYTES,
-  MAX_LOGIN_FAILURES,
-  STRANGER_LIMITS,
-  UNAUTHENTICATED_TIMEOUT_MS,
-} from './limits.ts';
+import { IDLE_TIMEOUT_MS, MAX_BUFFERED_BYTES, STRANGER_LIMITS, UNAUTHENTICATED_TIMEOUT_MS } from './limits.ts';
 import { Refusal, refusalOf } from './replies.ts';
 import type { Selected } from './selected.ts';
 import type { Transport } from './transport.ts';
@@ -41,6 +35,7 @@ export class Connection implements Session {
   readonly #decoder = new CommandDecoder({ limits: STRANGER_LIMITS });
   #wake: () => void = () => undefined;
   #timer: NodeJS.Timeout | null = null;
+  readonly #rate: CommandRate;
   #badCommands = 0;
   #ending = false;
 
@@ -52,6 +47,7 @@ export class Connection implements Session {
     timeouts?: Partial<{ unauthenticatedMs: number; idleMs: number }>;
   }) {
     this.services = options.services;
+    this.#rate = new CommandRate(options.services.sessionLimits.commandsPerMinute);
     this.enter = options.enter;
     this.#transport = options.transport;
     this.#secureContext = options.secureContext;
@@ -121,9 +117,10 @@ export class Connection implements Session {
       this.#decoder.setLimits(STRANGER_LIMITS);
       return;
     }
-    const literalBytes = 64 * 1024;
     const { messageBytes } = this.services.limits;
+    const { literals, literalBytes } = this.services.sessionLimits;
     this.#decoder.setLimits({
+      literals,
       literalBytes,
       lineBytes: 64 * 1024,
       nonSyncLiteralBytes: Number.MAX_SAFE_INTEGER,
@@ -209,7 +206,12 @@ export class Connection implements Session {
 
   #countMistake(fatal: boolean): void {
     this.#badCommands += 1;
-    if (fatal || this.#badCommands >= MAX_BAD_COMMANDS || this.loginFailures >= MAX_LOGIN_FAILURES) this.#ending = true;
+    const { badCommands } = this.services.sessionLimits;
+    if (fatal || this.#badCommands >= badCommands || this.#hasFailed) this.#ending = true;
+  }
+
+  get #hasFailed(): boolean {
+    return this.loginFailures >= this.services.sessionLimits.loginFailures;
   }
 
   async #run(command: Command): Promise<void> {
@@ -230,10 +232,12 @@ export class Connection implements Session {
     const { status, message, responseCode } = refusal ?? new Refusal('NO', 'Something went wrong here', 'SERVERBUG');
     await this.send(taggedLine(tag, status, message, responseCode));
     if (error instanceof MailboxError && error.code === 'renewed') await this.#sayGoodbye('The mailbox begins anew');
-    if (status === 'BAD' || this.loginFailures >= MAX_LOGIN_FAILURES) this.#countMistake(false);
+    if (status === 'BAD' || this.#hasFailed) this.#countMistake(false);
   }
 
   #handle(command: Command): Promise<Done> {
+    if (!this.#rate.take(this.services.clock()) && command.name !== 'LOGOUT')
+      throw new Refusal('NO', 'Too many commands: wait a minute', 'LIMIT');
     if (command.name === 'STARTTLS') return this.#startTls(command.tag);
     if (command.name === 'COMPRESS') return this.#compress(command);
     if (command.name === 'IDLE') return this.#idle();
@@ -260,7 +264,7 @@ export class Connection implements Session {
     if (this.compressed) throw new Refusal('NO', 'Compression is on already', 'COMPRESSIONACTIVE');
     this.#transport.pause();
     this.#decoder.discardInput();
-    await this.#transport.startCompression(taggedLine(tag, 'OK', 'DEFLATE active'));
+    await this.#transport.startCompression(taggedLine(tag, 'OK', 'DEFLATE active'), this.services.sessionLimits);
     return { ...done('DEFLATE active'), answered: true };
   }
 

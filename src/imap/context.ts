@@ -5,7 +5,7 @@ import { MailboxError } from '../mailbox/errors.ts';
 import type { Folder } from '../mailbox/folder-tree.ts';
 import type { AccountMailbox, OpenMailbox } from '../mailbox/types.ts';
 import type { Enabled } from './enabled.ts';
-import type { ImapLimits } from './limits.ts';
+import type { ImapLimits, SessionLimits } from './limits.ts';
 import type { Notify } from './notify.ts';
 import { Refusal } from './replies.ts';
 import type { Selected } from './selected.ts';
@@ -19,6 +19,8 @@ export interface ImapServices {
   keystore: Pick<Keystore, 'verifyPassword' | 'beginScram'>;
   mailbox: OpenMailbox;
   limits: ImapLimits;
+  /** What one connection may cost. */
+  sessionLimits: SessionLimits;
   /** Capabilities that are not announced. */
   withhold?: readonly Withholding[];
   events: Events;

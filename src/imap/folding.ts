@@ -1,6 +1,6 @@
 /** COMPRESS=DEFLATE (RFC 4978): what goes out is folded, what comes in unfolded, each with little memory and a bound. */
 import { constants, createDeflateRaw, createInflateRaw, type InflateRaw } from 'node:zlib';
-import { UNFOLD_FREE_BYTES, UNFOLD_RATIO } from './limits.ts';
+import type { SessionLimits } from './limits.ts';
 
 /** About 70 KiB for a connection; mail gains little from more. */
 const FOLDING = { level: 4, windowBits: 13, memLevel: 6 } as const;
@@ -43,12 +43,15 @@ export class Folding {
  * Unfolds what is piped into it, no faster than `onChunk` is let go on (pause and resume). `onBroken` when it cannot be
  * read, or grows beyond all use: the connection is to be closed.
  */
-export function createUnfolding(handlers: { onChunk: (chunk: Buffer) => void; onBroken: () => void }): InflateRaw {
+export function createUnfolding(
+  limits: Pick<SessionLimits, 'unfoldRatio' | 'unfoldFreeBytes'>,
+  handlers: { onChunk: (chunk: Buffer) => void; onBroken: () => void },
+): InflateRaw {
   const inflate = createInflateRaw({ chunkSize: UNFOLDED_CHUNK_BYTES });
   let unfoldedBytes = 0;
   inflate.on('data', (chunk: Buffer) => {
     unfoldedBytes += chunk.length;
-    if (unfoldedBytes > UNFOLD_FREE_BYTES + UNFOLD_RATIO * inflate.bytesWritten) handlers.onBroken();
+    if (unfoldedBytes > limits.unfoldFreeBytes + limits.unfoldRatio * inflate.bytesWritten) handlers.onBroken();
     else handlers.onChunk(chunk);
   });
   inflate.on('error', handlers.onBroken);

@@ -1,4 +1,4 @@
-/** What one connection may cost. Each is an option of the server. */
+/** How many may come, and how large a message may be. Each is an option of the server. */
 export interface ImapLimits {
   messageBytes: number;
   connections: number;
@@ -6,13 +6,47 @@ export interface ImapLimits {
   connectionsPerAccount: number;
 }
 
+/** What one connection may cost. Each is an option of the server (`imap.limits` in the configuration). */
+export interface SessionLimits {
+  /** Nobody types so fast, and no program needs to. */
+  commandsPerMinute: number;
+  /** Literals of one command, and bytes of one that is no message. */
+  literals: number;
+  literalBytes: number;
+  /** Keys times messages of one search, a range of numbers counting as a key. */
+  searchSteps: number;
+  /** Bytes of messages that one search opens, for BODY, TEXT and headers that the index does not hold. */
+  searchBytes: number;
+  /** Wrong passwords before the connection is closed; the account and the address are slowed besides. */
+  loginFailures: number;
+  /** Who makes more mistakes in a row is no mail program. */
+  badCommands: number;
+  /** What a client compresses (RFC 4978) unfolds to this many times its bytes at most: mail to ten times, zeros to a thousand. */
+  unfoldRatio: number;
+  /** So much a connection may send beyond that: a message or two of nothing but zeros. */
+  unfoldFreeBytes: number;
+}
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+export const DEFAULT_SESSION_LIMITS: Readonly<SessionLimits> = {
+  commandsPerMinute: 100_000,
+  literals: 64,
+  literalBytes: 64 * KIB,
+  // A hundred keys in a folder of 100,000 messages are ten million.
+  searchSteps: 50_000_000,
+  searchBytes: 4096 * MIB,
+  loginFailures: 5,
+  badCommands: 20,
+  unfoldRatio: 200,
+  unfoldFreeBytes: 64 * MIB,
+};
+
 /** Before a login: a client sends its next command at once, a person does not type here. */
 export const UNAUTHENTICATED_TIMEOUT_MS = 60_000;
 /** RFC 3501 §5.4: at least 30 minutes. */
 export const IDLE_TIMEOUT_MS = 31 * 60_000;
-/** Who makes more mistakes in a row is no mail program. */
-export const MAX_BAD_COMMANDS = 20;
-export const MAX_LOGIN_FAILURES = 5;
 /** Messages whose indexes are taken at once from the database. */
 export const LIST_BATCH = 200;
 /** Received bytes that wait while a command is being worked on; then the socket is no longer read. */
@@ -32,10 +66,6 @@ export const STRANGER_LIMITS = {
   appendLiteralBytes: 0,
   lineBytes: UNAUTHENTICATED_LINE_BYTES,
 };
-/** What a client compresses (RFC 4978) unfolds to this many times its bytes at most: mail to ten times, zeros to a thousand. */
-export const UNFOLD_RATIO = 200;
-/** So much a connection may send beyond that: a message or two of nothing but zeros. */
-export const UNFOLD_FREE_BYTES = 64 * 1024 * 1024;
 /** Groups of events of one NOTIFY (RFC 5465), and mailboxes named in them. */
 export const MAX_NOTIFY_GROUPS = 20;
 export const MAX_NOTIFY_NAMES = 100;

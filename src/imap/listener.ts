@@ -4,6 +4,7 @@ import { type AddressInfo, createServer as createTcpServer, type Server, type So
 import { createSecureContext, createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { Connection } from './connection.ts';
 import type { ImapServices, Session } from './context.ts';
+import { DEFAULT_SESSION_LIMITS, type SessionLimits } from './limits.ts';
 import { Transport } from './transport.ts';
 import { untaggedLine } from './wire/responses.ts';
 
@@ -19,13 +20,18 @@ export interface ImapServer extends AsyncDisposable {
   setTls(tls: { cert: string; key: string }): void;
 }
 
-export interface ImapOptions extends ImapServices {
+export interface ImapOptions extends Omit<ImapServices, 'sessionLimits'> {
+  sessionLimits?: Partial<SessionLimits>;
   tls: { cert: string; key: string };
   timeouts?: Partial<{ unauthenticatedMs: number; idleMs: number }>;
 }
 
 export function createImapServer(options: ImapOptions): ImapServer {
   const { limits, events } = options;
+  const services: ImapServices = {
+    ...options,
+    sessionLimits: { ...DEFAULT_SESSION_LIMITS, ...options.sessionLimits },
+  };
   const servers: Server[] = [];
   const connections = new Map<Connection, Promise<void>>();
   const addresses = new Places(limits.connectionsPerAddress);
@@ -46,7 +52,7 @@ export function createImapServer(options: ImapOptions): ImapServer {
     const secureContext = () => createSecureContext(tls);
     const { timeouts } = options;
     const connection = new Connection({
-      services: options,
+      services,
       transport,
       enter,
       secureContext,

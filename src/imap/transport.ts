@@ -5,7 +5,7 @@ import { type SecureContext, TLSSocket } from 'node:tls';
 import type { InflateRaw } from 'node:zlib';
 import { channelBinding } from './channel-binding.ts';
 import { createUnfolding, Folding } from './folding.ts';
-import { WRITE_BYTES, WRITE_TIMEOUT_MS } from './limits.ts';
+import { type SessionLimits, WRITE_BYTES, WRITE_TIMEOUT_MS } from './limits.ts';
 
 export class Transport {
   #socket: Socket | TLSSocket;
@@ -121,9 +121,12 @@ export class Transport {
   }
 
   /** From here on both sides compress; `last` is the last that goes out as it is. Everything received before is read. */
-  startCompression(last: Buffer): Promise<void> {
+  startCompression(last: Buffer, limits: SessionLimits): Promise<void> {
     this.#socket.removeAllListeners('data');
-    this.#unfolding = createUnfolding({ onChunk: (chunk) => this.#onChunk(chunk), onBroken: () => this.close() });
+    this.#unfolding = createUnfolding(limits, {
+      onChunk: (chunk) => this.#onChunk(chunk),
+      onBroken: () => this.close(),
+    });
     this.#socket.pipe(this.#unfolding);
     const started = this.#writing.then(async () => {
       await this.#writeAll([last]);

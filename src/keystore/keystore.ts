@@ -7,6 +7,7 @@ import { newAccountKey, unwrapAccountKey, wrapAccountKey } from './custody.ts';
 import { KeystoreError } from './errors.ts';
 import { createLogins, type Logins } from './logins.ts';
 import { hashPassword } from './password.ts';
+import type { FreeTries } from './throttle.ts';
 
 export type { AccountKeys } from './account-keys.ts';
 export { KeystoreError } from './errors.ts';
@@ -26,9 +27,9 @@ export interface Keystore extends Logins {
   open(accountId: number, executor?: Executor): Promise<AccountKeys>;
 }
 
-export function createKeystore(options: { db: Db; serverKey: Uint8Array }): Keystore {
+export function createKeystore(options: { db: Db; serverKey: Uint8Array; freeTries?: FreeTries }): Keystore {
   const { db, serverKey } = options;
-  const logins = createLogins({ db, serverKey });
+  const logins = createLogins(options);
   return {
     ...logins,
     async createUser(tx, { accountId, address, passwordHash, now, storageKey }) {

@@ -13,7 +13,7 @@ import { findUserByAddress } from '../store/users.ts';
 import { answerDelay, type LoginResult } from './login-result.ts';
 import { matchesPassword } from './password.ts';
 import { createScramLogins, type ScramLogins } from './scram-logins.ts';
-import { createThrottle } from './throttle.ts';
+import { createThrottle, type FreeTries } from './throttle.ts';
 
 export type LoginAttempt = {
   /** As typed, in SMIMP spelling `local#domain`. */
@@ -34,7 +34,12 @@ export interface Logins extends ScramLogins {
 }
 
 /** `matches` checks a password against its stored form. */
-export function createLogins(options: { db: Db; serverKey: Uint8Array; matches?: typeof matchesPassword }): Logins {
+export function createLogins(options: {
+  db: Db;
+  serverKey: Uint8Array;
+  freeTries?: FreeTries;
+  matches?: typeof matchesPassword;
+}): Logins {
   const { db, matches = matchesPassword } = options;
   const throttle = createThrottle(options);
   const scram = createScramLogins(options);

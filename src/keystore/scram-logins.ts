@@ -12,7 +12,7 @@ import type { Db } from '../store/database.ts';
 import { findUserByAddress, type MailUser, setScram } from '../store/users.ts';
 import { answerDelay, type LoginResult } from './login-result.ts';
 import { checkProof, SCRAM_ITERATIONS, SCRAM_SALT_BYTES, type ScramKeys, scramKeys } from './scram.ts';
-import { createThrottle } from './throttle.ts';
+import { createThrottle, type FreeTries } from './throttle.ts';
 
 /** A try that was begun. */
 export interface ScramTry {
@@ -34,7 +34,7 @@ export interface ScramLogins {
 
 const KEY_BYTES = 32;
 
-export function createScramLogins(options: { db: Db; serverKey: Uint8Array }): ScramLogins {
+export function createScramLogins(options: { db: Db; serverKey: Uint8Array; freeTries?: FreeTries }): ScramLogins {
   const { db, serverKey } = options;
   const throttle = createThrottle(options);
   const saltKey = keyedHash(serverKey, text('smimp-bridge/scram-salt/1'));

@@ -14,6 +14,9 @@ export type Slowing = { readonly freeTries: number; readonly firstDelayMs: numbe
 export const ACCOUNT_SLOWING: Slowing = { freeTries: 5, firstDelayMs: 1_000, longestDelayMs: 300_000 };
 /** Many people may stand behind one network address. */
 export const SOURCE_SLOWING: Slowing = { freeTries: 30, firstDelayMs: 1_000, longestDelayMs: 60_000 };
+/** Tries that are free, for an account from one address and for an address. */
+export type FreeTries = { readonly account: number; readonly source: number };
+
 /** After a day without a try all is forgotten. */
 export const FORGET_AFTER_MS = 86_400_000;
 
@@ -54,7 +57,12 @@ export function sourceName(source: string): string {
     .join(':');
 }
 
-export function createThrottle(options: { db: Db; serverKey: Uint8Array }): Throttle {
+export function createThrottle(options: { db: Db; serverKey: Uint8Array; freeTries?: FreeTries }): Throttle {
+  const { account = ACCOUNT_SLOWING.freeTries, source = SOURCE_SLOWING.freeTries } = options.freeTries ?? {};
+  const slowings = {
+    account: { ...ACCOUNT_SLOWING, freeTries: account },
+    source: { ...SOURCE_SLOWING, freeTries: source },
+  };
   const key = keyedHash(options.serverKey, text('smimp-bridge/login-tries/1'));
   const subjectOf = (...parts: string[]): Buffer => keyedHash(key, pae(parts.map(text)));
   const subjects = (who: { address: string; source: string }) => ({
@@ -62,7 +70,8 @@ export function createThrottle(options: { db: Db; serverKey: Uint8Array }): Thro
     source: subjectOf('source', sourceName(who.source)),
   });
   return {
-    begin: (who, now) => options.db.transaction().execute((tx) => begin(tx, subjects(who), now)),
+    begin: (who, now) =>
+      options.db.transaction().execute((tx) => begin(tx, { subjects: subjects(who), slowings }, now)),
     async succeeded(who) {
       const { account, source } = subjects(who);
       await forgetFailures(options.db, account);
@@ -71,15 +80,22 @@ export function createThrottle(options: { db: Db; serverKey: Uint8Array }): Thro
   };
 }
 
-async function begin(tx: Tx, subjects: { account: Buffer; source: Buffer }, now: Date): Promise<Try> {
+async function begin(
+  tx: Tx,
+  {
+    subjects,
+    slowings,
+  }: { subjects: { account: Buffer; source: Buffer }; slowings: { account: Slowing; source: Slowing } },
+  now: Date,
+): Promise<Try> {
   const rows = await lockFailures(tx, [subjects.account, subjects.source], now);
   const counted = rows.map((row) => {
-    const slowing = row.subject.equals(subjects.account) ? ACCOUNT_SLOWING : SOURCE_SLOWING;
+    const slowing = row.subject.equals(subjects.account) ? slowings.account : slowings.source;
     const sinceMs = now.getTime() - row.last_at.getTime();
     const failures = sinceMs >= FORGET_AFTER_MS ? 0 : row.failures;
     return { row, slowing, failures, waitMs: delayAfter(failures, slowing) - Math.max(sinceMs, 0) };
   });
-  const before = counted.find(({ slowing }) => slowing === ACCOUNT_SLOWING)?.failures ?? 0;
+  const before = counted.find(({ slowing }) => slowing === slowings.account)?.failures ?? 0;
   const waitMs = Math.max(...counted.map((entry) => entry.waitMs));
   if (waitMs > 0) return { admitted: false, delayMs: waitMs, failures: before };
   for (const { row, failures } of counted) await setFailures(tx, row.subject, failures + 1, now);

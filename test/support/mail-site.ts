@@ -73,7 +73,7 @@ export interface MailSite extends AsyncDisposable {
   readonly log: string[];
   /** Another IMAP server, as another process would be. */
   serve(
-    options?: Partial<Pick<ImapOptions, 'limits' | 'timeouts' | 'withhold' | 'clock' | 'mailbox'>>,
+    options?: Partial<Pick<ImapOptions, 'limits' | 'sessionLimits' | 'timeouts' | 'withhold' | 'clock' | 'mailbox'>>,
   ): Promise<ImapServer & { port: number; plainPort: number }>;
   /** Puts an envelope into Bob's mailbox as the API does; its id. */
   receive(letter: Letter): Promise<Buffer>;

@@ -23,6 +23,7 @@ import { RECENT } from '../wire/flags.ts';
 import { untaggedLine } from '../wire/responses.ts';
 import { SAVED, setContains } from '../wire/sets.ts';
 import { answerOf, type Found, savedOf } from './search-answer.ts';
+import { SearchBudget } from './search-budget.ts';
 
 /** The only answer of IMAP4rev2 is ESEARCH (RFC 9051 §6.4.4). */
 const ALL: SearchReturn = { min: false, max: false, all: true, count: false, save: false, partial: null };
@@ -49,7 +50,8 @@ export async function findMessages(
   // A search that fails leaves nothing behind (RFC 5182 §2.1).
   if (returns?.save === true) selected.save([]);
   const tellProgress = progressTeller(session, { tag, goal: selected.messages.length });
-  return foundBy(session, selected, { key, saved, tellProgress });
+  const budget = new SearchBudget(session.services.sessionLimits, { key, messages: selected.messages.length });
+  return foundBy(session, selected, { key, saved, tellProgress, budget });
 }
 
 /** Tells what was found, in the order it has now, and keeps it. */
@@ -68,7 +70,12 @@ export async function tellFound(
 async function foundBy(
   session: Session,
   selected: Selected,
-  { key, saved, tellProgress }: { key: SearchKey; tellProgress: TellProgress } & Pick<Candidate, 'saved'>,
+  {
+    key,
+    saved,
+    tellProgress,
+    budget,
+  }: { key: SearchKey; tellProgress: TellProgress } & Pick<Candidate, 'saved' | 'budget'>,
 ): Promise<Found[]> {
   const found: Found[] = [];
   const { messages } = selected;
@@ -84,6 +91,7 @@ async function foundBy(
       const candidate: Candidate = {
         selected,
         saved,
+        budget,
         now,
         message,
         number: from + n + 1,
@@ -117,6 +125,7 @@ interface Candidate {
   selected: Selected;
   /** UIDs that `$` stands for. */
   saved: ReadonlySet<number>;
+  budget: SearchBudget;
   now: Date;
   message: ShownMessage;
   /** From 1. */
@@ -189,8 +198,10 @@ async function contains(key: { type: 'body' | 'text'; value: string }, candidate
 
 async function bytesOf(candidate: Candidate): Promise<Buffer | null> {
   if (candidate.raw === undefined) {
-    await candidate.ahead.bring(candidate.number - 1);
-    candidate.raw = await candidate.selected.view.raw(candidate.message);
+    candidate.raw = await candidate.budget.open(async () => {
+      await candidate.ahead.bring(candidate.number - 1);
+      return candidate.selected.view.raw(candidate.message);
+    });
   }
   return candidate.raw;
 }

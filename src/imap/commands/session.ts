@@ -5,7 +5,6 @@ import { type Address, fromMailbox, normalizeAddress } from '../../smimp/address
 import { ProfileError } from '../../smimp/errors.ts';
 import { type Done, done, enableCondstore, type Handler, mailboxOf, type Session } from '../context.ts';
 import { ENABLES } from '../enabled.ts';
-import { MAX_LOGIN_FAILURES } from '../limits.ts';
 import { Refusal } from '../replies.ts';
 import {
   capabilityLine,
@@ -153,7 +152,7 @@ async function enter(session: Session, result: LoginResult): Promise<Done> {
     events.loginFailed({ protocol: 'imap', failures: result.failures });
     session.loginFailures += 1;
     await pause(result.delayMs, undefined, { ref: false });
-    if (session.loginFailures >= MAX_LOGIN_FAILURES)
+    if (session.loginFailures >= session.services.sessionLimits.loginFailures)
       await session.send(untaggedLine('BYE', 'Too many wrong passwords'));
     throw new Refusal('NO', 'User name or password is wrong', 'AUTHENTICATIONFAILED');
   }
