@@ -53,6 +53,16 @@ describe('the counters', () => {
 
   it.each<[string, () => void, string]>([
     [
+      'mail from outside',
+      () => events.legacyMailAccepted({ submissionId: 1, dmarc: 'pass', authenticated: true }),
+      'smimp_mail_from_outside_total{authenticated="true",dmarc="pass"} 1',
+    ],
+    [
+      'mail from outside that is refused',
+      () => events.legacyMailRefused({ code: 'dmarc' }),
+      'smimp_mail_from_outside_refused_total{code="dmarc"} 1',
+    ],
+    [
       'a login',
       () => events.loginSucceeded({ protocol: 'imap', accountId: 1 }),
       'smimp_logins_total{protocol="imap",outcome="succeeded"} 1',

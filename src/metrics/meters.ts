@@ -67,6 +67,16 @@ function mailCounters(registry: Registry): Record<string, Counting> {
     },
     stage_failed: counting(registry, 'delivery_failures_total', 'Stages of deliveries that failed, by code.', failures),
     delivery_ended: counting(registry, 'deliveries_ended_total', 'Deliveries that are over.', ['outcome']),
+    legacy_mail_accepted: counting(registry, 'mail_from_outside_total', 'Messages taken in from the old internet.', [
+      'authenticated',
+      'dmarc',
+    ]),
+    legacy_mail_refused: counting(
+      registry,
+      'mail_from_outside_refused_total',
+      'Messages of the old internet that were refused, by reason.',
+      ['code'],
+    ),
     relayed: counting(
       registry,
       'relayed_total',
