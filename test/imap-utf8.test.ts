@@ -144,6 +144,17 @@ describe('APPEND UTF8', () => {
     expect((await client.ok('fetch 1 body.peek[header.fields (subject)]')).join()).toContain(wire('Subject: Grüße'));
   });
 
+  it('takes what imaplib of Python sends', async () => {
+    const wrapped = Buffer.concat([Buffer.from('UTF8 ('), mail, Buffer.from(')')]);
+    await client.ok('append inbox ', wrapped);
+    await old.ok('append inbox ', wrapped);
+    await client.ok('select inbox');
+    const [unwrapped = '', asIs = ''] = await client.ok('fetch 1:2 body.peek[]');
+    expect(unwrapped).toContain(wire('Subject: Grüße'));
+    expect(unwrapped).not.toContain('UTF8 (');
+    expect(asIs).toContain('UTF8 (');
+  });
+
   it('takes several, and a message in place of another', async () => {
     await client.ok('append inbox UTF8 (~', mail, ') (\\Flagged) UTF8 (~', mail, ')');
     await client.ok('select inbox');

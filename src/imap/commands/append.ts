@@ -1,7 +1,7 @@
 /** APPEND (RFC 3501 §6.3.11, RFC 3502 MULTIAPPEND) and REPLACE (RFC 8508): each is one step, done whole or not at all. */
 import type { NewMail } from '../../mailbox/types.ts';
 import { withoutNul } from '../../mime/binary.ts';
-import { done, type Handler, mailboxOf, targetFolder, writableOf } from '../context.ts';
+import { done, type Handler, mailboxOf, type Session, targetFolder, writableOf } from '../context.ts';
 import { Refusal } from '../replies.ts';
 import type { AppendMessage } from '../wire/commands.ts';
 import { untaggedLine } from '../wire/responses.ts';
@@ -10,7 +10,7 @@ import { messagesOf } from './messages.ts';
 
 export const append: Handler<'APPEND'> = async (session, { mailbox: path, messages }) => {
   const folder = await targetFolder(session, path);
-  const [first, ...more] = messages.map(newMail);
+  const [first, ...more] = messages.map((message) => newMail(session, message));
   if (first === undefined) throw new RangeError('APPEND without a message');
   // RFC 3502 §6.3.11: with an empty message behind others the client takes all of them back.
   if (more.some(({ raw }) => raw.length === 0)) throw new Refusal('NO', 'APPEND cancelled');
@@ -25,13 +25,23 @@ export const replace: Handler<'REPLACE'> = async (session, { uid, set, mailbox: 
   if (position === undefined) throw new Refusal('NO', 'There is no such message', 'NONEXISTENT');
   const replaces = { message: selected.at(position), folder: selected.view.folder };
   const folder = await targetFolder(session, path);
-  const appended = await mailboxOf(session).append({ folder, ...newMail(message), replaces });
+  const appended = await mailboxOf(session).append({ folder, ...newMail(session, message), replaces });
   // RFC 8508 §3.3: before the message that went is told.
   await session.send(untaggedLine('OK', 'Appended', { name: 'APPENDUID', ...appended }));
   return done(`${uid ? 'UID ' : ''}REPLACE completed`);
 };
 
 /** What a literal8 brings may hold NULs, which no mail program takes outside of BINARY (RFC 3516 §4.4). */
-function newMail({ message, flags, internalDate }: AppendMessage): NewMail {
-  return { raw: withoutNul(message), flags, internalDate };
+function newMail(session: Session, { message, flags, internalDate, utf8 }: AppendMessage): NewMail {
+  const sent = session.enabled.has('UTF8=ACCEPT') && !utf8 ? unwrapped(message) : message;
+  return { raw: withoutNul(sent), flags, internalDate };
+}
+
+const CLOSING = 0x29;
+const WRAPPING = Buffer.from('UTF8 (');
+
+/** Python's imaplib puts `UTF8 (` and `)` into the literal instead of around it. No message begins so. */
+function unwrapped(message: Buffer): Buffer {
+  const isWrapped = message.subarray(0, WRAPPING.length).equals(WRAPPING) && message.at(-1) === CLOSING;
+  return isWrapped ? message.subarray(WRAPPING.length, -1) : message;
 }
