@@ -271,7 +271,8 @@ function createDoors(
       }
       if (plays('smtp')) {
         const { accept, checkRecipient, recipientOf } = pipeline;
-        const shared = { keystore, accept, checkRecipient, recipientOf, events, clock };
+        const keepSent = config.imap.save_sent ? base.mailbox.keepSent : null;
+        const shared = { keystore, accept, checkRecipient, recipientOf, keepSent, events, clock };
         const server = stack.use(createSubmission({ name: config.mail_host, tls: material, limits, ...shared }));
         await open(server, 'submissions', true);
         await open(server, 'submission', false);

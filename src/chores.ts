@@ -12,6 +12,7 @@ import { forgetExpunged } from './store/expunged.ts';
 import { forgetOldKeys } from './store/key-issue.ts';
 import { forgetStsPolicies } from './store/mta-sts.ts';
 import { forgetOldPowFacts } from './store/pow-facts.ts';
+import { forgetUnpaired } from './store/sent-copies.ts';
 import { purgeExpired } from './store/sessions.ts';
 import { forgetFinishedSubmissions } from './store/submissions.ts';
 
@@ -73,6 +74,7 @@ export async function doChores(options: Parameters<typeof startChores>[0]): Prom
   if (now.getUTCMinutes() % FORGET_CHANGES_EVERY_MINUTES === 0) {
     await forgetExpunged(db);
     await forgetEpochs(db);
+    await forgetUnpaired(db, new Date(now.getTime() - 2 * DAY_MS));
   }
   await checkDueAccounts({ ...options, now });
 }

@@ -104,6 +104,7 @@ const settings = z.strictObject({
     concurrency: z.int().min(1).max(256).default(8),
   }),
   imap: section({
+    save_sent: z.boolean().default(true),
     outbox: z
       .string()
       .regex(/^[^/\x00-\x1f\x7f]{1,100}$/, { error: 'is not the name of one folder' })

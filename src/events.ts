@@ -43,6 +43,8 @@ export function createEvents(log: Logger, meter: Meter = () => undefined) {
     /** Mail left for the old internet. */
     relayed: (facts: { deliveryId: number; encrypted: boolean; verified: boolean }) => info('relayed', facts),
     deliveryEnded: (facts: { deliveryId: number; outcome: string }) => info('delivery_ended', facts),
+    /** What was accepted for sending is not in the folder of sent mail. */
+    sentNotKept: (facts: { accountId: number; reason: string }) => warn('sent_not_kept', facts),
     /** The mailbox is full and more than full. */
     noticeDropped: (facts: { accountId: number; kind: string }) => warn('notice_dropped', facts),
     noticeSent: (facts: { deliveryId: number; kind: string }) => info('notice_sent', facts),

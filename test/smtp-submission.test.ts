@@ -10,11 +10,16 @@ import { createEvents } from '../src/events.ts';
 import { createKeystore, type Keystore } from '../src/keystore/keystore.ts';
 import { hashPassword } from '../src/keystore/password.ts';
 import { createLogger } from '../src/log.ts';
-import { type Accept, AcceptError, type Submitted } from '../src/pipeline/accept.ts';
+import { AcceptError, type Submitted } from '../src/pipeline/accept.ts';
 import type { Reason } from '../src/pipeline/reasons.ts';
 import { type Address, parseAddress } from '../src/smimp/address.ts';
 import { MAX_COMMAND_BYTES, MAX_ERRORS, MAX_LOGIN_FAILURES } from '../src/smtp/limits.ts';
-import { createSubmission, type Submission, type SubmissionLimits } from '../src/smtp/submission.ts';
+import {
+  createSubmission,
+  type Submission,
+  type SubmissionLimits,
+  type SubmissionOptions,
+} from '../src/smtp/submission.ts';
 import { createAccount } from '../src/store/accounts.ts';
 import type { OpenedDatabase } from '../src/store/database.ts';
 import { testDatabase } from './support/database.ts';
@@ -83,7 +88,9 @@ interface Listening {
 }
 
 async function listening(
-  options: { accept?: Accept; limits?: Partial<SubmissionLimits>; idleTimeoutMs?: number } = {},
+  options: Partial<Pick<SubmissionOptions, 'accept' | 'keepSent' | 'idleTimeoutMs'>> & {
+    limits?: Partial<SubmissionLimits>;
+  } = {},
 ): Promise<Listening> {
   const accepted: Submitted[] = [];
   const submission = createSubmission({
@@ -101,6 +108,7 @@ async function listening(
     events,
     clock: () => NOW,
     closeTimeoutMs: 100,
+    keepSent: options.keepSent ?? null,
     ...(options.idleTimeoutMs === undefined ? {} : { idleTimeoutMs: options.idleTimeoutMs }),
   });
   owned.push(submission);
@@ -487,6 +495,36 @@ describe('the message', () => {
     committing.resolve();
     await answered;
     expect(order).toEqual(['committed', '250 2.6.0 Queued as 7']);
+  });
+
+  it('is kept among the sent ones once it is accepted, whole; what hinders that is no reason to send it again', async () => {
+    const kept: { accountId: number; raw: string }[] = [];
+    const server = await listening({
+      keepSent: async ({ accountId, raw }) => {
+        kept.push({ accountId, raw: raw.toString() });
+        if (kept.length === 2) throw new Error('no room in the database');
+      },
+    });
+    using dialogue = await inData(server);
+    expect(await dialogue.say(`${HEADER}one\r\n.`)).toMatch(/^250 /);
+    for (const command of ['MAIL FROM:<alice@acme.test>', 'RCPT TO:<bob@corp.test>', 'DATA'])
+      await dialogue.say(command);
+    expect(await dialogue.say(`${HEADER}two\r\n.`)).toMatch(/^250 /);
+    expect(kept).toEqual(['one', 'two'].map((text) => ({ accountId: alice, raw: `${HEADER}${text}\r\n` })));
+    expect(server.accepted).toHaveLength(2);
+    expect(log.filter((line) => line.includes('keeping sent mail'))).toHaveLength(1);
+    log.length = 0;
+  });
+
+  it('is not kept among the sent ones when it was not accepted', async () => {
+    const kept: Buffer[] = [];
+    const server = await listening({
+      accept: () => Promise.reject(new AcceptError('too-large')),
+      keepSent: async ({ raw }) => void kept.push(raw),
+    });
+    using dialogue = await inData(server);
+    expect(await dialogue.say(`${HEADER}one\r\n.`)).toMatch(/^552 /);
+    expect(kept).toEqual([]);
   });
 
   it('gets 451 when it could not be stored, and 552 when it unpacks to too much', async () => {

@@ -32,6 +32,7 @@ import {
   SEPARATOR,
   SPECIAL_FOLDERS,
 } from './folder-tree.ts';
+import { useOfName } from './special-names.ts';
 
 export interface Folders {
   /** Makes the special folders when there is none yet but the inbox. */
@@ -67,7 +68,11 @@ export function createFolders(options: { db: Db; accountId: number; clock: () =>
     },
     list: async () => folderTree(await listMailFolders(db, accountId)),
     async find(path) {
-      const folder = folderTree(await listMailFolders(db, accountId)).find(hasPath(parsePath(path)));
+      const levels = parsePath(path);
+      const folders = folderTree(await listMailFolders(db, accountId));
+      const use = useOfPath(levels);
+      const folder =
+        folders.find(hasPath(levels)) ?? folders.find(({ specialUse }) => use !== null && specialUse === use);
       if (folder === undefined) throw new MailboxError('no-folder');
       return folder;
     },
@@ -78,8 +83,11 @@ export function createFolders(options: { db: Db; accountId: number; clock: () =>
         if (levels.length === 1 && levels[0] === INBOX_PATH) throw new MailboxError('inbox');
         if (folderTree(rows).some(hasPath(levels))) throw new MailboxError('folder-exists');
         if (specialUse !== null && !mayHaveUse(rows, specialUse)) throw new MailboxError('special-use');
+        const use = specialUse ?? useOfPath(levels);
+        const special = specialUse === null ? rows.find((row) => use !== null && row.special_use === use) : undefined;
+        if (special !== undefined) return renameUnused(tx, special, levels);
         const subscribed = await dropSubscription(tx, accountId, joinPath(levels));
-        return (await makeLevels(tx, accountId, { rows, levels, specialUse, subscribed })).id;
+        return (await makeLevels(tx, accountId, { rows, levels, specialUse: use, subscribed })).id;
       }),
     remove: (path) =>
       locked(async (tx, rows) => {
@@ -98,6 +106,24 @@ export function createFolders(options: { db: Db; accountId: number; clock: () =>
       }),
     lostSubscriptions: () => lostSubscriptions(db, accountId),
   };
+}
+
+/**
+ * What a folder is for whose name says it, in whatever language: there is one folder for each use, and it goes by all of those
+ * names. Only of folders at the top: what is inside of others is the user's own order.
+ */
+function useOfPath(levels: readonly string[]): string | null {
+  const [name] = levels;
+  return levels.length === 1 && name !== undefined ? useOfName(name) : null;
+}
+
+/** The folder of that use, called as its user's program calls it, as long as nothing was ever in it. Throws `folder-exists`. */
+async function renameUnused(tx: Tx, special: StoredFolder, [name = '']: readonly string[]): Promise<number> {
+  const isAtTop = special.parent_id === null;
+  const isNew = isAtTop && special.uid_next === 1 && SPECIAL_FOLDERS.some((one) => one.name === special.display_name);
+  if (!isNew) throw new MailboxError('folder-exists');
+  await changeFolder(tx, special.id, { display_name: name });
+  return special.id;
 }
 
 /** Holds the mailbox with the folder in it: a native client may have removed it since it was found. Throws `no-folder`. */

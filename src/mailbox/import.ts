@@ -50,7 +50,7 @@ export const NOTICE_SLACK_BYTES = 16 * 1024 * 1024;
  * Puts the message in; its UID in the folder. The caller's transaction decides whether it happened. Throws MailboxError
  * `no-folder` and `over-quota` before anything is written.
  */
-export async function importOwn(tx: Tx, mail: OwnMail): Promise<{ uid: number }> {
+export async function importOwn(tx: Tx, mail: OwnMail): Promise<{ uid: number; messageId: Buffer }> {
   const { account, folderId, defaultQuota, now } = mail;
   const { accountId } = account;
   await lockMailbox(tx, accountId);
@@ -87,7 +87,7 @@ export async function importOwn(tx: Tx, mail: OwnMail): Promise<{ uid: number }>
     content: sealedContent(account, messageId, content),
     ...{ digest, reference: referenceTo(account, content.index, header.uid), now },
   });
-  return { uid };
+  return { uid, messageId };
 }
 
 function requireRoom({ usedBytes, quotaBytes }: OwnMeans, { notice }: OwnMail, addBytes: number): void {

@@ -10,12 +10,13 @@ import type { EmailBody } from '../smimp/email.ts';
 import { type Hex32, toHex } from '../smimp/encoding.ts';
 import { findReference } from '../store/contents.ts';
 import type { Listener, Tx } from '../store/database.ts';
-import { countShown } from '../store/folders.ts';
+import { countShown, listMailFolders, lockMailbox } from '../store/folders.ts';
 import { deleteMessages, inboxId } from '../store/messages.ts';
 import { mailboxUsage } from '../store/quota.ts';
 import { createSecretInbox, type SecretInbox } from './accept-secret.ts';
 import { type Contents, createContents } from './contents.ts';
 import { MailboxError } from './errors.ts';
+import { SEEN } from './flags.ts';
 import { createFolderMemory, type FolderMemory } from './folder-state.ts';
 import { createFolders } from './folders.ts';
 import { createFollowing, type Following } from './following.ts';
@@ -25,6 +26,7 @@ import { type MailAccount, openMailAccount } from './mail-account.ts';
 import { newUid } from './notices.ts';
 import type { OpenServices } from './open.ts';
 import { startOpener } from './opener.ts';
+import { putSent, SENT_USE } from './sent.ts';
 import { rowIds, stillThere } from './still-there.ts';
 import { countFlagged, sizeOf } from './totals.ts';
 import type { AccountMailbox, NewMail, OpenMailbox } from './types.ts';
@@ -37,6 +39,8 @@ export interface Mailbox extends OpenMailbox {
   };
   readonly inspection: Inspection;
   readonly secrets: SecretInbox;
+  /** Keeps what was submitted in the folder of sent mail; once, also when a mail program puts it there itself. */
+  keepSent(sent: { accountId: number; raw: Buffer }): Promise<void>;
   /** Opens what arrives, until disposed. */
   startOpening(): Promise<AsyncDisposable>;
 }
@@ -76,6 +80,7 @@ export function createMailbox(options: MailboxOptions): Mailbox {
     },
     inspection,
     secrets: createSecretInbox({ db, keystore, inspection, clock }),
+    keepSent: ({ accountId, raw }) => gate.pass(raw.length, () => keepSent(options, accountId, raw)),
     startOpening: () => startOpener({ ...options, gate }),
   };
 }
@@ -99,13 +104,16 @@ function accountMailbox(
     usage: () => mailboxUsage(db, accountId, defaultQuota),
     view: (folder) => openView({ db, account, contents, states, folder, clock, defaultQuota }),
     async append({ folder, more = [], replaces, ...first }) {
+      // What takes the place of another message is not what was sent.
+      const isSent = folder.specialUse === SENT_USE && replaces === undefined;
       const prepared: PreparedMail[] = [];
       for (const mail of [first, ...more]) prepared.push(await prepareMail(options, account, mail));
       const uids = await db.transaction().execute(async (tx) => {
         const imported: number[] = [];
         for (const mail of prepared) {
           const own = { account, folderId: folder.id, ...mail, notice: null, now: clock(), defaultQuota };
-          imported.push((await importOwn(tx, own)).uid);
+          const put = isSent ? await putSent(tx, own, 'append') : await importOwn(tx, own);
+          imported.push(put.uid);
         }
         if (replaces !== undefined) {
           const messageIds = rowIds(await stillThere(tx, replaces.folder, [replaces.message]));
@@ -129,6 +137,27 @@ function accountMailbox(
       };
     },
   };
+}
+
+/** Mail was accepted by then, so what hinders is only told to the log. */
+async function keepSent(options: MailboxOptions, accountId: number, raw: Buffer): Promise<void> {
+  const { db, keystore, events, clock, quotaBytes: defaultQuota = null } = options;
+  const account = await openMailAccount(keystore, accountId);
+  await createFolders({ db, accountId, clock }).prepare();
+  const mail = await prepareMail(options, account, { raw, flags: [SEEN], internalDate: null });
+  try {
+    const put = await db.transaction().execute(async (tx) => {
+      await lockMailbox(tx, accountId);
+      const folder = (await listMailFolders(tx, accountId)).find(({ special_use }) => special_use === SENT_USE);
+      if (folder === undefined) return null;
+      const own = { account, folderId: folder.id, ...mail, notice: null, now: clock(), defaultQuota };
+      return putSent(tx, own, 'submission');
+    });
+    if (put === null) events.sentNotKept({ accountId, reason: 'no-folder' });
+  } catch (error) {
+    if (!(error instanceof MailboxError)) throw error;
+    events.sentNotKept({ accountId, reason: error.code });
+  }
 }
 
 type PreparedMail = Pick<OwnMail, 'uid' | 'body' | 'flags' | 'original'>;

@@ -34,6 +34,8 @@ export interface SessionOptions {
   accept: Accept;
   checkRecipient: CheckRecipient;
   recipientOf: LegacyPolicy['recipientOf'];
+  /** Keeps a message among the sent ones; null or absent: mail programs do that themselves. */
+  keepSent?: ((sent: { accountId: number; raw: Buffer }) => Promise<void>) | null;
   limits: { messageBytes: number; connectionsPerAddress: number; connectionsPerAccount: number };
   room: ReceivingRoom;
   events: Events;
@@ -158,20 +160,23 @@ export class Sessions {
   }
 
   async #accept({ bytes: raw, release }: Received, user: User, session: SMTPServerSession): Promise<string> {
-    const { accept, clock } = this.#options;
+    const { accept, keepSent = null, events, clock } = this.#options;
     if (!isFromOwn(raw, user.address)) throw REPLIES.foreignFrom(toMailbox(user.address));
     const taken = this.#visit(session).recipients;
     const recipients = session.envelope.rcptTo
       .map(({ address }) => taken.get(address))
       .filter((one) => one !== undefined);
+    const { accountId } = user;
     const { submissionId } = await accept({
-      accountId: user.accountId,
+      accountId,
       from: user.address,
       recipients: [...new Set(recipients)],
       raw,
-      release,
+      ...(keepSent === null ? { release } : {}),
       now: clock(),
     });
+    // It is accepted: whatever happens now, it must not be sent again.
+    await keepSent?.({ accountId, raw }).catch((error: unknown) => events.unexpected('keeping sent mail', error));
     return `Queued as ${submissionId}`;
   }
 

@@ -12,7 +12,7 @@ import { MAX_ERRORS, MAX_IDLE_COMMANDS, MAX_UNAUTHENTICATED_COMMANDS, RECEIVING_
 import { answerer, type CommonOptions, createDoor, type SmtpDoor, UNUSED_COMMANDS } from './listener.ts';
 import { ReceivingRoom } from './receive.ts';
 import { REPLIES } from './replies.ts';
-import { Sessions } from './session.ts';
+import { type SessionOptions, Sessions } from './session.ts';
 
 export interface SubmissionLimits {
   /**
@@ -36,6 +36,8 @@ export interface SubmissionOptions extends CommonOptions {
   checkRecipient: CheckRecipient;
   /** Whom a mailbox stands for; absent: it is an SMIMP address or nobody. */
   recipientOf?: LegacyPolicy['recipientOf'];
+  /** Keeps a message among the sent ones; null or absent: mail programs do that themselves. */
+  keepSent?: SessionOptions['keepSent'];
   clock: () => Date;
 }
 

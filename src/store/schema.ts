@@ -31,6 +31,7 @@ import type { MirrorFolderTable, MirrorLocalTable, MirrorMessageTable, MirrorTab
 import type { OutboxMessageTable, OutboxTable } from './schema/outbox.ts';
 import type { PowContactTable, PowDomainTable, PowRecipientTable, PowSenderTable } from './schema/proof-of-work.ts';
 import type { StsPolicyTable } from './schema/relay.ts';
+import type { SentCopyTable } from './schema/sent-copies.ts';
 import type {
   AccountTable,
   AvatarTable,
@@ -55,6 +56,7 @@ export type * from './schema/mirror.ts';
 export type * from './schema/outbox.ts';
 export type * from './schema/proof-of-work.ts';
 export type * from './schema/relay.ts';
+export type * from './schema/sent-copies.ts';
 export type * from './schema/server.ts';
 
 export interface Database {
@@ -95,6 +97,7 @@ export interface Database {
   epoch: EpochTable;
   data_directory: DataDirectoryTable;
   outbox: OutboxTable;
+  sent_copy: SentCopyTable;
   outbox_message: OutboxMessageTable;
   mirror: MirrorTable;
   mirror_folder: MirrorFolderTable;

@@ -36,7 +36,9 @@ export async function startBridgePair(): Promise<BridgePair> {
   const owned = new AsyncDisposableStack();
   const directory = await temporaryDirectory('pair');
   owned.defer(() => rm(directory, { recursive: true, force: true }));
-  const settings = { proof_of_work: { zero_bits: 4, threads: 1 }, log: { level: 'trace' } };
+  // What is kept of sent mail is kept by the mail programs of the tests, or not at all.
+  const imap = { save_sent: false };
+  const settings = { imap, proof_of_work: { zero_bits: 4, threads: 1 }, log: { level: 'trace' } };
   const sites = await layOutSites({ directory, domains: ['acme.test', 'corp.test'], settings });
   const running: RunningSite[] = [];
   const [acme, corp] = (await Promise.all(
