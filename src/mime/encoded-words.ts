@@ -6,7 +6,7 @@ import { Buffer } from 'node:buffer';
 import { decodeBytes } from './text.ts';
 
 /** RFC 2047 §2 allows 75; programs that do not fold write whole subjects as one. */
-const MAX_WORD_CHARS = 4_000;
+const MAX_WORD_CHARS = 2_000;
 const WORD = new RegExp(`=\\?([^?\\s=]{1,60})\\?([bq])\\?([^\\r\\n]{0,${MAX_WORD_CHARS}}?)\\?=`, 'gi');
 
 type Open = { charset: string; bytes: Buffer[] };
