@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { ConfigError, configSchema, loadConfig, parseConfig } from '../src/config.ts';
+import { configFile } from './support/config-file.ts';
 
 const COMMENTED = new URL('../config/smimp-bridge.yaml', import.meta.url);
 
@@ -91,6 +92,30 @@ describe('the configuration', () => {
       'bridge.yaml:2:41: gateway.recipients: cannot hold the domain of the gateway itself: nobody has a mailbox there',
     ]);
     expect(mistakesOf('gateway: { senders: ["*", "*@corp.test", Corp.test, a.b@corp.test] }')).toHaveLength(4);
+  });
+
+  it('takes a policy towards the old internet only whole, and the password of a relay only from the environment', async () => {
+    const legacy = parseConfig('legacy: { gateway: gw.test, domains: [old.test, "*"] }', 'x').legacy;
+    expect(legacy).toEqual({ gateway: 'gw.test', domains: ['old.test', '*'] });
+    expect(mistakesOf('legacy: { domains: [old.test] }')).toEqual([
+      'bridge.yaml:1:9: legacy: needs a gateway when it names domains',
+    ]);
+    expect(mistakesOf('legacy: { gateway: gw.test, domains: ["*.test", Old.test] }')).toHaveLength(2);
+    const relay = 'gateway: { smarthost: { host: relay.test, user: me } }';
+    expect(parseConfig(relay, 'x').gateway.smarthost).toEqual({
+      host: 'relay.test',
+      port: 587,
+      tls: 'starttls',
+      user: 'me',
+    });
+    expect(mistakesOf('gateway: { smarthost: { host: relay.test, tls: none, user: me } }')).toEqual([
+      'bridge.yaml:1:23: gateway.smarthost: sends no password in the clear',
+    ]);
+    expect(mistakesOf('gateway: { smarthost: { host: relay.test, password: secret } }')).toHaveLength(1);
+    await using file = await configFile({}, [relay]);
+    const environment = { SMIMP_SMARTHOST_PASSWORD: 'secret' };
+    expect((await loadConfig({ path: file.path, environment })).secrets.smarthostPassword).toBe('secret');
+    await expect(loadConfig({ path: file.path, environment: {} })).rejects.toThrow(ConfigError);
   });
 
   it('understands sizes and times', () => {

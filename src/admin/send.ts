@@ -6,7 +6,7 @@ import type { Bridge } from '../bridge.ts';
 import { AcceptError, MAX_BODY_BYTES, type ReadySubmission, type Submitted } from '../pipeline/accept.ts';
 import type { QueueEntry } from '../pipeline/queue-operations.ts';
 import { explain, type Reason } from '../pipeline/reasons.ts';
-import { type Address, toMailbox } from '../smimp/address.ts';
+import { type Address, fromMailbox, toMailbox } from '../smimp/address.ts';
 import { serializeBody } from '../smimp/email.ts';
 import { ProfileError } from '../smimp/errors.ts';
 import { accountOf, type CommandContext, parseTyped, withBridge } from './accounts.ts';
@@ -39,7 +39,8 @@ export async function sendMessage(command: SendCommand): Promise<void> {
   const body = await (file === null ? readAll(input, MAX_BODY_BYTES) : readFileBounded(file, MAX_BODY_BYTES));
   await withBridge(command.configPath, async (bridge) => {
     const { id: accountId, address: from } = await accountOf(bridge, command.from);
-    const recipients = [...new Set(command.to.map(parseTyped))];
+    const named = await Promise.all(command.to.map((typed) => recipientOf(bridge, typed)));
+    const recipients = [...new Set(named)];
     for (const recipient of recipients) await checkRecipient(bridge, accountId, recipient);
     const common = { accountId, from, recipients, now: new Date() };
     const submitted = await submission(common, { type, subject, body });
@@ -51,6 +52,22 @@ export async function sendMessage(command: SendCommand): Promise<void> {
     command.output.result(entries.map(described), describe(entries));
     if (command.waitSeconds !== null) checkOutcome(entries);
   });
+}
+
+/** An SMIMP address, or whom a mailbox of the old internet stands for where the configuration has a gateway. */
+async function recipientOf({ pipeline }: Bridge, typed: string): Promise<Address> {
+  if (typed.includes('#')) return parseTyped(typed);
+  const ask = { mailbox: typed, native: addressOrNull(typed), timeoutMs: RECIPIENT_TIMEOUT_MS };
+  return (await pipeline.recipientOf(ask)) ?? parseTyped(typed);
+}
+
+function addressOrNull(typed: string): Address | null {
+  try {
+    return fromMailbox(typed);
+  } catch (error) {
+    if (error instanceof ProfileError) return null;
+    throw error;
+  }
 }
 
 async function checkRecipient(bridge: Bridge, accountId: number, recipient: Address): Promise<void> {

@@ -14,6 +14,7 @@ import { randomBytes } from '../smimp/crypto.ts';
 import type { EmailBody } from '../smimp/email.ts';
 import { formatTimestamp, type Hex32, parseTimestamp, toHex } from '../smimp/encoding.ts';
 import { decodeLegacy } from '../smimp/gateway.ts';
+import { paddedLength } from '../smimp/payload.ts';
 import { notify, type Tx } from '../store/database.ts';
 import type { Delivery } from '../store/outbound.ts';
 import { insertSubmission, type NewSubmission, submissionContent } from '../store/submissions.ts';
@@ -41,7 +42,7 @@ export function createGatewayTell(options: { keystore: Keystore; domain: Domain;
       digest: randomBytes(ID_BYTES),
       retiredDigest: randomBytes(ID_BYTES),
       messageType: 'email',
-      sizeBytes: report.sealed.length,
+      sizeBytes: paddedLength(report.sealed.length),
       recipients: [delivery.recipient],
       now,
       deadline: new Date(now.getTime() + giveUpAfterMs),

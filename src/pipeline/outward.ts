@@ -15,6 +15,7 @@ import { randomBytes } from '../smimp/crypto.ts';
 import { parseHex } from '../smimp/encoding.ts';
 import { decodeLegacy, legacyMailbox } from '../smimp/gateway.ts';
 import type { OpenedMessage } from '../smimp/open.ts';
+import { paddedLength } from '../smimp/payload.ts';
 import { insertReference } from '../store/contents.ts';
 import { notify, type Tx } from '../store/database.ts';
 import { insertSubmission } from '../store/submissions.ts';
@@ -54,7 +55,7 @@ export function createOutward(options: {
         digest: randomBytes(DIGEST_BYTES),
         retiredDigest: randomBytes(DIGEST_BYTES),
         messageType: opened.content.type === 'opaque' ? 'x-custom' : opened.content.type,
-        sizeBytes: sealed.length,
+        sizeBytes: paddedLength(message.length),
         recipients: [address],
         deadline: new Date(now.getTime() + giveUpAfterMs),
         repeatsSince: now,
