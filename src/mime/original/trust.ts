@@ -4,18 +4,21 @@
  * quotes that hide an address, lines that end where only some see an end, another Sender.
  */
 import { Buffer } from 'node:buffer';
-import { domainToASCII } from 'node:url';
+import { domainToASCII, domainToUnicode } from 'node:url';
 import { namesBridge } from '../bridge-mail.ts';
 import { decodeText } from '../headers.ts';
 import { type FieldRange, headerEnd, headerFields, unfoldedValue } from '../structure/header-fields.ts';
 
 /** Nobody's name is longer. */
 const MAX_VALUE_BYTES = 4_096;
-/** A bare CR, NUL, and what some take for the end of a line. */
-const AMBIGUOUS = /\r(?!\n)|[\0\x0b\x0c\x1c-\x1e]/;
+/** What is longer some take for no name of a field. */
+const MAX_NAME_BYTES = 100;
+/** A bare CR, NUL, and what some take for the end of a line; a name whose colon is on another line. */
+const AMBIGUOUS = /\r(?!\n)|[\0\x0b\x0c\x1c-\x1e]|(?:^|\n)(?:from|sender)[ \t]*\r?\n/i;
 const PLAIN = /^([^\s<>()[\]\\,;:@"]+@[^\s<>()[\]\\,;:@"]+)(?:\s*\(([^()<>[\]\\,;:@"]*)\))?$/;
 const NAMED =
   /^((?:"(?:[^"\\]|\\.)*"|\([^()<>[\]\\,;:@"]*\)|[^()<>[\]\\,;:@"])*)<([^\s<>()[\]\\,;:@"]+@[^\s<>()[\]\\,;:@"]+)>$/;
+const ASCII_DOMAIN = /^[A-Za-z0-9.-]+$/;
 const ADDRESS_IN_NAME = /[^\s<>()[\]\\,;:"']+@[^\s<>()[\]\\,;:"']+/g;
 
 /**
@@ -30,6 +33,7 @@ export function originalIsFrom(raw: Buffer, mailbox: string, { anySender = false
   const senders = anySender ? [] : fields.filter(({ name }) => name === 'sender');
   return (
     from.length === 1 &&
+    fields.every(({ name }) => name.length <= MAX_NAME_BYTES) &&
     from.every((field) => isWithin(fields, field)) &&
     [...from, ...senders].every((field) => names(raw, field, mailbox))
   );
@@ -59,9 +63,13 @@ function names(raw: Buffer, field: FieldRange, mailbox: string): boolean {
   return others.length === 0;
 }
 
-/** ASCII small letters, the domain as A-labels. */
+/** ASCII small letters, the domain as A-labels; as it is where it is written in a way that only some take for that domain. */
 function smallLetters(address: string): string {
   const at = address.lastIndexOf('@');
-  const domain = Buffer.from(address.slice(at + 1), 'latin1').toString('utf8');
-  return `${address.slice(0, at).toLowerCase()}@${domainToASCII(domain)}`;
+  const local = address.slice(0, at).toLowerCase();
+  const domain = address.slice(at + 1);
+  if (ASCII_DOMAIN.test(domain)) return `${local}@${domain.toLowerCase()}`;
+  const text = Buffer.from(domain, 'latin1').toString('utf8');
+  const ascii = domainToASCII(text);
+  return domainToUnicode(ascii) === text ? `${local}@${ascii}` : address;
 }

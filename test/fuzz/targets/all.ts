@@ -4,6 +4,7 @@ import { CLIENT_TARGETS } from './clients.ts';
 import { GATEWAY_TARGETS } from './gateway.ts';
 import { MAIL_TARGETS } from './mail.ts';
 import { OBJECT_TARGETS } from './objects.ts';
+import { ORIGINAL_TARGETS } from './originals.ts';
 import { PROGRAM_TARGETS } from './programs.ts';
 import { PROTOCOL_TARGETS } from './protocol.ts';
 
@@ -12,6 +13,7 @@ export const TARGETS: readonly Target[] = [
   ...OBJECT_TARGETS,
   ...MAIL_TARGETS,
   ...GATEWAY_TARGETS,
+  ...ORIGINAL_TARGETS,
   ...PROGRAM_TARGETS,
   ...CLIENT_TARGETS,
 ];
