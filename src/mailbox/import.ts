@@ -25,6 +25,7 @@ import { withFlags } from './flags.ts';
 import type { MailAccount } from './mail-account.ts';
 import { referenceTo } from './references.ts';
 import { type InternalDate, internalDateOf, originalOf, renderOpened } from './rendering.ts';
+import { keepThread } from './threads.ts';
 
 const ID_BYTES = 32;
 
@@ -87,6 +88,7 @@ export async function importOwn(tx: Tx, mail: OwnMail): Promise<{ uid: number; m
     content: sealedContent(account, messageId, content),
     ...{ digest, reference: referenceTo(account, content.index, header.uid), now },
   });
+  await keepThread(tx, account, { messageId, index: content.index, body: opened.content });
   return { uid, messageId };
 }
 

@@ -41,6 +41,7 @@ import type { LegacyDisplay } from './legacy-view.ts';
 import { type MailAccount, openMailAccount } from './mail-account.ts';
 import { keepReference } from './references.ts';
 import { storedEnvelope } from './stored-envelope.ts';
+import { keepThread } from './threads.ts';
 import { traceOf, trustBits } from './trust.ts';
 
 /** Senders looked up and messages opened in one round. */
@@ -243,6 +244,7 @@ async function showIn(
   const { account, opened, row, content, unopened } = shown;
   const { message_id: messageId } = row;
   await keepReference(tx, account, content.index, opened.header.uid);
+  await keepThread(tx, account, { messageId, index: content.index, body: opened.content });
   await insertContents(tx, [sealedContent(account, messageId, content)]);
   const { seq, folder_id: folderId } = unopened;
   const trust = await trustBits(tx, account, { opened, row });

@@ -78,6 +78,8 @@ export interface FolderView {
   list(messages: readonly ShownMessage[]): Promise<(ListedMessage | null)[]>;
   /** When they came into the folder, in the order asked; null where a message is gone. */
   saveDates(messages: readonly ShownMessage[]): Promise<(Date | null)[]>;
+  /** The conversations they belong to, in the order asked; null where a message is gone, or has none. */
+  threadIds(messages: readonly ShownMessage[]): Promise<(Buffer | null)[]>;
   /** The bytes of these will be asked for, in this order. */
   prefetch(messages: readonly ShownMessage[]): Promise<void>;
   /** The message as mail programs see it; null where it is gone. */

@@ -18,6 +18,7 @@ import type { MailAccount } from './mail-account.ts';
 import { versionedMessage } from './shown-messages.ts';
 import { rowIds, stillThere } from './still-there.ts';
 import { storeFlags } from './store-flags.ts';
+import { threadsOf } from './threads.ts';
 import type { FolderChanges, FolderView, ShownMessage, Transferred } from './types.ts';
 
 const ID_BYTES = 32;
@@ -57,6 +58,7 @@ export async function openView(options: {
     recent: ({ claim: takes }) => (takes ? claim : unclaimed)(db, folder.id),
     vanishedSince: (after) => rememberedExpunged(db, { accountId, folderId: folder.id }, after),
     list: (messages) => contents.list(account, idsOf(messages)),
+    threadIds: (messages) => threadsOf(db, { account, contents }, messages),
     async saveDates(messages) {
       const dates = await saveDates(db, accountId, idsOf(messages));
       return messages.map(({ messageId }) => dates.get(messageId.toString('hex')) ?? null);

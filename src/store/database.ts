@@ -26,6 +26,7 @@ import * as trust from './migrations/0012-trust.ts';
 import * as original from './migrations/0013-original.ts';
 import * as saveDates from './migrations/0014-save-dates.ts';
 import * as scram from './migrations/0015-scram.ts';
+import * as threads from './migrations/0015-threads.ts';
 import * as rendered from './migrations/0016-rendered.ts';
 import * as imapRecent from './migrations/0017-imap-recent.ts';
 import type { Database } from './schema.ts';
@@ -51,6 +52,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0012-notes': notes,
   '0014-save-dates': saveDates,
   '0015-scram': scram,
+  '0015-threads': threads,
   '0010-relay': relay,
   '0012-outbox': outbox,
   '0012-sent': sent,

@@ -91,6 +91,7 @@ const WITHOUT_CIPHERTEXT = [
     'attempts',
     'next_attempt_at',
     'first_seen_at',
+    'thread_id',
     'saved_at',
   ] as const),
 ] as const;

@@ -24,6 +24,7 @@ import type {
   SeenTable,
   SettingTable,
   SubmissionTable,
+  ThreadReferenceTable,
 } from './schema/client.ts';
 import type { DataDirectoryTable, EpochTable } from './schema/epochs.ts';
 import type { LegacyIdentityTable, ReturnPathTable } from './schema/gateway.ts';
@@ -87,6 +88,7 @@ export interface Database {
   domain: DomainTable;
   seen: SeenTable;
   message_reference: MessageReferenceTable;
+  thread_reference: ThreadReferenceTable;
   content: ContentTable;
   submission: SubmissionTable;
   delivery: DeliveryTable;

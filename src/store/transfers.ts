@@ -103,12 +103,12 @@ async function insertCopies(
     insert into message (
       message_id, account_id, folder_id, seq, revision, message_type, ciphertext, size_bytes, message_public_key, nonce,
       proof_of_work, message_hash, sender_address, sender_public_key, time_received, pow_zero_bits, pow_nonce,
-      login_token_hash, received_via, read, extensions_data, notes_version, trust, is_copy, copy_of, state, reason, saved_at)
+      login_token_hash, received_via, read, extensions_data, notes_version, trust, is_copy, copy_of, state, reason, saved_at, thread_id)
     select
       d.copy_id, m.account_id, ${toFolder}, d.seq, ${revision}, m.message_type, m.ciphertext, m.size_bytes,
       m.message_public_key, m.nonce, m.proof_of_work, m.message_hash, m.sender_address, m.sender_public_key,
       m.time_received, m.pow_zero_bits, m.pow_nonce, m.login_token_hash, m.received_via, m.read, m.extensions_data, m.notes_version, m.trust,
-      true, coalesce(m.copy_of, m.message_id), m.state, m.reason, ${now}::timestamptz
+      true, coalesce(m.copy_of, m.message_id), m.state, m.reason, ${now}::timestamptz, m.thread_id
     from unnest(${from}::bytea[], ${to}::bytea[], ${copies.map(({ toSeq }) => toSeq)}::bigint[]) as d(id, copy_id, seq)
     join message m on m.message_id = d.id`.execute(tx);
   await sql`

@@ -147,7 +147,7 @@ export class StressSession {
     if (now === null) return;
     const known = new Map(before.messages.map(({ uid, flags }) => [uid, flags]));
     for (const line of lines) {
-      const gone = /^VANISHED \(EARLIER\) (.*)$/.exec(line)?.[1];
+      const gone = /^VANISHED (?:\(EARLIER\) )?(.*)$/.exec(line)?.[1];
       for (const uid of gone === undefined ? [] : numbersIn(gone)) known.delete(uid);
       const changed = /FETCH \(UID (\d+) FLAGS \(([^)]*)\)/.exec(line);
       if (changed !== null) known.set(Number(changed[1]), changed[2]?.split(' ').sort() ?? []);

@@ -15,7 +15,7 @@ import {
   selectedOf,
 } from '../context.ts';
 import { LIST_BATCH } from '../limits.ts';
-import { emailId } from '../object-id.ts';
+import { emailId, threadId } from '../object-id.ts';
 import { Refusal } from '../replies.ts';
 import type { Selected } from '../selected.ts';
 import { vanishedEarlier } from '../vanished.ts';
@@ -87,10 +87,12 @@ export async function sendItems(
   const listed = isListed ? await selected.view.list(messages) : [];
   const isDated = messages.some(({ uid }) => itemsOf(uid).some(({ type }) => type === 'savedate'));
   const saved = isDated ? await selected.view.saveDates(messages) : [];
+  const isThreaded = messages.some(({ uid }) => itemsOf(uid).some(({ type }) => type === 'threadid'));
+  const threads = isThreaded ? await selected.view.threadIds(messages) : [];
   if (messages.some(({ uid }) => needsBytes(itemsOf(uid)))) await selected.view.prefetch(messages);
   const answer = new Answer();
   for (const [n, message] of messages.entries()) {
-    const known = { listed: listed[n] ?? null, saved: saved[n] ?? null };
+    const known = { listed: listed[n] ?? null, saved: saved[n] ?? null, thread: threads[n] ?? null };
     const values = await answered(() => valuesOf(selected, message, itemsOf(message.uid), known), refusals);
     if (values.length > 0) answer.add(selected.fetchPieces(positions[n] ?? 0, values, { asksUid }));
     if (answer.sizeBytes > FLUSH_BYTES) await session.send(...answer.take());
@@ -135,7 +137,7 @@ async function valuesOf(
   selected: Selected,
   message: ShownMessage,
   items: readonly FetchItem[],
-  { listed, saved }: { listed: ListedMessage | null; saved: Date | null },
+  { listed, saved, thread }: { listed: ListedMessage | null; saved: Date | null; thread: Buffer | null },
 ): Promise<FetchValue[]> {
   if (needsIndex(items) && listed === null) return [];
   let raw: Buffer | null | undefined;
@@ -149,7 +151,8 @@ async function valuesOf(
       const { preview, index } = listed as ListedMessage;
       if (preview === undefined && !item.lazy) raw ??= await selected.view.raw(message);
       values.push({ type: 'preview', text: preview ?? (raw == null ? null : previewOf(raw, index)) });
-    } else if (item.type === 'savedate') values.push({ type: 'savedate', date: saved && utc(saved) });
+    } else if (item.type === 'threadid') values.push({ type: 'threadid', id: thread && threadId(thread) });
+    else if (item.type === 'savedate') values.push({ type: 'savedate', date: saved && utc(saved) });
     else if (item.type !== 'section') values.push(listedValue({ type: item.type }, selected, message, listed));
     else {
       const { index } = listed as ListedMessage;
@@ -181,7 +184,7 @@ function sectionOf(
 type PlainItem = Exclude<FetchItem, FetchSection | FetchBinary | FetchBinarySize | FetchPreview>;
 
 function listedValue(
-  { type }: { type: Exclude<PlainItem['type'], 'savedate'> },
+  { type }: { type: Exclude<PlainItem['type'], 'savedate' | 'threadid'> },
   selected: Selected,
   message: ShownMessage,
   listed: ListedMessage | null,
@@ -195,9 +198,6 @@ function listedValue(
       return { type, modseq: message.revision };
     case 'emailid':
       return { type, id: emailId(message) };
-    case 'threadid':
-      // RFC 8474 §5.2: of a server that keeps no threads.
-      return { type, id: null };
     default:
       return indexedValue(type, listed as ListedMessage, selected.dialect);
   }

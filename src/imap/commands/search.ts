@@ -15,7 +15,7 @@ import {
   selectedOf,
 } from '../context.ts';
 import { LIST_BATCH, PROGRESS_EVERY_MS } from '../limits.ts';
-import { emailId } from '../object-id.ts';
+import { emailId, threadId } from '../object-id.ts';
 import { Refusal } from '../replies.ts';
 import type { Selected } from '../selected.ts';
 import type { SearchCommand, SearchKey, SearchReturn } from '../wire/commands.ts';
@@ -86,6 +86,7 @@ async function foundBy(
     const batch = messages.slice(from, from + LIST_BATCH);
     const listed = listing ? await selected.view.list(batch) : null;
     const savedAt = needs(key, SAVE_DATES) ? await selected.view.saveDates(batch) : null;
+    const threads = needs(key, THREADS) ? await selected.view.threadIds(batch) : null;
     for (const [n, message] of batch.entries()) {
       await tellProgress(from + n);
       const candidate: Candidate = {
@@ -97,6 +98,7 @@ async function foundBy(
         number: from + n + 1,
         listed: listed?.[n] ?? null,
         savedAt: savedAt?.[n] ?? null,
+        thread: threads?.[n] ?? null,
         ahead,
         raw: undefined,
       };
@@ -133,6 +135,7 @@ interface Candidate {
   listed: ListedMessage | null;
   /** Null unless it was asked for. */
   savedAt: Date | null;
+  thread: Buffer | null;
   ahead: Ahead;
   /** Undefined until it was asked for. */
   raw: Buffer | null | undefined;
@@ -141,6 +144,7 @@ interface Candidate {
 const OPENED: ReadonlySet<SearchKey['type']> = new Set(['body', 'text']);
 const MODSEQ: ReadonlySet<SearchKey['type']> = new Set(['modseq']);
 const SAVE_DATES: ReadonlySet<SearchKey['type']> = new Set(['savedate']);
+const THREADS: ReadonlySet<SearchKey['type']> = new Set(['threadid']);
 const LISTED: ReadonlySet<SearchKey['type']> = new Set([
   ...OPENED,
   'header',
@@ -238,7 +242,10 @@ async function headerHolds(key: { field: string; value: string }, candidate: Can
 
 type KnownKey = Exclude<SearchKey, { type: 'and' | 'or' | 'not' | 'body' | 'text' | 'header' }>;
 
-function isKnown(key: KnownKey, { message, number, listed, savedAt, selected, saved, now }: Candidate): boolean {
+function isKnown(
+  key: KnownKey,
+  { message, number, listed, savedAt, thread, selected, saved, now }: Candidate,
+): boolean {
   switch (key.type) {
     case 'all':
       return true;
@@ -250,7 +257,7 @@ function isKnown(key: KnownKey, { message, number, listed, savedAt, selected, sa
     case 'emailid':
       return emailId(message) === key.id;
     case 'threadid':
-      return false;
+      return thread !== null && threadId(thread) === key.id;
     case 'savedate':
       return savedAt !== null && compareDay(key.comparison, dayOfInstant(savedAt.getTime() / 1000, 0), key.day);
     case 'modseq':

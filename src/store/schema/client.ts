@@ -112,6 +112,13 @@ export interface MessageReferenceTable {
   uid: Bytes;
 }
 
+/** Message-ID, or a name of a thread (keyed hashes) → thread. */
+export interface ThreadReferenceTable {
+  account_id: number;
+  reference: Bytes;
+  thread_id: Bytes;
+}
+
 /** What clients list of a message (headers, sizes, structure), indexed once and sealed with the account key. */
 export interface ContentTable {
   message_id: Bytes;

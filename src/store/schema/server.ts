@@ -150,6 +150,8 @@ export interface MessageTable {
   first_seen_at: MaybeInstant;
   /** When it came into this folder; null: when it came here. */
   saved_at: MaybeInstant;
+  /** The conversation it belongs to, once it was opened; it never changes. */
+  thread_id: ByDefault<Bytes | null>;
   /** Of the newest `extensions_data` that was opened or written here; one of an older version is refused. */
   notes_version: ByDefault<number>;
   /** Bits of TRUST (../trust.ts): how far its sender is known. */
