@@ -1,5 +1,8 @@
 /** BINARY (RFC 3516): parts without their transfer encoding, and mail with NULs, said line by line to the real server. */
+import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { decodeSection, withoutNul } from '../src/mime/binary.ts';
+import { indexMessage } from '../src/mime/structure/message-index.ts';
 import type { ImapClient } from './support/imap-client.ts';
 import { type MailSite, mailSite } from './support/mail-site.ts';
 
@@ -191,5 +194,39 @@ describe('APPEND', () => {
     const [line = ''] = await client.ok('fetch 2 (body.peek[header.fields (subject)] binary.peek[1])');
     expect(line).toContain('Subject: AB');
     expect(line).toContain('hello');
+  });
+});
+
+describe('any message', () => {
+  const piece = fc.oneof(
+    fc.constantFrom('--b\r\n', '--b--\r\n', '\r\n', 'Content-Type: multipart/mixed; boundary=b\r\n', '\0', 'x\0y'),
+    fc.constantFrom(
+      'Content-Transfer-Encoding: base64\r\n',
+      'Content-Transfer-Encoding: 8bit\r\n',
+      'Content-Type: message/rfc822\r\n',
+    ),
+    fc.string({ maxLength: 20 }),
+  );
+  const message = fc.array(piece, { maxLength: 30 }).map((pieces) => Buffer.from(pieces.join(''), 'latin1'));
+
+  it('loses its NULs and nothing else changes where there are none', () => {
+    fc.assert(
+      fc.property(message, (raw) => {
+        const plain = withoutNul(raw);
+        expect(plain.includes(0)).toBe(false);
+        if (!raw.includes(0)) expect(plain).toBe(raw);
+      }),
+      { numRuns: 300, seed: 3516 },
+    );
+  });
+
+  it('has sections that decode, or whose encoding is not known', () => {
+    fc.assert(
+      fc.property(message, fc.array(fc.integer({ min: 1, max: 3 }), { maxLength: 3 }), (raw, numbers) => {
+        const decoded = decodeSection(raw, indexMessage(raw), numbers);
+        if (decoded?.known === true) expect(decoded.bytes.length).toBeLessThanOrEqual(raw.length);
+      }),
+      { numRuns: 300, seed: 3516 },
+    );
   });
 });

@@ -123,7 +123,27 @@ describe('strings', () => {
     expect(toldOld).toContain(`{7}\r\n${wire('Grüße')} ((`);
   });
 
-  it('log in', async () => {
+  it('log in, quoted, as literals and by AUTHENTICATE', async () => {
+    const password = 'geheim ä 日本';
+    await site.keystore.setPassword(site.bobId, password);
+    try {
+      const quoted = `"${wire(password)}"`;
+      const literal = `{${wire(password).length}+}\r\n${wire(password)}`;
+      const token = Buffer.from(`\0bob@corp.test\0${password}`).toString('base64');
+      for (const login of [
+        `login bob@corp.test ${quoted}`,
+        `login bob@corp.test ${literal}`,
+        `authenticate plain ${token}`,
+      ]) {
+        using stranger = await ImapClient.open({ port: site.ports.imaps, ca: site.ca });
+        await stranger.ok(login);
+      }
+    } finally {
+      await site.keystore.setPassword(site.bobId, PASSWORD);
+    }
+  });
+
+  it('that name nobody log nobody in', async () => {
     using stranger = await ImapClient.open({ port: site.ports.imaps, ca: site.ca });
     expect(await stranger.no(`login "${wire('jörg@corp.test')}" "${wire('geheim ä')}"`)).toContain(
       '[AUTHENTICATIONFAILED]',
