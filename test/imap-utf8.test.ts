@@ -38,22 +38,22 @@ describe('ENABLE UTF8=ACCEPT', () => {
   });
 
   it('ends with the login', async () => {
-    await client.ok(`create "${wire('Entwürfe')}"`);
+    await client.ok(`create "${wire('Prüfung')}"`);
     await client.ok('unauthenticate');
     await client.ok(`login bob@corp.test "${PASSWORD}"`);
-    expect(await client.ok('list "" Entw*')).toEqual(['LIST (\\HasNoChildren) "/" Entw&APw-rfe']);
+    expect(await client.ok('list "" Pr*')).toEqual(['LIST (\\HasNoChildren) "/" Pr&APw-fung']);
   });
 });
 
 describe('mailbox names', () => {
-  const name = wire('Entwürfe & 日本/"mehr"');
+  const name = wire('Prüfung & 日本/"mehr"');
 
   it.each([
     ['a quoted string', `"${name.replaceAll('"', '\\"')}"`],
     ['a literal', `{${name.length}+}\r\n${name}`],
   ])('come as %s, and are told as they are', async (_form, said) => {
     await client.ok(`create ${said}`);
-    const quoted = `"${wire('Entwürfe & 日本/\\"mehr\\"')}"`;
+    const quoted = `"${wire('Prüfung & 日本/\\"mehr\\"')}"`;
     expect(await client.ok('list "" "*/*"')).toEqual([`LIST (\\HasNoChildren) "/" ${quoted}`]);
     await client.ok(`subscribe ${said}`);
     expect(await client.ok('lsub "" "*/*"')).toEqual([`LSUB () "/" ${quoted}`]);
