@@ -7,6 +7,7 @@ import { createMailer, type Mailer } from '../src/legacy/mailer.ts';
 import type { StsPolicy } from '../src/legacy/mta-sts.ts';
 import { createExchangers, lookupBy, MAX_EXCHANGERS, type ResolveDns } from '../src/legacy/mx.ts';
 import { RelayError } from '../src/legacy/relay-error.ts';
+import { pathOf } from '../src/legacy/smtp-client.ts';
 import { DnsZone } from './support/dns-zone.ts';
 import { type OldServer, startOldServer } from './support/old-server.ts';
 import { testAuthority } from './support/tls-server.ts';
@@ -254,6 +255,26 @@ describe('what a server takes', () => {
     const server = await serverOf({ settings: { hideSMTPUTF8: false } });
     await send(await mailerOf({ dns: OLD, port: server.port }), letter);
     expect(server.received[0]).toMatchObject({ to: ['b\u00f6b@old.test'], parameters: { SMTPUTF8: true } });
+  });
+
+  it('a mailbox that is no plain word in quotes, and one that nobody could write not at all', async () => {
+    const mailboxes = [
+      'a b@old.test',
+      '"c d"@old.test',
+      'e@f@old.test',
+      'g..h@old.test',
+      'i"\\j@old.test',
+      'k.l+m@old.test',
+    ];
+    expect(mailboxes.map(pathOf)).toEqual([
+      ...['"a b"@old.test', '"c d"@old.test', '"e@f"@old.test', '"g..h"@old.test'],
+      ...['"i\\"\\\\j"@old.test', 'k.l+m@old.test'],
+    ]);
+    const server = await serverOf();
+    const mailer = await mailerOf({ dns: OLD, port: server.port });
+    const failure = await failureOf(send(mailer, { ...LETTER, to: 'a<b>@old.test' }));
+    expect(failure).toMatchObject({ code: 'bad-mailbox', permanent: true });
+    expect(server.received).toEqual([]);
   });
 
   it('bytes beyond ASCII are announced', async () => {

@@ -22,6 +22,8 @@ export type RelayErrorCode =
   /** The connection was lost after the message was sent; whether it was taken, nobody knows. */
   | 'smtp-lost'
   | 'smtp-too-large'
+  /** No way to write the mailbox in SMTP. */
+  | 'bad-mailbox'
   /** The address needs SMTPUTF8 and the server does not have it (RFC 6531 §3.1). */
   | 'smtp-utf8';
 
@@ -36,6 +38,7 @@ const PERMANENT: ReadonlySet<RelayErrorCode> = new Set<RelayErrorCode>([
   'null-mx',
   'smtp-permanent',
   'smtp-too-large',
+  'bad-mailbox',
   'smtp-utf8',
 ]);
 

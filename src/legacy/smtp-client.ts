@@ -171,7 +171,7 @@ function handIn(connection: SMTPConnection, { from, to, message }: Envelope): Pr
   );
   const envelope = {
     from: from ?? false,
-    to: [to],
+    to: [pathOf(to)],
     size: message.length,
     use8BitMime: message.some((byte) => byte > 0x7e),
   };
@@ -184,6 +184,17 @@ function handIn(connection: SMTPConnection, { from, to, message }: Envelope): Pr
   });
 }
 
+const DOT_ATOM = /^[^\s"(),:;<>@[\\\]]+$/;
+const QUOTED = /^"(?:[^"\\]|\\.)*"$/;
+
+/** A local part that is no plain word stands in quotes (RFC 5321 §4.1.2). */
+export function pathOf(mailbox: string): string {
+  const at = mailbox.lastIndexOf('@');
+  const local = mailbox.slice(0, at);
+  if (QUOTED.test(local) || (DOT_ATOM.test(local) && !/^\.|\.$|\.\./.test(local))) return mailbox;
+  return `"${local.replace(/["\\]/g, '\\$&')}"${mailbox.slice(at)}`;
+}
+
 /** `begun`: the message was on its way. */
 function sendFailure(error: NodemailerError, begun: boolean): SmtpFailure {
   const said = saidBy(error);
@@ -192,6 +203,7 @@ function sendFailure(error: NodemailerError, begun: boolean): SmtpFailure {
     const code = said.status.startsWith('5') ? 'smtp-permanent' : 'smtp-temporary';
     return new SmtpFailure(code, { reached: true, said, cause });
   }
+  if (error.code === 'EENVELOPE') return new SmtpFailure('bad-mailbox', { reached: true, cause });
   if (error.code === 'EMESSAGE') return new SmtpFailure('smtp-too-large', { reached: true, cause });
   return new SmtpFailure(begun ? 'smtp-lost' : 'smtp-connect', { reached: begun, cause });
 }

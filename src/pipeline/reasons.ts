@@ -179,6 +179,11 @@ const WORDINGS: Partial<Record<Reason, Wording>> = {
     what: (mailbox) => `The message is larger than the mail server of ${mailbox} takes.`,
     advice: 'Send it with smaller attachments.',
   },
+  'bad-mailbox': {
+    status: '5.1.3',
+    what: (mailbox) => `${mailbox} cannot be written to by mail servers of the old internet.`,
+    advice: 'Check the spelling of the address.',
+  },
   'smtp-utf8': {
     status: '5.6.7',
     what: (mailbox) => `The mail server of ${mailbox} does not take addresses with letters beyond ASCII.`,

@@ -11,7 +11,7 @@ import type { Mailer } from '../legacy/mailer.ts';
 import { isNamed, type SenderRule } from '../legacy/senders.ts';
 import type { Address, Domain } from '../smimp/address.ts';
 import type { Db } from '../store/database.ts';
-import { findDomain } from '../store/domains.ts';
+import { spokenDomains } from '../store/domains.ts';
 import { submissionContent } from '../store/submissions.ts';
 import { openRelayContent, type RelayFacts } from './relay-content.ts';
 import type { Stage, StageOutcome } from './stage.ts';
@@ -37,7 +37,7 @@ export function createRelay(options: { db: Db; gateway: Gateway | null; events: 
     if (facts.refused !== null) return refuse(facts.refused);
     if (facts.from !== null && !isNamed(at.senders, sender)) return refuse('relay-denied');
     const domain = domainOf(facts.to);
-    const speaks = at.ownDomains.includes(domain) || (await findDomain(db, domain))?.first_found_at != null;
+    const speaks = at.ownDomains.includes(domain) || (await spokenDomains(db, [domain])).length > 0;
     return facts.from !== null && speaks ? refuse('speaks-smimp') : null;
   };
 
