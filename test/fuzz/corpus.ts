@@ -24,5 +24,11 @@ export function mails(): Buffer[] {
     .map((name) => readFileSync(new URL(name, directory)));
 }
 
+/** Bodies of `email`, of everything that the renderer treats in its own way. */
+export function bodies(): Buffer[] {
+  const lines = readFileSync(new URL('rendered.jsonl', FIXTURES), 'utf8').trimEnd().split('\n');
+  return lines.map((line) => Buffer.from(JSON.stringify((JSON.parse(line) as { body: object }).body)));
+}
+
 export const bytes = (text: string): Buffer => Buffer.from(text, 'utf8');
 export const fromHex = (hex: string): Buffer => Buffer.from(hex, 'hex');

@@ -18,7 +18,7 @@ import { parseBody, serializeBody } from '../../../src/smimp/email.ts';
 import type { Hex32, Timestamp } from '../../../src/smimp/encoding.ts';
 import { ProfileError } from '../../../src/smimp/errors.ts';
 import { addressOf, isFromOwn, userAddress } from '../../../src/smtp/own-address.ts';
-import { bytes, mails, texts, vectorInputs } from '../corpus.ts';
+import { bodies, bytes, mails, texts, vectorInputs } from '../corpus.ts';
 import { DEFAULTS, must, refusalOf, type Target } from '../target.ts';
 import { unsafeHtml } from './safe-html.ts';
 
@@ -204,7 +204,7 @@ const render: Target = {
   ...DEFAULTS,
   maxMs: 1_500,
   refusal: refusalOf(ProfileError),
-  corpus: texts(vectorInputs('messages', 'build'), 'body').map((hex) => Buffer.from(hex, 'hex')),
+  corpus: [...texts(vectorInputs('messages', 'build'), 'body').map((hex) => Buffer.from(hex, 'hex')), ...bodies()],
   words: [
     ...MARKDOWN_WORDS.map((word) => JSON.stringify(word).slice(1, -1)),
     '"content_id":"a"',
