@@ -228,6 +228,35 @@ describe('deleting in Outbox', () => {
     expect(message).not.toContain('Delete it here');
   });
 
+  it('means the message, also when its state changed between the mark and the removal', async () => {
+    const [first, second] = await submit('One', ALICE, EVE);
+    await change(second, retrying());
+    await client.ok('select Outbox');
+    await client.ok('uid store 2 +flags (\\Deleted)');
+    await change(second, { ...retrying(), attempts: 4, next_attempt_at: later(2 * HOUR_MS) });
+    // By its old UID, which this session still knows.
+    await client.ok('uid expunge 2');
+    expect([await stageOf(first), await stageOf(second)]).toEqual(['route', 'cancelled']);
+    const [third] = await submit('Two', ALICE);
+    await client.ok('noop');
+    await client.ok('uid store 1:* +flags (\\Deleted)');
+    await change(third, retrying());
+    using other = await site.client(port);
+    await other.ok('select Outbox');
+    expect(await other.search('deleted')).toEqual([1, 2]);
+    await client.ok('expunge');
+    expect([await stageOf(first), await stageOf(third)]).toEqual(['cancelled', 'cancelled']);
+    // What was not marked does not go with it.
+    const [fourth, fifth] = await submit('Three', ALICE, EVE);
+    await change(fourth, retrying());
+    await client.ok('noop');
+    const [marked] = await client.search('header x-smimp-outbox retrying');
+    await client.ok(`store ${marked} +flags (\\Deleted)`);
+    await change(fifth, retrying());
+    await client.ok('expunge');
+    expect([await stageOf(fourth), await stageOf(fifth)]).toEqual(['cancelled', 'seal']);
+  });
+
   it('as clients without MOVE do it: copied, marked, expunged', async () => {
     const [first] = await submit('Regretted', ALICE);
     await client.ok('select Outbox');

@@ -14,6 +14,7 @@ import type { WaitingDelivery } from '../store/outbox.ts';
 
 export interface OutboxEntry {
   readonly fingerprint: Buffer;
+  readonly submissionId: number;
   readonly state: OutboxState;
   /** All of one submission. */
   readonly deliveries: readonly WaitingDelivery[];
@@ -28,7 +29,11 @@ export function outboxEntries(waiting: readonly WaitingDelivery[]): OutboxEntry[
     group.deliveries.push(delivery);
     groups.set(key, group);
   }
-  return [...groups.values()].map((group) => ({ ...group, fingerprint: fingerprintOf(group) }));
+  return [...groups.values()].map((group) => ({
+    ...group,
+    submissionId: group.deliveries[0]?.submission_id ?? 0,
+    fingerprint: fingerprintOf(group),
+  }));
 }
 
 function stateOf({ stage, error_code }: WaitingDelivery): OutboxState {
@@ -40,7 +45,7 @@ function stateOf({ stage, error_code }: WaitingDelivery): OutboxState {
 const nextAttemptOf = (delivery: WaitingDelivery): number | null =>
   stateOf(delivery) === 'queued' ? null : seconds(delivery.next_attempt_at);
 
-function fingerprintOf({ state, deliveries }: Omit<OutboxEntry, 'fingerprint'>): Buffer {
+function fingerprintOf({ state, deliveries }: Pick<OutboxEntry, 'state' | 'deliveries'>): Buffer {
   const facts = deliveries.map((delivery) => [
     ...[delivery.id, delivery.recipient, delivery.error_code],
     ...[nextAttemptOf(delivery), seconds(delivery.deadline_at)],

@@ -29,12 +29,17 @@ export async function openOutboxView(options: {
   const { db, keys, messages, withdraw } = options;
   const { accountId } = keys;
   const entries = new Map<number, OutboxEntry>();
+  /** Also those that changed meanwhile: whoever names one means its deliveries. */
+  const named = new Map<number, OutboxEntry>();
 
   const look = async (): Promise<Shown<OutboxEntry>> => {
     const shown = await showOutbox(db, accountId, outboxEntries);
     if (shown.outbox.uid_validity !== options.folder.uidValidity) throw new MailboxError('renewed');
     entries.clear();
-    for (const { row, entry } of shown.messages) entries.set(row.uid, entry);
+    for (const { row, entry } of shown.messages) {
+      entries.set(row.uid, entry);
+      named.set(row.uid, entry);
+    }
     return shown;
   };
   const first = await look();
@@ -53,8 +58,7 @@ export async function openOutboxView(options: {
   const cancel = async (wanted: readonly ShownMessage[]): Promise<Set<number>> => {
     const kept = new Set<number>();
     for (const { uid } of wanted) {
-      for (const { id } of entries.get(uid)?.deliveries ?? [])
-        if ((await withdraw(id)) === 'handed-over') kept.add(uid);
+      for (const { id } of named.get(uid)?.deliveries ?? []) if ((await withdraw(id)) === 'handed-over') kept.add(uid);
     }
     if (kept.size > 0) await markOutbox(db, accountId, { uids: [...kept], deleted: false, unlessAfter: null });
     return kept;
@@ -68,9 +72,9 @@ export async function openOutboxView(options: {
     const [mail, ...more] = mails;
     return mail === undefined ? [] : (await options.append({ folder: to, ...mail, more })).uids;
   };
-  const present = (wanted: readonly ShownMessage[]): { uid: number; entry: OutboxEntry }[] =>
+  const present = (wanted: readonly ShownMessage[], among = entries): { uid: number; entry: OutboxEntry }[] =>
     wanted.flatMap(({ uid }) => {
-      const entry = entries.get(uid);
+      const entry = among.get(uid);
       return entry === undefined ? [] : [{ uid, entry }];
     });
 
@@ -124,7 +128,8 @@ export async function openOutboxView(options: {
       if (to.specialUse !== TRASH) throw new MailboxError('virtual');
       // Made before: with the last delivery that is cancelled goes the content.
       const notes = new Map<number, NewMail>();
-      for (const { uid, entry } of present(wanted)) notes.set(uid, await mailOf({ ...entry, state: 'cancelled' }));
+      for (const { uid, entry } of present(wanted, named))
+        notes.set(uid, await mailOf({ ...entry, state: 'cancelled' }));
       const kept = await cancel(wanted);
       for (const uid of kept) notes.delete(uid);
       const target = await put(to, [...notes.values()]);

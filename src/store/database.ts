@@ -21,6 +21,7 @@ import * as relay from './migrations/0010-relay.ts';
 import * as epochs from './migrations/0011-epochs.ts';
 import * as notes from './migrations/0012-notes.ts';
 import * as outbox from './migrations/0012-outbox.ts';
+import * as outboxSubmissions from './migrations/0012-outbox-submissions.ts';
 import * as sent from './migrations/0012-sent.ts';
 import * as trust from './migrations/0012-trust.ts';
 import * as original from './migrations/0013-original.ts';
@@ -55,6 +56,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0015-threads': threads,
   '0010-relay': relay,
   '0012-outbox': outbox,
+  '0012-outbox-submissions': outboxSubmissions,
   '0012-sent': sent,
   '0012-trust': trust,
 };

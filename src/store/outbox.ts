@@ -60,7 +60,7 @@ export interface Shown<Entry> {
  * Brings what is shown up to date. `entries` says what there is to be shown of deliveries, each with a fingerprint of its own:
  * what has none of them any more is gone, what is new gets the next UID.
  */
-export async function showOutbox<Entry extends { fingerprint: Buffer }>(
+export async function showOutbox<Entry extends Wanted>(
   db: Db,
   accountId: number,
   entries: (waiting: readonly WaitingDelivery[]) => readonly Entry[],
@@ -79,6 +79,9 @@ export async function showOutbox<Entry extends { fingerprint: Buffer }>(
   });
 }
 
+/** One state of a submission. */
+type Wanted = { fingerprint: Buffer; submissionId: number };
+
 const key = ({ fingerprint }: { fingerprint: Buffer }): string => fingerprint.toString('hex');
 
 function isSame(rows: readonly { fingerprint: Buffer }[], wanted: readonly { fingerprint: Buffer }[]): boolean {
@@ -94,26 +97,31 @@ function joined<Entry extends { fingerprint: Buffer }>(rows: OutboxMessage[], wa
   });
 }
 
-async function replaceRows(tx: Tx, outbox: Outbox, wanted: readonly { fingerprint: Buffer }[]): Promise<Outbox> {
+async function replaceRows(tx: Tx, outbox: Outbox, wanted: readonly Wanted[]): Promise<Outbox> {
   const { account_id: accountId, uid_next: uidNext } = outbox;
   const rows = await outboxMessages(tx, accountId);
   if (isSame(rows, wanted)) return outbox;
   const wantedKeys = new Set(wanted.map(key));
-  const gone = rows.filter((row) => !wantedKeys.has(key(row))).map(({ uid }) => uid);
+  const gone = rows.filter((row) => !wantedKeys.has(key(row)));
   const shown = new Set(rows.map(key));
   const added = wanted.filter((entry) => !shown.has(key(entry)));
-  if (gone.length > 0)
-    await tx.deleteFrom('outbox_message').where('account_id', '=', accountId).where('uid', 'in', gone).execute();
+  const uids = gone.map(({ uid }) => uid);
+  if (uids.length > 0)
+    await tx.deleteFrom('outbox_message').where('account_id', '=', accountId).where('uid', 'in', uids).execute();
   const next = { ...outbox, revision: outbox.revision + 1, uid_next: uidNext + added.length };
-  const fresh = added.map(({ fingerprint }, n) => ({
-    account_id: accountId,
-    uid: uidNext + n,
-    fingerprint,
-    revision: next.revision,
+  const fresh = added.map(({ fingerprint, submissionId }, n) => ({
+    ...{ account_id: accountId, uid: uidNext + n, fingerprint, submission_id: submissionId, revision: next.revision },
+    deleted: isStillMarked(gone, submissionId),
   }));
   if (fresh.length > 0) await tx.insertInto('outbox_message').values(fresh).execute();
   await saveOutbox(tx, next);
   return next;
+}
+
+/** It was marked \Deleted in the state before: whoever marked it meant the message, and nothing unmarked went into it. */
+function isStillMarked(gone: readonly OutboxMessage[], submissionId: number): boolean {
+  const before = gone.filter(({ submission_id }) => submission_id === submissionId);
+  return before.length > 0 && before.every(({ deleted }) => deleted);
 }
 
 async function saveOutbox(tx: Tx, { account_id, revision, uid_next }: Outbox): Promise<void> {

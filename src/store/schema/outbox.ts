@@ -15,6 +15,7 @@ export interface OutboxTable {
 export interface OutboxMessageTable {
   account_id: number;
   uid: number;
+  submission_id: ByDefault<number>;
   /** Of all that is shown of it. */
   fingerprint: Bytes;
   revision: number;
