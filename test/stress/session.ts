@@ -137,12 +137,13 @@ export class StressSession {
       this.model = null;
       return;
     }
+    const upTo = model.highestModseq;
     await this.learn('1:*');
-    if (before !== null && before.uidValidity === model.uidValidity) this.#compare(before, lines);
+    if (before !== null && before.uidValidity === model.uidValidity) this.#compare(before, lines, upTo);
   }
 
-  /** What was known, brought up to date by what SELECT told, must be what is there. */
-  #compare(before: Model, lines: readonly string[]): void {
+  /** What was known, brought up to date by what SELECT told, must be what is there; what changed after `upTo` was told later. */
+  #compare(before: Model, lines: readonly string[], upTo: number): void {
     const now = this.model;
     if (now === null) return;
     const known = new Map(before.messages.map(({ uid, flags }) => [uid, flags]));
@@ -155,10 +156,10 @@ export class StressSession {
     const there = new Set(now.uids());
     for (const uid of known.keys())
       if (uid !== null && !there.has(uid)) this.mistake(`QRESYNC did not say that ${uid} left`);
-    for (const { uid, flags } of now.messages) {
+    for (const { uid, flags, modseq } of now.messages) {
       const said = known.get(uid);
       // What came after SELECT was told by the listing.
-      if (said === undefined) continue;
+      if (said === undefined || modseq > upTo) continue;
       if (plain(said) !== plain(flags)) this.mistake(`QRESYNC: ${uid} has ${plain(flags)}, known was ${plain(said)}`);
     }
   }
