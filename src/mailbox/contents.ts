@@ -37,8 +37,10 @@ import { type InternalDate, internalDateOf, type OpenedContent, type Rendered, r
 
 export type { Content } from './packed-content.ts';
 
-/** About 20,000 messages with ordinary headers. */
-export const INDEX_CACHE_BYTES = 64 * 1024 * 1024;
+/** About 13,000 messages with ordinary headers. */
+export const INDEX_CACHE_BYTES = 28 * 1024 * 1024;
+/** Of small messages, which are read again at little cost. */
+export const SMALL_CACHE_BYTES = 8 * 1024 * 1024;
 /** Programs fetch a large message in pieces; this keeps it rendered meanwhile. */
 export const RENDERED_CACHE_BYTES = 48 * 1024 * 1024;
 /** Rendered bytes of messages up to this are kept at rest: nearly all there are. A larger one is opened each time. */
@@ -53,8 +55,8 @@ export interface Contents {
   list(account: MailAccount, messageIds: readonly Buffer[]): Promise<(PackedContent | null)[]>;
   /** The rendered bytes; null when it is gone. Throws MailboxError `unreadable`. */
   raw(account: MailAccount, messageId: Buffer): Promise<Buffer | null>;
-  /** The bytes of these will be asked for: what is kept of them at rest is read at once. */
-  prefetch(account: MailAccount, messageIds: readonly Buffer[]): Promise<void>;
+  /** The bytes of those that are kept at rest, read at once, by `contentKey`. They are not kept in memory here. */
+  prefetch(account: MailAccount, messageIds: readonly Buffer[]): Promise<ReadonlyMap<string, Buffer>>;
   /** Ciphertexts opened so far, for the metric and for tests. */
   readonly opened: number;
 }
@@ -106,35 +108,40 @@ function sealedRendered(account: MailAccount, sealedFor: Buffer, raw: Buffer): B
   return account.keys.seal(RENDERED, sealedFor, padded);
 }
 
-/** Of a key for a Map: shorter than in hex. */
-const keyOf = (messageId: Buffer): string => messageId.toString('latin1');
+/** So many asked for at once are no list on a screen but all of a folder. */
+const MANY = 100;
+
+/** A key for a Map: shorter than in hex. */
+export const contentKey = (messageId: Buffer): string => messageId.toString('latin1');
+
+function unsealRendered(account: MailAccount, row: StoredRendered): Buffer {
+  const padded = account.keys.unseal(RENDERED, row.sealed_for, row.rendered);
+  return padded.subarray(LENGTH_BYTES, LENGTH_BYTES + padded.readUInt32LE());
+}
 
 export function createContents(options: { db: Db; gate: ByteGate }): Contents {
   const { db, gate } = options;
   const indexes = new ByteLru<PackedContent>(INDEX_CACHE_BYTES);
-  const rendered = new ByteLru<Buffer>(RENDERED_CACHE_BYTES);
+  const large = new ByteLru<Buffer>(RENDERED_CACHE_BYTES);
+  const small = new ByteLru<Buffer>(SMALL_CACHE_BYTES);
+  const rendered = {
+    get: (key: string): Buffer | undefined => small.get(key) ?? large.get(key),
+    set: (key: string, raw: Buffer): void =>
+      (raw.length > KEPT_RENDERED_BYTES ? large : small).set(key, raw, raw.length),
+  };
   let opened = 0;
 
   const remember = (messageId: Buffer, content: PackedContent): PackedContent => {
-    indexes.set(keyOf(messageId), content, content.memoryBytes);
+    indexes.set(contentKey(messageId), content, content.memoryBytes);
     return content;
   };
 
-  const unseal = (account: MailAccount, row: StoredContent): PackedContent =>
-    remember(
-      row.message_id,
-      unpackContent(
-        account.keys.unseal(PURPOSE, row.sealed_for, row.sealed),
-        parseRendererVersion(row.renderer_version),
-      ),
-    );
+  /** Whoever goes through a large folder takes the place of nothing: it would be the place of what comes next. */
+  const rememberOfMany = (messageId: Buffer, content: PackedContent): PackedContent =>
+    indexes.usedBytes + content.memoryBytes > INDEX_CACHE_BYTES ? content : remember(messageId, content);
 
-  const unsealRendered = (account: MailAccount, row: StoredRendered): Buffer => {
-    const padded = account.keys.unseal(RENDERED, row.sealed_for, row.rendered);
-    const raw = padded.subarray(LENGTH_BYTES, LENGTH_BYTES + padded.readUInt32LE());
-    rendered.set(keyOf(row.message_id), raw, padded.length);
-    return raw;
-  };
+  const unseal = (account: MailAccount, row: StoredContent): PackedContent =>
+    unpackContent(account.keys.unseal(PURPOSE, row.sealed_for, row.sealed), parseRendererVersion(row.renderer_version));
 
   /** By the renderer whose sizes were stored of it: they are true for ever. */
   const render = async (account: MailAccount, message: StoredMessage, by: Decided & { version: RendererVersion }) => {
@@ -142,7 +149,7 @@ export function createContents(options: { db: Db; gate: ByteGate }): Contents {
     const content = await decrypt(account, message, by.cautions, { inPlace: true });
     const { raw } = renderOpened({ ...content, ...decided(by) }, account, by.version);
     freeMemory(message.ciphertext);
-    rendered.set(keyOf(message.message_id), raw, raw.length);
+    rendered.set(contentKey(message.message_id), raw);
     const internalDate = internalDateOf(content.header, account.address, message.time_received);
     return { raw, internalDate };
   };
@@ -167,23 +174,25 @@ export function createContents(options: { db: Db; gate: ByteGate }): Contents {
   };
 
   const list: Contents['list'] = async (account, messageIds) => {
-    const found = messageIds.map((id) => indexes.get(keyOf(id)) ?? null);
+    const found = messageIds.map((id) => indexes.get(contentKey(id)) ?? null);
     const missing = messageIds.filter((_id, n) => found[n] === null);
     if (missing.length === 0) return found;
     const rows = await findContents(db, account.accountId, missing);
-    const byId = new Map(rows.map((row) => [keyOf(row.message_id), row]));
+    const byId = new Map(rows.map((row) => [contentKey(row.message_id), row]));
+    const keep = missing.length < MANY ? remember : rememberOfMany;
     for (const [n, id] of messageIds.entries()) {
       if (found[n] !== null) continue;
-      const row = byId.get(keyOf(id));
+      const row = byId.get(contentKey(id));
       const content = row === undefined ? null : unseal(account, row);
-      found[n] = content === null || content.version === null ? await rebuild(account, id, content) : content;
+      if (content === null || content.version === null) found[n] = await rebuild(account, id, content);
+      else found[n] = keep(id, content);
     }
     return found;
   };
 
   const openLarge = (account: MailAccount, messageId: Buffer, content: PackedContent): Promise<Buffer | null> =>
     gate.pass(content.index.sizeBytes, async () => {
-      const message = rendered.get(keyOf(messageId)) ?? (await findMessage(db, account.accountId, messageId));
+      const message = rendered.get(contentKey(messageId)) ?? (await findMessage(db, account.accountId, messageId));
       if (message === undefined || Buffer.isBuffer(message)) return message ?? null;
       const known = decided(content);
       const made = await render(account, message, { ...known, version: content.version ?? RENDERER_VERSION });
@@ -196,17 +205,20 @@ export function createContents(options: { db: Db; gate: ByteGate }): Contents {
   return {
     list,
     async raw(account, messageId) {
-      const known = rendered.get(keyOf(messageId));
+      const known = rendered.get(contentKey(messageId));
       if (known !== undefined) return known;
       const [kept] = await findRendered(db, account.accountId, [messageId]);
-      if (kept !== undefined) return unsealRendered(account, kept);
+      if (kept !== undefined) {
+        const raw = unsealRendered(account, kept);
+        rendered.set(contentKey(messageId), raw);
+        return raw;
+      }
       const [content] = await list(account, [messageId]);
       return content == null ? null : openLarge(account, messageId, content);
     },
     async prefetch(account, messageIds) {
-      const missing = messageIds.filter((id) => rendered.get(keyOf(id)) === undefined);
-      if (missing.length === 0) return;
-      for (const row of await findRendered(db, account.accountId, missing)) unsealRendered(account, row);
+      const rows = await findRendered(db, account.accountId, [...messageIds]);
+      return new Map(rows.map((row) => [contentKey(row.message_id), unsealRendered(account, row)]));
     },
     get opened() {
       return opened;

@@ -76,12 +76,7 @@ export function packContent({ index, internalDate, cautions, legacyView, preview
 /** What `packContent` packed, or what was stored as JSON. */
 export function unpackContent(packed: Buffer, version: RendererVersion | null): PackedContent {
   if (packed[0] === BRACE) return unpackContent(packContent(JSON.parse(packed.toString('utf8')) as Content), version);
-  return new PackedContent(withoutPadding(packed), version);
-}
-
-function withoutPadding(packed: Buffer): Buffer {
-  const kept = packed[AT.keepsHeader] === 0 ? 0 : packed.readUInt32LE(AT.headerSize);
-  return Buffer.from(packed.subarray(0, FIXED_BYTES + packed.readUInt32LE(AT.jsonSize) + kept));
+  return new PackedContent(packed, version);
 }
 
 export class PackedContent implements Content {
@@ -122,30 +117,28 @@ export class PackedContent implements Content {
   }
 }
 
-/** `envelope` and `structure` are other objects each time they are asked for. */
+/**
+ * The JSON and the header are kept as text: a string has little around it, and nothing of the buffer that it came from.
+ * `envelope` and `structure` are other objects each time they are asked for.
+ */
 class PackedIndex implements MessageIndex {
-  readonly #packed: Buffer;
+  readonly version = MESSAGE_INDEX_VERSION;
+  readonly sizeBytes: number;
+  readonly headerBytes: number;
+  readonly header: ByteString | null;
+  readonly #unixSeconds: number;
+  readonly #zoneMinutes: number;
+  readonly #json: string;
 
   constructor(packed: Buffer) {
-    this.#packed = packed;
-  }
-
-  get version(): typeof MESSAGE_INDEX_VERSION {
-    return MESSAGE_INDEX_VERSION;
-  }
-
-  get sizeBytes(): number {
-    return this.#packed.readUInt32LE(AT.size);
-  }
-
-  get headerBytes(): number {
-    return this.#packed.readUInt32LE(AT.headerSize);
-  }
-
-  get header(): ByteString | null {
-    if (this.#packed[AT.keepsHeader] === 0) return null;
-    const start = FIXED_BYTES + this.#jsonBytes;
-    return this.#packed.toString('latin1', start, start + this.headerBytes) as ByteString;
+    this.sizeBytes = packed.readUInt32LE(AT.size);
+    this.headerBytes = packed.readUInt32LE(AT.headerSize);
+    this.#unixSeconds = packed.readDoubleLE(AT.seconds);
+    this.#zoneMinutes = packed.readInt16LE(AT.zone);
+    const end = FIXED_BYTES + packed.readUInt32LE(AT.jsonSize);
+    this.#json = packed.toString('utf8', FIXED_BYTES, end);
+    const isKept = packed[AT.keepsHeader] !== 0;
+    this.header = isKept ? (packed.toString('latin1', end, end + this.headerBytes) as ByteString) : null;
   }
 
   get envelope(): Envelope {
@@ -157,19 +150,14 @@ class PackedIndex implements MessageIndex {
   }
 
   get internalDate(): InternalDate {
-    const [unixSeconds, zoneMinutes] = [this.#packed.readDoubleLE(AT.seconds), this.#packed.readInt16LE(AT.zone)];
-    return { unixSeconds, zoneMinutes };
+    return { unixSeconds: this.#unixSeconds, zoneMinutes: this.#zoneMinutes };
   }
 
   get packedBytes(): number {
-    return this.#packed.length;
-  }
-
-  get #jsonBytes(): number {
-    return this.#packed.readUInt32LE(AT.jsonSize);
+    return this.#json.length + (this.header?.length ?? 0);
   }
 
   get json(): Json {
-    return JSON.parse(this.#packed.toString('utf8', FIXED_BYTES, FIXED_BYTES + this.#jsonBytes)) as Json;
+    return JSON.parse(this.#json) as Json;
   }
 }

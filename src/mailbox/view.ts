@@ -9,7 +9,7 @@ import { type DefaultQuota, hasRoom } from '../store/quota.ts';
 import { claim, unclaimed } from '../store/recent.ts';
 import { saveDates } from '../store/save-dates.ts';
 import { copyMessages, moveMessages, type Transfer } from '../store/transfers.ts';
-import type { Contents } from './contents.ts';
+import { type Contents, contentKey } from './contents.ts';
 import { MailboxError } from './errors.ts';
 import { changesBetween, type FolderMemory } from './folder-state.ts';
 import type { Folder } from './folder-tree.ts';
@@ -36,6 +36,8 @@ export async function openView(options: {
   const { accountId } = account;
   let state = await states.open(account, options.folder);
   const opened = state.messages;
+  // Until the command that asked for them has ended.
+  let ahead = NONE_AHEAD;
   const uidNext = Math.max(options.folder.uidNext, (opened.at(-1)?.uid ?? 0) + 1);
   const folder = { ...options.folder, uidNext };
 
@@ -51,6 +53,7 @@ export async function openView(options: {
       return state.highestRevision;
     },
     async refresh() {
+      ahead = NONE_AHEAD;
       const before = state;
       state = await states.refresh(account, folder, before);
       return state === before ? NOTHING : changesBetween(before.messages, state.messages);
@@ -63,8 +66,10 @@ export async function openView(options: {
       const dates = await saveDates(db, accountId, idsOf(messages));
       return messages.map(({ messageId }) => dates.get(messageId.toString('hex')) ?? null);
     },
-    prefetch: (messages) => contents.prefetch(account, idsOf(messages)),
-    raw: ({ messageId }) => contents.raw(account, messageId),
+    async prefetch(messages) {
+      ahead = await contents.prefetch(account, idsOf(messages));
+    },
+    raw: async ({ messageId }) => ahead.get(contentKey(messageId)) ?? contents.raw(account, messageId),
     changeFlags: async (messages, change) => [
       ...(await storeFlags({ db, account, states, folder, defaultQuota }, messages, { ...change, unlessAfter: null }))
         .after,
@@ -94,6 +99,7 @@ export async function openView(options: {
 }
 
 const NOTHING: FolderChanges = { removed: [], changed: [] };
+const NONE_AHEAD: ReadonlyMap<string, Buffer> = new Map();
 
 function transferred(to: Folder, moved: readonly Transfer[]): Transferred {
   return {

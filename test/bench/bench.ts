@@ -4,10 +4,13 @@
  */
 import { parseArgs } from 'node:util';
 import { benchFlow, FLOW_PARTS, type FlowResult } from './flow.ts';
+import { benchImap, isImapHeld } from './imap/imap.ts';
+import { benchImapMemory, isMemoryHeld } from './imap/imap-memory.ts';
+import { imapLines, imapMemoryLines } from './imap/lines.ts';
 import type { MemoryRow } from './memory.ts';
 import { benchMinting, type MintingRow } from './minting.ts';
 
-const PARTS = ['minting', ...FLOW_PARTS] as const;
+const PARTS = ['minting', ...FLOW_PARTS, 'imap', 'imap-memory'] as const;
 
 const { values, positionals } = parseArgs({ options: { json: { type: 'boolean' } }, allowPositionals: true });
 const unknown = positionals.filter((name) => !PARTS.some((part) => part === name));
@@ -20,8 +23,17 @@ const flowParts = FLOW_PARTS.filter(isChosen);
 
 const minting = isChosen('minting') ? await benchMinting() : [];
 const flow = flowParts.length > 0 ? await benchFlow(flowParts) : {};
-process.stdout.write(`${values.json ? JSON.stringify({ minting, flow }, null, 2) : table(minting, flow)}\n`);
-process.exitCode = (flow.memory ?? []).every(isHeld) ? 0 : 1;
+const imap = isChosen('imap') ? await benchImap() : null;
+const imapMemory = isChosen('imap-memory') ? await benchImapMemory() : null;
+const text = [table(minting, flow), ...imapLines(imap), ...imapMemoryLines(imapMemory)].filter((part) => part !== '');
+process.stdout.write(
+  `${values.json ? JSON.stringify({ minting, flow, imap, imapMemory }, null, 2) : text.join('\n\n')}\n`,
+);
+const allHeld =
+  (flow.memory ?? []).every(isHeld) &&
+  (imap?.rows ?? []).every(isImapHeld) &&
+  (imapMemory === null || isMemoryHeld(imapMemory));
+process.exitCode = allHeld ? 0 : 1;
 
 function isHeld({ peakMB, limitMB }: MemoryRow): boolean {
   return peakMB <= limitMB;

@@ -59,10 +59,17 @@ function peaks({ running }: Pair, messages: number, limitMB: number): Promise<Me
 
 /** `VmHWM`: the most memory the process held since `forgetPeak`. Linux only. */
 async function peakMB(pid: number): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  return (Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1] ?? Number.NaN) * 1_024) / 1_000_000;
+  return (await memoryMB(pid)).peakMB;
 }
 
-async function forgetPeak(pid: number): Promise<void> {
+/** What a process holds now, and the most it held since `forgetPeak`. Linux only. */
+export async function memoryMB(pid: number): Promise<{ residentMB: number; peakMB: number }> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8');
+  const heldAs = (name: string): number =>
+    (Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? Number.NaN) * 1_024) / 1_000_000;
+  return { residentMB: heldAs('VmRSS'), peakMB: heldAs('VmHWM') };
+}
+
+export async function forgetPeak(pid: number): Promise<void> {
   await writeFile(`/proc/${pid}/clear_refs`, '5');
 }

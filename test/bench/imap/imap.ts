@@ -48,14 +48,19 @@ export async function benchImap(messages = MESSAGES, rounds = ROUNDS): Promise<I
   return { dovecot: dovecot?.version ?? null, messages, rows };
 }
 
-/** One bridge with one account. */
-export async function openOurs(owned: AsyncDisposableStack, directory: string): Promise<Place> {
+/** One bridge with one account, not started. */
+export async function layOutOurs(directory: string): Promise<{ site: Site; place: Place }> {
   const settings = { limits: { connections_per_account: 300, connections_per_address: 300 } };
   const [site] = (await layOutSites({ directory, domains: ['acme.test'], settings })) as [Site];
-  owned.use(await startSite(site));
   const user = `bench@${site.domain}`;
   const { password } = (await runJson(site, ['account', 'add', user])) as { password: string };
-  return { port: site.ports.imaps, ca: site.ca, user, password };
+  return { site, place: { port: site.ports.imaps, ca: site.ca, user, password } };
+}
+
+async function openOurs(owned: AsyncDisposableStack, directory: string): Promise<Place> {
+  const { site, place } = await layOutOurs(directory);
+  owned.use(await startSite(site));
+  return place;
 }
 
 /** By APPEND, as a mail program would bring them. */
