@@ -189,7 +189,7 @@ async function fetch(doer: Doer): Promise<void> {
   await doer.session.say([`${chosen.uid}fetch ${chosen.set} ${items}`]);
 }
 
-/** All UIDs, in whatever order: exactly those that the client was told of. */
+/** All UIDs, in whatever order: those that the client was told of, each once. */
 async function same(session: StressSession, command: string, name: string): Promise<void> {
   // Others are told of changes before the answer.
   if (session.kind === 'notify') return;
@@ -200,9 +200,12 @@ async function same(session: StressSession, command: string, name: string): Prom
       .find((line) => line.startsWith(name))
       ?.match(/\d+/g)
       ?.map(Number) ?? [];
-  const sorted = [...found].sort((a, b) => a - b);
-  if (ok && sorted.join() !== before.join())
-    session.mistake(`${command} → ${sorted.join()}, known were ${before.join()}`);
+  const [known, there] = [new Set(before), new Set(session.model?.uids())];
+  const wrong = found.filter((uid) => !known.has(uid));
+  // What left meanwhile may be missing, when it is told behind the answer that it did.
+  const missed = before.filter((uid) => there.has(uid) && !found.includes(uid));
+  if (ok && (wrong.length > 0 || missed.length > 0 || new Set(found).size < found.length))
+    session.mistake(`${command} found ${wrong.join()}, which were not known, and not ${missed.join()}`);
 }
 
 async function search({ session }: Doer): Promise<void> {
