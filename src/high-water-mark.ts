@@ -4,7 +4,8 @@
  * at the end. What an older database means for mail programs and clients is in store/high-water.ts and docs/backups.md.
  *
  * The file is written before the database and again after it, each time whole and to the disk, under a lock of the database:
- * a process may be killed at any instruction, and several share a directory.
+ * a process may be killed at any instruction, and several share a directory. Until the database has followed, the file says
+ * nothing else about it than before: an older one stays an older one, and a directory without a mark stays without.
  */
 import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -98,6 +99,7 @@ export function createHighWaterMark(options: {
 type Found = {
   known: Mark | null;
   row: DirectoryRow | undefined;
+  standing: Standing;
   /** Nothing changed since the last token. */
   isUpToDate: boolean;
   /** And no other machine renewed it since this one looked last. */
@@ -112,7 +114,7 @@ async function compare(db: Db, file: string): Promise<Found> {
   const epoch = await currentEpoch(db);
   const isDone = epoch !== null && known !== null && !known.epochs.includes(epoch);
   const isUpToDate = standing === 'same' && known?.next === null && row?.revisions === (await allRevisions(db));
-  return { known, row, isUpToDate, isOlder: standing === 'older' && !isDone };
+  return { known, row, standing, isUpToDate, isOlder: standing === 'older' && !isDone };
 }
 
 /**
@@ -133,7 +135,7 @@ async function redraw(
   { file, found, renews, now }: { file: string; found: Found; renews: boolean; now: Date },
 ): Promise<number | null> {
   const mark = nextMark(found);
-  await writeMark(file, mark);
+  if (found.known !== null) await writeMark(file, mark);
   const renewed = await db.transaction().execute(async (tx) => {
     const mailboxes = renews ? await renewMailboxes(tx, { epoch: newId(), now }) : null;
     const [id, token] = [mark.id, mark.next].map((text) => Buffer.from(text, 'hex')) as [Buffer, Buffer];
@@ -147,8 +149,8 @@ async function redraw(
 }
 
 /** What the file says while the database is about to hold `next`. */
-function nextMark({ known, row }: Found): Mark & { next: string } {
-  const current = row === undefined ? newId() : toHex(row.token);
+function nextMark({ known, row, standing }: Found): Mark & { next: string } {
+  const current = standing === 'same' && row !== undefined ? toHex(row.token) : (known?.current ?? newId());
   const serial = Math.max(known?.serial ?? 0, row?.serial ?? 0) + 1;
   return { id: known?.id ?? newId(), serial, current, next: newId(), epochs: known?.epochs ?? [] };
 }

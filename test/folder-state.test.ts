@@ -1,7 +1,8 @@
 /** What is in folders, shared by the sessions of one process and kept true by PostgreSQL alone: other processes write, too. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ByteLru } from '../src/mailbox/byte-lru.ts';
-import { changesBetween, placeOf } from '../src/mailbox/folder-state.ts';
+import { changesBetween, createFolderMemory, placeOf } from '../src/mailbox/folder-state.ts';
+import { openMailAccount } from '../src/mailbox/mail-account.ts';
 import { createMailbox } from '../src/mailbox/mailbox.ts';
 import type { AccountMailbox, FolderView, ShownMessage } from '../src/mailbox/types.ts';
 import { forgetExpunged } from '../src/store/expunged.ts';
@@ -88,6 +89,18 @@ describe('sessions of one process', () => {
     expect(a.messages).toBe(b.messages);
     expect(a.opened).not.toBe(a.messages);
     expect(flagsIn(a)).toEqual([['\\Flagged'], ['\\Flagged']]);
+  });
+
+  it('open a folder that is too large to be kept in memory, and follow it', async () => {
+    await append(here, 'one', 'two');
+    const account = await openMailAccount(site.keystore, site.bobId);
+    const folder = await here.folders.find('INBOX');
+    const memory = createFolderMemory({ db: site.opened.db, bytes: 1 });
+    const [first, same] = await Promise.all([memory.open(account, folder), memory.open(account, folder)]);
+    expect([first, same].map(({ messages }) => messages.length)).toEqual([2, 2]);
+    expect(memory.at(folder, first.revision)).toBeNull();
+    await append(there, 'three');
+    expect((await memory.refresh(account, folder, first)).messages).toHaveLength(3);
   });
 
   it('pass over changes of what changed later, of \\Seen and of other flags', async () => {

@@ -52,8 +52,8 @@ export interface FolderMemory {
   advance(folder: Folder, revision: number, changed: readonly ShownMessage[]): void;
 }
 
-export function createFolderMemory({ db }: { db: Db }): FolderMemory {
-  const states = new ByteLru<FolderState>(STATES_BYTES);
+export function createFolderMemory({ db, bytes = STATES_BYTES }: { db: Db; bytes?: number }): FolderMemory {
+  const states = new ByteLru<FolderState>(bytes);
   const loading = new Map<string, Promise<FolderState>>();
   const keyOf = ({ id, uidValidity }: Folder): string => `${id}.${uidValidity}`;
   const keep = (folder: Folder, state: FolderState): FolderState => {
@@ -63,21 +63,25 @@ export function createFolderMemory({ db }: { db: Db }): FolderMemory {
     return state;
   };
 
-  /** The state at `revision` or later, made from the latest one there is. One at a time does it. */
+  const make = (account: MailAccount, folder: Folder, revision: number, base: FolderState | null) => {
+    const key = keyOf(folder);
+    const made = base === null ? load(db, account, folder) : follow(db, account, folder, base, revision);
+    const kept = made.then((state) => keep(folder, state)).finally(() => loading.delete(key));
+    loading.set(key, kept);
+    return kept;
+  };
+
+  /**
+   * The state at `revision` or later, made from the latest one there is. One at a time does it. A folder may be too large to be
+   * kept: then what was made is all there is.
+   */
   const reach = async (account: MailAccount, folder: Folder, revision: number, from: FolderState | null) => {
     const key = keyOf(folder);
     for (;;) {
       const held = states.get(key);
       if (held !== undefined && held.revision >= revision) return held;
-      const under = loading.get(key);
-      if (under !== undefined) await under;
-      else {
-        const base = latest(held, from);
-        const made = base === null ? load(db, account, folder) : follow(db, account, folder, base, revision);
-        const kept = made.then((state) => keep(folder, state)).finally(() => loading.delete(key));
-        loading.set(key, kept);
-        await kept;
-      }
+      const state = await (loading.get(key) ?? make(account, folder, revision, latest(held, from)));
+      if (state.revision >= revision) return state;
     }
   };
 

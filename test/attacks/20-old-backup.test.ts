@@ -4,6 +4,7 @@
  */
 import { readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { temporaryDirectory } from '../../src/admin/demo/temporary-directory.ts';
 import { createHighWaterMark, type HighWaterMark, MARK_FILE } from '../../src/high-water-mark.ts';
@@ -266,6 +267,34 @@ describe('mail programs at a server that was restored', () => {
     expect(await markIn(directory).advance()).toBe(false);
     expect(await uidValidity(client)).toBe(validity);
     expect((await stat(file)).mode & 0o777).toBe(0o600);
+  });
+
+  it('are renewed by the next start when one was killed before it could; a first start that was killed is no restore', async () => {
+    using client = await site.client();
+    const file = join(directory, MARK_FILE);
+    const { db } = site.opened;
+    const validity = await uidValidity(client);
+    const killed = async (): Promise<void> => {
+      await sql`alter table data_directory add constraint killed check (false) not valid`.execute(db);
+      await expect(markIn(directory).advance()).rejects.toThrow('killed');
+      await sql`alter table data_directory drop constraint killed`.execute(db);
+    };
+    await rm(file);
+    await killed();
+    expect(await markIn(directory).advance()).toBe(false);
+    expect(await uidValidity(client)).toBe(validity);
+    const backup = await backUp(db);
+    await append(client, 'lost');
+    await markIn(directory).advance();
+    await backup.restore();
+    await killed();
+    await killed();
+    expect(await markIn(directory).advance()).toBe(true);
+    // Also where a renewal is remembered, and the file is of no use.
+    await writeFile(file, '{"id":');
+    await killed();
+    expect(await markIn(directory).advance()).toBe(true);
+    expect(await markIn(directory).advance()).toBe(false);
   });
 
   it('are served by several machines: whichever starts first renews, the others know it', async () => {
