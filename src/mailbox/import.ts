@@ -4,12 +4,13 @@
  */
 import { readOwnHistory } from '../identity/own-history.ts';
 import type { AccountKeys } from '../keystore/keystore.ts';
+import { collectGarbage, freeMemory } from '../memory/free-memory.ts';
 import type { NoticeKind } from '../mime/bridge-mail.ts';
 import { sealMessage } from '../smimp/boxes.ts';
 import type { VerifiedHistory } from '../smimp/chain.ts';
 import { hash, randomBytes, wipe } from '../smimp/crypto.ts';
 import type { EmailBody } from '../smimp/email.ts';
-import { parseBody, serializeBody } from '../smimp/email.ts';
+import { serializeBody } from '../smimp/email.ts';
 import { formatTimestamp, type Hex32, toHex } from '../smimp/encoding.ts';
 import { signSealed } from '../smimp/envelope.ts';
 import type { MessageHeader } from '../smimp/header.ts';
@@ -59,14 +60,17 @@ export async function importOwn(tx: Tx, mail: OwnMail): Promise<{ uid: number; m
   if (!means.hasFolder) throw new MailboxError('no-folder');
   const messageId = randomBytes(ID_BYTES);
   const body = serializeBody('email', mail.body);
+  collectGarbage(body.byteLength);
   const header = ownHeader(mail, body, await ownHistory(tx, account, means));
   const envelope = sealToSelf(account, means, header, body);
   const digest = Buffer.from(digestOf(toHex(envelope.message_hash)), 'hex');
   const flags = withFlags(account, { read: false, extensionsData: null, digest }, mail.flags);
   requireRoom(means, mail, envelope.ciphertext.length + (flags?.extensionsData?.length ?? 0));
-  const opened = { header, body, content: parseBody('email', body), cautions: [] };
+  const opened = { header, body, content: { type: 'email' as const, value: mail.body }, cautions: [] };
   const internalDate = internalDateOf(header, account.address, now);
   const content = contentOf(renderOpened(opened, account).raw, { internalDate, cautions: [] });
+  freeMemory(body);
+  collectGarbage(envelope.ciphertext.length);
   const uid = await insertOwnMail(tx, {
     message: {
       ...envelope,
