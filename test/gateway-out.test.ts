@@ -350,6 +350,19 @@ describe('reports', () => {
     expect(await site.deliveries()).toHaveLength(2);
   });
 
+  it('of a sender are held to the same rules: none to a domain that speaks SMIMP, none of somebody not named', async () => {
+    const { db } = site.opened;
+    const letter = { body: serializeBody('email', { ...BODY, to: [BOB], extensions_data: automatic }) };
+    await site.receive(letter);
+    await site.open();
+    await db.updateTable('submission').set({ relayed_for: 'eve#evil.test' }).execute();
+    expect(await site.run((await first()).id)).toMatchObject({ stage: 'failed', error_code: 'relay-denied' });
+    const spoken = { domain: 'old.test', outcome: 'found', baseUrl: 'https://old.test', spoke: true } as const;
+    await saveDomain(db, { ...spoken, now: site.clock.read() });
+    expect(await carry(letter)).toMatchObject({ stage: 'failed', error_code: 'speaks-smimp' });
+    expect(site.old.connections()).toBe(0);
+  });
+
   it('that cannot be delivered end there', async () => {
     site.old.answer('rcpt', { code: 550, text: '5.1.1 Nobody' });
     await carry();

@@ -161,6 +161,10 @@ describe('the server of a domain', () => {
   it('is where a route says, whatever DNS has', async () => {
     const server = await serverOf();
     await send(await mailerOf({ dns: OLD, allow: [], routes: { 'old.test': server.target } }));
+    // For nobody else: anybody may write the name of that domain into an MX record.
+    const mx = { 'evil.test': [[10, 'old.test']] as [number, string][] };
+    const led = await mailerOf({ dns: { mx, hosts: {} }, allow: [], routes: { 'old.test': server.target } });
+    expect(await failureOf(send(led, { ...LETTER, to: 'x@evil.test' }))).toMatchObject({ code: 'no-such-domain' });
     expect(server.received).toHaveLength(1);
   });
 });
@@ -353,7 +357,7 @@ describe('encryption', () => {
 describe('a relay of one\u2019s own', () => {
   it('gets everything but what has a route, with the login, over verified TLS', async () => {
     const login = { user: 'gateway', password: 'correct horse' };
-    const relay = await serverOf({ name: 'relay.gw.test', login });
+    const relay = await serverOf({ name: 'relay.gw.test', login, settings: { hideSMTPUTF8: false } });
     const routed = await serverOf();
     const targets = async () => [{ address: '127.0.0.1', port: relay.port }];
     const smarthost = { host: 'relay.gw.test', tls: 'starttls' as const, login, targets };
@@ -362,6 +366,8 @@ describe('a relay of one\u2019s own', () => {
     await send(mailer, { ...LETTER, to: 'bob@routed.test' });
     expect(relay.received.map(({ to, user }) => [to[0], user])).toEqual([['bob@old.test', 'gateway']]);
     expect(routed.received).toHaveLength(1);
+    await send(mailer, { ...LETTER, to: 'b\u00f6b@old.test' });
+    expect(relay.received[1]).toMatchObject({ to: ['b\u00f6b@old.test'], user: 'gateway' });
     const wrong = { ...smarthost, login: { ...login, password: 'wrong' } };
     expect(await failureOf(send(await mailerOf({ smarthost: wrong })))).toMatchObject({
       code: 'smtp-login',

@@ -306,6 +306,7 @@ describe('results that came with the message', () => {
       'Authentication-Results: gw.test; dmarc=pass header.from=bank.test',
       'authentication-results:\r\n  (hello) MX.GW.Test 1; dkim=pass',
       'AUTHENTICATION-RESULTS: "gw.test"; spf=pass',
+      'Authentication-Results: (a (b)) gw.test; dmarc=pass header.from=bank.test',
     ];
     const honest = 'Authentication-Results: list.test; dkim=pass header.d=old.test';
     const also = 'X-Authentication-Results: gw.test; none';

@@ -262,8 +262,21 @@ describe('the block', () => {
     const whole = `A: 1\r\n${forged}B: 2\r\n${forged}\r\n${forged}`;
     const below = withTrace(Buffer.from(whole), trace, BOB).subarray(traceBlock(trace, BOB).length).toString();
     expect(below).toBe(`A: 1\r\nB: 2\r\n\r\n${forged}`);
+    for (const field of [
+      'Authentication-Results: (a (b) c) corp.test; x-smimp=pass',
+      'Authentication-Results: (\\)) (\\() CORP.TEST.; x-smimp=pass',
+      'Authentication-Results: "corp\\.test"; x-smimp=pass',
+      'Authentication-Results : corp.test(c); x-smimp=pass',
+      'Authentication-Results: (never ended corp.test; x-smimp=pass',
+      `Authentication-Results: (${'x'.repeat(500)}) corp.test; x-smimp=pass`,
+      `Authentication-Results:${' '.repeat(500)}corp.test; x-smimp=pass`,
+    ])
+      expect(withTrace(Buffer.from(`${field}\r\nA: 1\r\n\r\n`), trace, BOB).toString()).toBe(
+        `${traceBlock(trace, BOB)}A: 1\r\n\r\n`,
+      );
     for (const harmless of [
       'no header at all',
+      `Authentication-Results: ((a) b) list.test; dkim=pass reason="(corp.test)${'x'.repeat(500)}"\r\n\r\n`,
       '',
       '\r\n',
       'Authentication-Results:\r\n\r\n',

@@ -43,14 +43,16 @@ export function createExchangers(options: {
 }): Exchangers {
   const { routes, allow, resolve = dns.resolve as ResolveDns, port = SMTP_PORT } = options;
   const lookup = options.lookup === undefined ? {} : { lookup: options.lookup };
-  const vetted = createResolver({ hosts: routes, allow, ...lookup });
-  const exchanger = (name: string): Exchanger => ({ name, targets: () => targetsOf(vetted, name, port) });
+  const routed = createResolver({ hosts: routes, allow, ...lookup });
+  // Who points an MX record at a domain that has a route is not led there.
+  const vetted = createResolver({ hosts: {}, allow, ...lookup });
+  const exchanger = (name: string, by = vetted): Exchanger => ({ name, targets: () => targetsOf(by, name, port) });
   return {
     async of(domain) {
-      if (Object.hasOwn(routes, domain)) return [exchanger(domain)];
+      if (Object.hasOwn(routes, domain)) return [exchanger(domain, routed)];
       const records = await mxRecords(resolve, domain);
       if (records === null) return [exchanger(domain)];
-      return records.slice(0, MAX_EXCHANGERS).map(exchanger);
+      return records.slice(0, MAX_EXCHANGERS).map((name) => exchanger(name));
     },
   };
 }

@@ -78,8 +78,9 @@ export async function sendTo(
   by.signal.addEventListener('abort', abort, { once: true });
   try {
     await opened(connection, server);
-    if (server.login !== null) await loggedIn(connection, server.login);
+    // The last reply is still that to EHLO.
     requireUtf8(connection, envelope);
+    if (server.login !== null) await loggedIn(connection, server.login);
     await handIn(connection, envelope);
     connection.quit();
     return { encrypted: connection.secure, verified: connection.secure && isVerified(server.tls) };

@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { type Address, addressParts } from '../smimp/address.ts';
 import { legacyMailbox } from '../smimp/gateway.ts';
 import { removeFields } from './original/bcc.ts';
-import { unfoldedValue } from './structure/header-fields.ts';
+import { claimsToBeOf } from './result-service.ts';
 
 /** RFC 8601 §2.7, without those that no check here gives. */
 const RESULTS = ['none', 'pass', 'fail', 'softfail', 'neutral', 'policy', 'temperror', 'permerror'] as const;
@@ -68,18 +68,9 @@ export function authenticationResults(gateway: string, data: GatewayData): strin
   return [`${gateway};`, ...ended.flat()];
 }
 
-const RESULTS_FIELD = 'authentication-results';
-/** An authserv-id is at the beginning, and no longer than a domain with quotes and a version. */
-const MAX_SERVICE_BYTES = 400;
-
 /** The message without results that claim to be of one of `services`: they are forged (RFC 8601 §5). A view into `raw`. */
 export function removeForgedResults(raw: Buffer, services: readonly string[]): Buffer {
-  return removeFields(raw, (field) => {
-    if (field.name !== RESULTS_FIELD) return false;
-    const value = unfoldedValue(raw, field, MAX_SERVICE_BYTES).replace(/\([^()]*\)/g, ' ');
-    const service = /^\s*"?([^\s";]+)/.exec(value)?.[1]?.toLowerCase() ?? '';
-    return services.includes(service);
-  });
+  return removeFields(raw, (field) => claimsToBeOf(raw, field, services));
 }
 
 const domainOf = (mailbox: string): string => mailbox.slice(mailbox.lastIndexOf('@') + 1);

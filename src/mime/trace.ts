@@ -10,7 +10,8 @@ import { type Address, addressParts, toMailbox } from '../smimp/address.ts';
 import type { Hex32 } from '../smimp/encoding.ts';
 import { formatMailDate } from './date.ts';
 import { tokenField } from './headers.ts';
-import { type FieldRange, headerEnd, headerFields, unfoldedValue } from './structure/header-fields.ts';
+import { claimsToBeOf } from './result-service.ts';
+import { headerEnd, headerFields } from './structure/header-fields.ts';
 
 /** `changed`: it signs with another key than the first one that was seen. `retired`: with one that was replaced long before. */
 export const KEY_STATES = ['current', 'changed', 'retired'] as const;
@@ -57,10 +58,6 @@ function results({ from, verified, key }: Trace): string[] {
 /** Whose results these are (RFC 8601 §2.5): those of the domain that received the message. */
 const serviceOf = (owner: Address): string => addressParts(owner).domain;
 
-const RESULTS_FIELD = 'authentication-results';
-/** An authserv-id stands at the beginning, and no domain is longer. */
-const MAX_SERVICE_BYTES = 400;
-
 /** The block above the message, and the message without results in its owner's name. Otherwise byte for byte as it is. */
 export function withTrace(raw: Buffer, trace: Trace, owner: Address): Buffer {
   return Buffer.concat([traceBlock(trace, owner), ...withoutForgedResults(raw, serviceOf(owner))]);
@@ -72,15 +69,9 @@ function withoutForgedResults(raw: Buffer, service: string): Buffer[] {
   const pieces: Buffer[] = [];
   let from = 0;
   for (const field of headerFields(raw, 0, end)) {
-    if (field.name !== RESULTS_FIELD || serviceIn(raw, field) !== service) continue;
+    if (!claimsToBeOf(raw, field, [service])) continue;
     pieces.push(raw.subarray(from, field.start));
     from = field.end;
   }
   return [...pieces, raw.subarray(from)];
-}
-
-/** Comments may stand before it, and it may be quoted (RFC 8601 §2.2). */
-function serviceIn(raw: Buffer, field: FieldRange): string {
-  const value = unfoldedValue(raw, field, MAX_SERVICE_BYTES).replace(/\([^()]*\)/g, ' ');
-  return (/^\s*"?\s*([^\s";/]+)/.exec(value)?.[1] ?? '').toLowerCase();
 }

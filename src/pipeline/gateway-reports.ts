@@ -84,7 +84,7 @@ export function createGatewayTell(options: { keystore: Keystore; domain: Domain;
     const content = { type: 'email', value: body } as const;
     const rendered = renderMessage({ header, content, notice: about.notice.kind, gatewayDomain: domain });
     const facts: RelayFacts = {
-      ...{ v: 1, from: null, to: path, refused: null, subject: body.subject, message_id: null },
+      ...{ v: 1, own: true, from: null, to: path, refused: null, subject: body.subject, message_id: null },
       ...{ thread_id: body.thread_id, date_sent: formatTimestamp(seconds(now)) },
     };
     const sealed = sealRelayContent(keys, uid, { facts, message: withoutInside(rendered) });

@@ -82,6 +82,7 @@ function contentOf(
   const isEmail = content.type === 'email';
   const facts: RelayFacts = {
     v: 1,
+    own: false,
     from: isReport ? null : toMailbox(header.from),
     to: decodeLegacy(address, gateway.domain),
     refused,

@@ -8,6 +8,8 @@ import { hex32, parseFields, timestamp } from '../smimp/fields.ts';
 
 const contentSchema = z.object({
   v: z.literal(1),
+  /** A report of the gateway itself, on mail that came in. All else is some sender's, also under the null reverse path. */
+  own: z.boolean().default(false),
   /** Reverse path; null for the null one. */
   from: z.string().nullable(),
   to: z.string(),

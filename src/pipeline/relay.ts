@@ -9,7 +9,7 @@ import type { Events } from '../events.ts';
 import { type DkimKeys, signed } from '../legacy/dkim.ts';
 import type { Mailer } from '../legacy/mailer.ts';
 import { isNamed, type SenderRule } from '../legacy/senders.ts';
-import type { Address, Domain } from '../smimp/address.ts';
+import { type Address, addressParts, type Domain } from '../smimp/address.ts';
 import type { Db } from '../store/database.ts';
 import { spokenDomains } from '../store/domains.ts';
 import { submissionContent } from '../store/submissions.ts';
@@ -35,10 +35,11 @@ export function createRelay(options: { db: Db; gateway: Gateway | null; events: 
 
   const refusal = async (at: Gateway, facts: RelayFacts, sender: Address): Promise<StageOutcome | null> => {
     if (facts.refused !== null) return refuse(facts.refused);
-    if (facts.from !== null && !isNamed(at.senders, sender)) return refuse('relay-denied');
+    if (facts.own) return null;
+    if (!isNamed(at.senders, sender)) return refuse('relay-denied');
     const domain = domainOf(facts.to);
     const speaks = at.ownDomains.includes(domain) || (await spokenDomains(db, [domain])).length > 0;
-    return facts.from !== null && speaks ? refuse('speaks-smimp') : null;
+    return speaks ? refuse('speaks-smimp') : null;
   };
 
   return async (work) => {
@@ -49,7 +50,7 @@ export function createRelay(options: { db: Db; gateway: Gateway | null; events: 
     const { facts, message } = openRelayContent(await work.keys(), delivery.uid, sealed);
     const refused = await refusal(gateway, facts, sender);
     if (refused !== null) return refused;
-    const domain = facts.from === null ? gateway.domain : domainOf(facts.from);
+    const { domain } = facts.own ? gateway : addressParts(sender);
     const ready = await signed(gateway.dkim, message, { domain, now: clock() });
     const { encrypted, verified } = await gateway.mailer.send(
       { from: facts.from, to: facts.to, message: ready },
