@@ -191,6 +191,20 @@ describe('padding, sender forward secrecy and erasure', () => {
     expect(readBy(thief).filter((mark) => mark !== 'file' && mark !== 'content')).toEqual(['kept', 'rotated']);
   });
 
+  it('what is kept sealed beside the messages holds what is there, and nothing of what was deleted', async () => {
+    const account = await accountId(pair.corp);
+    const keys = await pair.corp.keystore.open(account);
+    const kept = pair.corp.opened.db.selectFrom('content').select(['sealed', 'sealed_for', 'rendered']);
+    const rows = await kept.where('account_id', '=', account).execute();
+    const indexes = rows.map(({ sealed, sealed_for }) => keys.unseal('content', sealed_for, sealed));
+    const bodies = rows.map(({ rendered, sealed_for }) => keys.unseal('rendered', sealed_for, rendered as Buffer));
+    const holds = (texts: readonly Buffer[], mark: Mark): boolean => texts.some((text) => text.includes(MARKS[mark]));
+    for (const texts of [indexes, bodies])
+      expect([holds(texts, 'kept'), holds(texts, 'rotated'), holds(texts, 'deleted')]).toEqual([true, true, false]);
+    for (const { rendered } of rows)
+      expect(paddedLength((rendered?.length ?? 0) - 40)).toBe((rendered?.length ?? 0) - 40);
+  });
+
   it('database and server key of the sender open nothing that was sent: only the copy that she kept herself', async () => {
     const thief = asBoxSecrets(...(await messageSecrets(pair.acme)), masters.alice);
     const read = readBy(thief);
