@@ -11,6 +11,7 @@ import {
   MAX_QUOTED_BYTES,
   MAX_REFERENCES,
   MAX_SKELETON_BYTES,
+  MAX_ZONE_MINUTES,
   ORIGINAL_FORMAT,
 } from '../src/mime/original/format.ts';
 import { isHonest, parseOriginal, rebuildOriginal } from '../src/mime/original/rebuild.ts';
@@ -35,6 +36,22 @@ function rebuild(members: Members, contents: readonly Buffer[] = []): Buffer {
   );
 }
 const refused = (code: string) => expect.objectContaining({ code });
+
+describe('the date of mail that its owner put in', () => {
+  const dated = (unix_seconds: number, zone_minutes: number) => () =>
+    parseOriginal({
+      ...{ format: ORIGINAL_FORMAT, size: 0, hash: 'ab'.repeat(32), skeleton: '', references: [] },
+      internal_date: { unix_seconds, zone_minutes },
+    });
+
+  it('is one that IMAP can say', () => {
+    for (const zone of [-MAX_ZONE_MINUTES, MAX_ZONE_MINUTES]) expect(dated(253_402_300_799, zone)).not.toThrow();
+    expect(dated(0, MAX_ZONE_MINUTES + 1)).toThrow(refused('form'));
+    expect(dated(0, -MAX_ZONE_MINUTES - 1)).toThrow(refused('form'));
+    expect(dated(8_640_000_000_001, 0)).toThrow(refused('form'));
+    expect(dated(-62_167_305_601, 0)).toThrow(refused('form'));
+  });
+});
 
 describe('a skeleton', () => {
   it('is packed into no more than it may be', () => {

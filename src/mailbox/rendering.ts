@@ -10,7 +10,7 @@ import { z } from 'zod';
 import { gatewayFields, RENDERER_VERSION, type RendererVersion, renderMessage } from '../mime/from-email.ts';
 import { removeForgedResults } from '../mime/gateway-data.ts';
 import type { LegacyView } from '../mime/legacy-view.ts';
-import type { Original, OriginalErrorCode } from '../mime/original/format.ts';
+import { internalDateSchema, type Original, type OriginalErrorCode } from '../mime/original/format.ts';
 import { fitBeside, packOriginal } from '../mime/original/pack.ts';
 import { headerEnd, headerFields } from '../mime/structure/header-fields.ts';
 import { type Trace, withTrace } from '../mime/trace.ts';
@@ -57,7 +57,7 @@ const CAUTIONS: Readonly<Record<Caution | 'foreign-original', string>> = {
 const fieldsSchema = z.object({
   format: z.literal('smimp-bridge/append/1'),
   fields: z.base64(),
-  internal_date: z.object({ unix_seconds: z.int(), zone_minutes: z.int() }),
+  internal_date: internalDateSchema,
 });
 type OwnFields = z.infer<typeof fieldsSchema>;
 

@@ -2,6 +2,7 @@
  * What is looked at in a message from outside before it is believed anything: its size and its way here, and who wrote it. One
  * author, in one field, in one spelling: what SPF, DKIM and DMARC say is about that mailbox.
  */
+import { domainToASCII } from 'node:url';
 import { codedMailbox } from '../legacy/identities.ts';
 import { formatMailDate } from '../mime/date.ts';
 import { MAX_HEADER_BYTES, readHeaderBlock } from '../mime/header-block.ts';
@@ -39,6 +40,14 @@ function oneAuthor(fields: readonly RawField[]): string {
     if (!(error instanceof ProfileError)) throw error;
     throw MX_REPLIES.oneAuthor();
   }
+}
+
+/** The reverse path, '' for none; its domain as DNS has it, not in the Unicode that the listener makes of it. */
+export function reversePathOf(mailFrom: { address: string } | false): string {
+  if (mailFrom === false) return '';
+  const at = mailFrom.address.lastIndexOf('@') + 1;
+  const domain = mailFrom.address.slice(at);
+  return mailFrom.address.slice(0, at) + (domainToASCII(domain) || domain);
 }
 
 /** Printable ASCII without what comments and folding are made of. */

@@ -9,7 +9,7 @@ import type { Address, Domain } from '../smimp/address.ts';
 import { toMailbox } from '../smimp/address.ts';
 import { MAX_LOOKUP_MS, MAX_MESSAGES, OVERSIZE_TIMES_LIMIT, RECIPIENT_LOOKUP_MS } from './limits.ts';
 import { count, type Dismiss } from './listener.ts';
-import { authorOf, receivedField } from './mx-message.ts';
+import { authorOf, receivedField, reversePathOf } from './mx-message.ts';
 import { MX_REPLIES, mxReplyOf } from './mx-replies.ts';
 import { addressOf } from './own-address.ts';
 import { type Received, type ReceivingRoom, receive } from './receive.ts';
@@ -147,7 +147,7 @@ export class MxSessions {
     const message = raw.subarray(traceBytes);
     const mailbox = authorOf(message, gateway.domain);
     const { mailFrom, rcptTo } = session.envelope;
-    const returnPath = mailFrom === false ? '' : mailFrom.address;
+    const returnPath = reversePathOf(mailFrom);
     const checks = await authenticate({ message, from: mailbox, returnPath, client: clientOf(session) });
     this.#judge(mailbox, checks);
     const recipients = rcptTo.map(({ address }) => addressOf(this.#whole(address))).filter((one) => one !== null);

@@ -66,7 +66,18 @@ export type QuotedLayout = Omit<z.infer<typeof quotedReference>, 'at' | 'attachm
 const reference = z.discriminatedUnion('encoding', [identityReference, base64Reference, quotedReference]);
 export type Reference = z.infer<typeof reference>;
 
-const internalDate = z.object({ unix_seconds: z.int(), zone_minutes: z.int() });
+/** What IMAP can say: years of four digits, zones of less than a day (RFC 9051 §9, date-time). */
+export const MAX_ZONE_MINUTES = 1_439;
+const YEAR_0_SECONDS = -62_167_219_200;
+const YEAR_10000_SECONDS = 253_402_300_800;
+const DAY_SECONDS = 86_400;
+export const internalDateSchema = z.object({
+  unix_seconds: z
+    .int()
+    .min(YEAR_0_SECONDS - DAY_SECONDS)
+    .max(YEAR_10000_SECONDS + DAY_SECONDS),
+  zone_minutes: z.int().min(-MAX_ZONE_MINUTES).max(MAX_ZONE_MINUTES),
+});
 
 /** Unknown members are ignored (SMIMP 0.1 §1.1). */
 export const originalSchema = z.object({
@@ -76,7 +87,7 @@ export const originalSchema = z.object({
   skeleton: base64,
   references: z.array(reference).max(MAX_REFERENCES),
   /** Only in mail that its owner put in herself: when she says it came. */
-  internal_date: internalDate.nullable(),
+  internal_date: internalDateSchema.nullable(),
 });
 
 export type Original = {
@@ -89,7 +100,7 @@ export type Original = {
   skeleton: Base64;
   /** In the order of their places. */
   references: Reference[];
-  internal_date: z.infer<typeof internalDate> | null;
+  internal_date: z.infer<typeof internalDateSchema> | null;
 };
 
 /**
