@@ -6,6 +6,7 @@ import { type Hex32, type SignedHash, toHex } from '../src/smimp/encoding.ts';
 import { fingerprintOf } from '../src/smimp/fingerprint.ts';
 import { createRecord, rotateRecord } from '../src/smimp/record.ts';
 import { createAccount } from '../src/store/accounts.ts';
+import { keepRendered, replaceContent } from '../src/store/contents.ts';
 import { findMessage } from '../src/store/messages.ts';
 import { listOwnRecords } from '../src/store/own-records.ts';
 import type { ServedUser } from './support/hostile-server.ts';
@@ -101,6 +102,29 @@ describe('a message that verifies', () => {
     expect(line).toContain('Honest');
     expect(line).toContain(alice.address.slice(0, alice.address.indexOf('#')));
     expect(line).not.toMatch(/king|Forged|1970/);
+  });
+
+  it('keeps no bytes beside a content that was replaced while they were sealed', async () => {
+    const { db } = site.opened;
+    const messageId = await site.receive({ from: someone() });
+    await site.open();
+    await db
+      .updateTable('content')
+      .set({ rendered: null, sealed_for: Buffer.alloc(32) })
+      .execute();
+    const { rendered: _none, ...before } = await db.selectFrom('content').selectAll().executeTakeFirstOrThrow();
+    await db.transaction().execute(async (tx) => {
+      let replaced: Promise<void> = Promise.resolve();
+      await keepRendered(tx, messageId, () => {
+        replaced = replaceContent(tx, { ...before, sealed_for: messageId });
+        return Buffer.from('sealed for what was there before');
+      });
+      await replaced;
+    });
+    const after = await db.selectFrom('content').select(['sealed_for', 'rendered']).execute();
+    expect(after).toEqual([{ sealed_for: messageId, rendered: null }]);
+    await keepRendered(db, messageId, (sealedFor) => sealedFor);
+    expect(await db.selectFrom('content').select('rendered').execute()).toEqual([{ rendered: messageId }]);
   });
 
   it('shows its cautions to the reader', async () => {

@@ -57,8 +57,14 @@ export async function keepRendered(
     .where('rendered', 'is', null)
     .executeTakeFirst();
   if (row === undefined) return;
-  const rendered = seal(row.sealed_for);
-  await db.updateTable('content').set({ rendered }).where('message_id', '=', messageId).execute();
+  // What was replaced meanwhile is sealed for something else, and may have other bytes.
+  await db
+    .updateTable('content')
+    .set({ rendered: seal(row.sealed_for) })
+    .where('message_id', '=', messageId)
+    .where('sealed_for', '=', row.sealed_for)
+    .where('rendered', 'is', null)
+    .execute();
 }
 
 /** Remembers what a Message-ID (keyed hash) stands for. The first one stays. */
