@@ -139,6 +139,27 @@ describe('mail that a gateway took in', () => {
     expect(await shown('From', through(carol, 'carol@corp.test'))).toBe('carolz40corpz2etest@gw.test');
     expect(await shown('From', through(eve, 'bob@old.test'))).toBe(`${BOB_OF_OLD}@acme.test`);
   });
+
+  it.each([
+    'Sender: The Boss <boss@corp.test>',
+    'SENDER :\r\n boss@CORP.test',
+    'Resent-From: boss@corp.test',
+    'Sender: =?utf-8?q?boss=40corp=2Etest?= <x@old.test>',
+  ])('is rendered without %j: nobody outside writes for people of the own domain', async (field) => {
+    await site.receive(through(bob, `bob@old.test\r\n${field}`));
+    await site.open();
+    const [got = ''] = await fetched();
+    expect(got).toContain('\r\nFrom: bob@old.test\r\n');
+    expect(got).not.toMatch(/boss|X-Odd/);
+  });
+
+  it('is shown byte for byte when a list sent it', async () => {
+    const from = 'Bob <bob@old.test>\r\nSender: list-bounces@lists.test';
+    await site.receive(through(bob, from));
+    await site.open();
+    const [got = ''] = await fetched();
+    expect(got.endsWith(mail(from).toString())).toBe(true);
+  });
 });
 
 describe('attack: to speak in the name of the gateway', () => {

@@ -8,9 +8,9 @@ import { isReservedField, namesBridge } from '../mime/bridge-mail.ts';
 import { type LegacyView, shownMailbox } from '../mime/legacy-view.ts';
 import { ORIGINAL_FORMAT, type Original, OriginalError, type OriginalErrorCode } from '../mime/original/format.ts';
 import { parseOriginal, rebuildOriginal } from '../mime/original/rebuild.ts';
-import { originalIsFrom } from '../mime/original/trust.ts';
+import { isSentBy, originalIsFrom } from '../mime/original/trust.ts';
 import { headerEnd, headerFields, unfoldedValue } from '../mime/structure/header-fields.ts';
-import { type Address, toMailbox } from '../smimp/address.ts';
+import { type Address, addressParts, toMailbox } from '../smimp/address.ts';
 import type { ParsedBody } from '../smimp/email.ts';
 import type { MessageHeader } from '../smimp/header.ts';
 
@@ -33,7 +33,7 @@ export function findOriginal(
   try {
     const original = parseOriginal(header.original);
     const raw = rebuildOriginal(original, content.value.attachments);
-    if (header.via === 'smtp_bridge') return throughGateway(raw, header.from, view);
+    if (header.via === 'smtp_bridge') return throughGateway(raw, header.from, view, owner);
     const sender = toMailbox(header.from);
     if (isPutIn(header, original, owner)) return { kind: 'own', raw: withoutDisguise(raw, sender) };
     if (!originalIsFrom(raw, sender)) return { kind: 'foreign', raw };
@@ -46,10 +46,11 @@ export function findOriginal(
 
 /**
  * What a gateway took in names a mailbox of the old internet. It is shown as it came where the gateway is trusted with that
- * name; elsewhere nobody has verified it, and the message is shown under the identity that was.
+ * name; elsewhere nobody has verified it, and the message is shown under the identity that was. Nobody from outside writes on
+ * behalf of people at the owner's own domain.
  */
-function throughGateway(raw: Buffer, from: Address, view: LegacyView | null): FoundOriginal {
-  const mailbox = shownMailbox(from, view);
+function throughGateway(raw: Buffer, from: Address, view: LegacyView | null, owner: Address): FoundOriginal {
+  const mailbox = isSentBy(raw, addressParts(owner).domain) ? null : shownMailbox(from, view);
   if (mailbox === null || !originalIsFrom(raw, mailbox, { anySender: true })) return { kind: 'none' };
   return { kind: 'verified', raw: withoutDisguise(raw, mailbox) };
 }

@@ -39,6 +39,19 @@ export function originalIsFrom(raw: Buffer, mailbox: string, { anySender = false
   );
 }
 
+const ON_BEHALF = /^(?:sender|resent-sender|resent-from)$/;
+
+/** Whether somebody of `domain` is named as who sent it for its author: programs show that person first. */
+export function isSentBy(raw: Buffer, domain: string): boolean {
+  const spelled = [domain, domainToUnicode(domain)];
+  return [...headerFields(raw, 0, headerEnd(raw))].some((field) => {
+    if (!ON_BEHALF.test(field.name)) return false;
+    const value = unfoldedValue(raw, field, MAX_VALUE_BYTES);
+    const text = `${value} ${decodeText(value)}`.normalize('NFKC').toLowerCase().replace(/\s/g, '');
+    return field.end - field.valueStart > MAX_VALUE_BYTES || spelled.some((one) => text.includes(`@${one}`));
+  });
+}
+
 /** Whether nothing but fields stands before it: at the first other line some readers see the header end. */
 function isWithin(fields: readonly FieldRange[], wanted: FieldRange): boolean {
   let end = 0;
