@@ -34,6 +34,8 @@ export class Selected {
   /** UIDs that are `\Recent` here, ascending. */
   readonly #recent: UidSpan[] = [];
   readonly #flags: KnownFlags;
+  /** Lists with `\Recent`, by those without: as few, because messages share them. */
+  readonly #recentFlags = new WeakMap<readonly string[], readonly string[]>();
 
   constructor(view: FolderView, options: { readOnly: boolean; enabled: ReadonlySet<Enabled> }) {
     this.view = view;
@@ -64,7 +66,10 @@ export class Selected {
   /** With `\Recent`, which is the session's and not the message's. */
   flagsOf(message: ShownMessage): readonly string[] {
     const tells = !this.#enabled.has('IMAP4rev2') && this.isRecent(message);
-    return tells ? [...message.flags, RECENT] : message.flags;
+    if (!tells) return message.flags;
+    const flags = this.#recentFlags.get(message.flags) ?? [...message.flags, RECENT];
+    this.#recentFlags.set(message.flags, flags);
+    return flags;
   }
 
   get messages(): readonly ShownMessage[] {
@@ -198,7 +203,7 @@ export class Selected {
   /** What is told of the message at a position; with UIDONLY by its UID, which is not said twice unless it was asked for. */
   fetchLine(position: number, values: readonly FetchValue[], asked: { asksUid?: boolean } = {}): Buffer[] {
     const told = this.#told(values, asked);
-    return told.length === 0 ? [] : fetchLine(this.#address(position), told, this.dialect);
+    return told.length === 0 ? [] : fetchLine(this.addressOf(position), told, this.dialect);
   }
 
   /** The same for an `Answer`. */
@@ -208,16 +213,21 @@ export class Selected {
     asked: { asksUid?: boolean } = {},
   ): readonly (string | Buffer)[] {
     const told = this.#told(values, asked);
-    return told.length === 0 ? [] : fetchPieces(this.#address(position), told, this.dialect);
+    return told.length === 0 ? [] : fetchPieces(this.addressOf(position), told, this.dialect);
   }
 
   #told(values: readonly FetchValue[], { asksUid = false }: { asksUid?: boolean }): readonly FetchValue[] {
-    const twice = this.#enabled.has('UIDONLY') && !asksUid;
+    const twice = this.tellsUidOnly && !asksUid;
     return twice ? values.filter(({ type }) => type !== 'uid') : values;
   }
 
-  #address(position: number): FetchAddress {
-    return this.#enabled.has('UIDONLY') ? { uid: this.at(position).uid } : { number: position + 1 };
+  addressOf(position: number): FetchAddress {
+    return this.tellsUidOnly ? { uid: this.at(position).uid } : { number: position + 1 };
+  }
+
+  /** Whether messages are told of by their UIDs alone. */
+  get tellsUidOnly(): boolean {
+    return this.#enabled.has('UIDONLY');
   }
 
   get dialect(): Dialect {

@@ -15,7 +15,7 @@ import {
   selectedOf,
 } from '../context.ts';
 import { LIST_BATCH } from '../limits.ts';
-import { emailId, threadId } from '../object-id.ts';
+import { threadId } from '../object-id.ts';
 import { Refusal } from '../replies.ts';
 import type { Selected } from '../selected.ts';
 import { vanishedEarlier } from '../vanished.ts';
@@ -27,6 +27,7 @@ import { envelopeText, type FetchValue, structureText } from '../wire/fetch-resp
 import { inWindow } from '../wire/partial.ts';
 import { SAVED } from '../wire/sets.ts';
 import { binaryValue } from './fetch-binary.ts';
+import { isKnown, isKnownType, type KnownItem, knownValue, sendKnown } from './fetch-known.ts';
 import { messagesOf } from './messages.ts';
 
 export const fetch: Handler<'FETCH'> = async (
@@ -47,26 +48,38 @@ export const fetch: Handler<'FETCH'> = async (
         known: set === SAVED ? selected.savedUids() : set,
       })),
     );
-  const refusals: Refusal[] = [];
-  const setsSeen = !selected.readOnly && items.some((item) => 'peek' in item && !item.peek);
-  for (let from = 0; from < positions.length && !session.closed; from += LIST_BATCH) {
-    const batch = positions.slice(from, from + LIST_BATCH);
-    const seenNow = setsSeen ? await markSeen(session, selected, batch) : new Set<number>();
-    await sendItems(session, selected, batch, {
-      itemsOf: (uid) => (seenNow.has(uid) ? withFlags(items, selected) : items),
-      refusals,
-      asksUid: asksUid === true,
-    });
-  }
-  for (const refusal of refusals) throw refusal;
+  if (items.every(isKnown)) await sendKnown(session, selected, positions, { items, asksUid: asksUid === true });
+  else await sendInBatches(session, selected, positions, { items, asksUid: asksUid === true });
   const text = `${uid ? 'UID ' : ''}FETCH completed`;
   return uid ? done(text) : doneKeepingNumbers(text);
 };
 
+/** Sets \Seen where it is asked for, and reads from the index what it has. Throws Refusal behind all that can be told. */
+async function sendInBatches(
+  session: Session,
+  selected: Selected,
+  positions: readonly number[],
+  { items, asksUid }: { items: readonly FetchItem[]; asksUid: boolean },
+): Promise<void> {
+  const refusals: Refusal[] = [];
+  const setsSeen = !selected.readOnly && items.some((item) => 'peek' in item && !item.peek);
+  const seenItems = withFlags(items, selected);
+  for (let from = 0; from < positions.length && !session.closed; from += LIST_BATCH) {
+    const batch = positions.slice(from, from + LIST_BATCH);
+    const seenNow = setsSeen ? await markSeen(session, selected, batch) : new Set<number>();
+    await sendItems(session, selected, batch, {
+      itemsOf: (uid) => (seenNow.has(uid) ? seenItems : items),
+      refusals,
+      asksUid,
+    });
+  }
+  for (const refusal of refusals) throw refusal;
+}
+
 /** What can be told of the others is told, before the command is refused for one message. */
-async function answered(values: () => Promise<FetchValue[]>, refusals: Refusal[]): Promise<FetchValue[]> {
+function answered(values: () => FetchValue[], refusals: Refusal[]): FetchValue[] {
   try {
-    return await values();
+    return values();
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     if (refusals.length === 0) refusals.push(error);
@@ -83,17 +96,21 @@ export async function sendItems(
 ): Promise<void> {
   const { itemsOf, refusals, asksUid = false } = asked;
   const messages = positions.map((position) => selected.at(position));
-  const isListed = messages.some(({ uid }) => needsIndex(itemsOf(uid)));
+  const lists = [...new Set(messages.map(({ uid }) => itemsOf(uid)))];
+  const isAsked = (wanted: FetchItem['type']): boolean =>
+    lists.some((items) => items.some(({ type }) => type === wanted));
+  const isListed = lists.some(needsIndex);
   const listed = isListed ? await selected.view.list(messages) : [];
-  const isDated = messages.some(({ uid }) => itemsOf(uid).some(({ type }) => type === 'savedate'));
-  const saved = isDated ? await selected.view.saveDates(messages) : [];
-  const isThreaded = messages.some(({ uid }) => itemsOf(uid).some(({ type }) => type === 'threadid'));
-  const threads = isThreaded ? await selected.view.threadIds(messages) : [];
-  if (messages.some(({ uid }) => needsBytes(itemsOf(uid)))) await selected.view.prefetch(messages);
+  const saved = isAsked('savedate') ? await selected.view.saveDates(messages) : [];
+  const threads = isAsked('threadid') ? await selected.view.threadIds(messages) : [];
+  if (lists.some(needsBytes)) await selected.view.prefetch(messages);
   const answer = new Answer();
   for (const [n, message] of messages.entries()) {
+    const items = itemsOf(message.uid);
     const known = { listed: listed[n] ?? null, saved: saved[n] ?? null, thread: threads[n] ?? null };
-    const values = await answered(() => valuesOf(selected, message, itemsOf(message.uid), known), refusals);
+    // Waiting for each would take longer than all that is done of it.
+    const raw = opens(items, known.listed) ? await selected.view.raw(message) : null;
+    const values = answered(() => valuesOf(selected, message, items, { ...known, raw }), refusals);
     if (values.length > 0) answer.add(selected.fetchPieces(positions[n] ?? 0, values, { asksUid }));
     if (answer.sizeBytes > FLUSH_BYTES) await session.send(...answer.take());
     if (session.closed) return;
@@ -132,32 +149,44 @@ async function markSeen(session: Session, selected: Selected, positions: readonl
   return new Set(changed.map(({ uid }) => uid));
 }
 
+/** Whether one of these cannot be told from the index of the message. */
+function opens(items: readonly FetchItem[], listed: ListedMessage | null): boolean {
+  if (listed === null) return false;
+  return items.some((item) => {
+    if (item.type === 'section') return !isHeaderSection(listed.index, item.section);
+    if (item.type === 'preview') return !item.lazy && listed.preview === undefined;
+    return item.type === 'binary' || item.type === 'binary.size';
+  });
+}
+
 /** Nothing for a message that is gone: its number is still there, but there is nothing to say of it. */
-async function valuesOf(
+function valuesOf(
   selected: Selected,
   message: ShownMessage,
   items: readonly FetchItem[],
-  { listed, saved, thread }: { listed: ListedMessage | null; saved: Date | null; thread: Buffer | null },
-): Promise<FetchValue[]> {
+  {
+    listed,
+    saved,
+    thread,
+    raw,
+  }: { listed: ListedMessage | null; saved: Date | null; thread: Buffer | null; raw: Buffer | null },
+): FetchValue[] {
   if (needsIndex(items) && listed === null) return [];
-  let raw: Buffer | null | undefined;
   const values: FetchValue[] = [];
   for (const item of items) {
     if (item.type === 'binary' || item.type === 'binary.size') {
-      raw ??= await selected.view.raw(message);
       if (raw === null) return [];
       values.push(binaryValue(item, (listed as ListedMessage).index, raw));
     } else if (item.type === 'preview') {
       const { preview, index } = listed as ListedMessage;
-      if (preview === undefined && !item.lazy) raw ??= await selected.view.raw(message);
-      values.push({ type: 'preview', text: preview ?? (raw == null ? null : previewOf(raw, index)) });
+      values.push({ type: 'preview', text: preview ?? (raw === null ? null : previewOf(raw, index)) });
     } else if (item.type === 'threadid') values.push({ type: 'threadid', id: thread && threadId(thread) });
     else if (item.type === 'savedate') values.push({ type: 'savedate', date: saved && utc(saved) });
-    else if (item.type !== 'section') values.push(listedValue({ type: item.type }, selected, message, listed));
+    else if (isKnownType(item.type)) values.push(knownValue({ type: item.type }, selected, message));
+    else if (item.type !== 'section') values.push(indexedValue(item.type, listed as ListedMessage, selected.dialect));
     else {
       const { index } = listed as ListedMessage;
-      if (!isHeaderSection(index, item.section)) raw ??= await selected.view.raw(message);
-      const data = sectionOf(index, item, raw ?? null);
+      const data = sectionOf(index, item, raw);
       if (data === undefined) return [];
       values.push({ type: 'section', item, data });
     }
@@ -183,27 +212,7 @@ function sectionOf(
 /** What has a value for each name alone. */
 type PlainItem = Exclude<FetchItem, FetchSection | FetchBinary | FetchBinarySize | FetchPreview>;
 
-function listedValue(
-  { type }: { type: Exclude<PlainItem['type'], 'savedate' | 'threadid'> },
-  selected: Selected,
-  message: ShownMessage,
-  listed: ListedMessage | null,
-): FetchValue {
-  switch (type) {
-    case 'flags':
-      return { type, flags: selected.flagsOf(message) };
-    case 'uid':
-      return { type, uid: message.uid };
-    case 'modseq':
-      return { type, modseq: message.revision };
-    case 'emailid':
-      return { type, id: emailId(message) };
-    default:
-      return indexedValue(type, listed as ListedMessage, selected.dialect);
-  }
-}
-
-type IndexedType = Exclude<PlainItem['type'], 'savedate' | 'flags' | 'uid' | 'modseq' | 'emailid' | 'threadid'>;
+type IndexedType = Exclude<PlainItem['type'], KnownItem['type'] | 'savedate' | 'threadid'>;
 
 function indexedValue(type: IndexedType, listed: ListedMessage, dialect: Dialect): FetchValue {
   const { index, internalDate } = listed;

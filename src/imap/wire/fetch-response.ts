@@ -54,9 +54,12 @@ export function fetchPieces(
   return responseLine(address, values, dialect).pieces();
 }
 
+/** What a line begins with. */
+export const fetchHead = (address: FetchAddress): string =>
+  'uid' in address ? `* ${address.uid} UIDFETCH ` : `* ${address.number} FETCH `;
+
 function responseLine(address: FetchAddress, values: readonly FetchValue[], dialect: Dialect): ResponseLine {
-  const head = 'uid' in address ? `* ${address.uid} UIDFETCH ` : `* ${address.number} FETCH `;
-  const line = new ResponseLine(dialect).raw(head);
+  const line = new ResponseLine(dialect).raw(fetchHead(address));
   return line.list(values, (value) => writeValue(line, value));
 }
 
@@ -74,20 +77,39 @@ export function structureText(structure: Part, extensible: boolean, dialect: Dia
   return line.toText();
 }
 
+/** What has no strings in it, as text. */
+export type KnownValue = Extract<FetchValue, { type: 'flags' | 'uid' | 'modseq' | 'emailid' | 'threadid' }>;
+
+export function knownText(value: KnownValue): string {
+  switch (value.type) {
+    case 'flags':
+      return flagsText(value.flags);
+    case 'uid':
+      return `UID ${value.uid}`;
+    case 'modseq':
+      return `MODSEQ (${value.modseq})`;
+    default:
+      return `${value.type.toUpperCase()} ${value.id === null ? 'NIL' : `(${value.id})`}`;
+  }
+}
+
+/** Most messages share their list of flags with others, so its text is made once. */
+const flagTexts = new WeakMap<readonly string[], string>();
+
+function flagsText(flags: readonly string[]): string {
+  const text = flagTexts.get(flags) ?? new ResponseLine().raw(`FLAGS (${flags.join(' ')})`).toText();
+  flagTexts.set(flags, text);
+  return text;
+}
+
 function writeValue(line: ResponseLine, value: FetchValue): void {
   switch (value.type) {
     case 'flags':
-      line.raw(`FLAGS (${value.flags.join(' ')})`);
-      return;
     case 'uid':
-      line.raw(`UID ${value.uid}`);
-      return;
     case 'modseq':
-      line.raw(`MODSEQ (${value.modseq})`);
-      return;
     case 'emailid':
     case 'threadid':
-      line.raw(`${value.type.toUpperCase()} ${value.id === null ? 'NIL' : `(${value.id})`}`);
+      line.written(knownText(value));
       return;
     case 'internaldate':
       line.raw(`INTERNALDATE "${formatDateTime(value.date)}"`);

@@ -105,9 +105,18 @@ function selectFields(header: Buffer, section: Section): Buffer {
   return Buffer.from(selectFieldsText(header.toString('latin1') as ByteString, section), 'latin1');
 }
 
+/** Asked for once, looked up in every message. */
+const fieldNames = new WeakMap<Section, ReadonlySet<string>>();
+
+function namesOf(section: Section): ReadonlySet<string> {
+  const names = fieldNames.get(section) ?? new Set(section.fields.map((name) => name.toLowerCase()));
+  fieldNames.set(section, names);
+  return names;
+}
+
 /** The same of a string of bytes: a name is no longer than a line may be, and no field is read that is not wanted. */
 function selectFieldsText(header: ByteString, section: Section): ByteString {
-  const names = new Set(section.fields.map((name) => name.toLowerCase()));
+  const names = namesOf(section);
   const wanted = section.kind === 'fields';
   let selected = '';
   for (const { name, start, end } of textFields(header)) {
