@@ -12,6 +12,8 @@ interface Module {
   text: string;
   /** Paths below src for our own, package names for the rest. */
   imports: string[];
+  /** Of those, what is loaded with it: neither types nor what is imported when it is needed. */
+  loads: string[];
 }
 
 function modules(): Module[] {
@@ -20,15 +22,31 @@ function modules(): Module[] {
     .map((name) => {
       const file = join(SRC, name);
       const text = readFileSync(file, 'utf8');
-      const found = [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map(([, target]) => target as string);
+      const targets = (pattern: RegExp): string[] => [...text.matchAll(pattern)].map(([, target]) => target as string);
+      const found = targets(/(?:from|import)\s*\(?\s*'([^']+)'/g);
+      const loaded = targets(/^(?:import|export)\s+(?!type\b)(?:[^;'(]*?\bfrom\s+)?'([^']+)'/gm);
       const own = (target: string): string =>
         target.startsWith('.') ? relative(SRC, resolve(dirname(file), target)) : target;
-      return { path: name, text, imports: found.map(own) };
+      return { path: name, text, imports: found.map(own), loads: loaded.map(own) };
     });
 }
 
 const ALL = modules();
 const within = (path: string, ...folders: string[]): boolean => folders.some((folder) => path.startsWith(`${folder}/`));
+/** Every module and package that is reached from some modules, by one kind of import. */
+function reachedFrom(starts: readonly string[], kind: 'imports' | 'loads'): Set<string> {
+  const byPath = new Map(ALL.map((module) => [module.path, module]));
+  const reached = new Set<string>();
+  const visit = (target: string): void => {
+    if (reached.has(target)) return;
+    reached.add(target);
+    for (const next of byPath.get(target)?.[kind] ?? []) visit(next);
+  };
+  for (const start of starts) visit(start);
+  return reached;
+}
+const isPackage = (target: string): boolean => /^[@a-z][\w/@.-]*$/.test(target) && !target.endsWith('.ts');
+
 /** `a → b` for each import that breaks a rule. */
 const breaches = (guilty: (from: string, to: string) => boolean): string[] =>
   ALL.flatMap(({ path, imports }) => imports.filter((to) => guilty(path, to)).map((to) => `${path} → ${to}`));
@@ -144,19 +162,21 @@ describe('the layout', () => {
   });
 
   it('gives a client library that needs no database, no web server and no queue', () => {
-    const byPath = new Map(ALL.map((module) => [module.path, module]));
-    const reached = new Set<string>();
-    const visit = (target: string): void => {
-      if (reached.has(target)) return;
-      reached.add(target);
-      for (const next of byPath.get(target)?.imports ?? []) visit(next);
-    };
-    visit('client/index.ts');
-    const isPackage = (target: string): boolean => /^[@a-z][\w/@.-]*$/.test(target) && !target.endsWith('.ts');
+    const reached = reachedFrom(['client/index.ts'], 'imports');
     const packages = [...reached].filter(isPackage);
     expect(packages.sort()).toEqual(['libsodium-wrappers', 'sodium-native', 'undici', 'zod']);
     const folders = new Set([...reached].filter((target) => target.endsWith('.ts')).map((path) => path.split('/')[0]));
     expect([...folders].sort()).toEqual(['client', 'identity', 'keystore', 'pipeline', 'remote', 'smimp']);
+  });
+
+  it('loads for a process that only serves IMAP nothing of the other roles', () => {
+    const reached = reachedFrom(['main.ts', 'imap/listener.ts', 'outbox/mailbox.ts'], 'loads');
+    expect(reached.size).toBeGreaterThan(300);
+    const others = ['fastify', 'bullmq', 'ioredis', 'smtp-server', 'prom-client', 'undici', '@peculiar/x509'];
+    const heavy = [...others, 'imapflow', 'nodemailer', 'mailauth', 'mailauth/lib/dkim/sign.js'];
+    expect(heavy.filter((name) => reached.has(name))).toEqual([]);
+    const foreign = [...reached].filter((path) => within(path, 'api', 'smtp', 'metrics', 'admin/demo'));
+    expect(foreign.sort()).toEqual([]);
   });
 
   it('cites only documents and sections that exist', () => {

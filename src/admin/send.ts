@@ -1,7 +1,6 @@
 /** `send`: a message from the terminal, by the same way as mail from a mail program: accepted, queued, delivered. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import MailComposer from 'nodemailer/lib/mail-composer/index.js';
 import type { Bridge } from '../bridge.ts';
 import { AcceptError, MAX_BODY_BYTES, type ReadySubmission, type Submitted } from '../pipeline/accept.ts';
 import type { QueueEntry } from '../pipeline/queue-operations.ts';
@@ -105,8 +104,9 @@ function shortMessage(message: string): Uint8Array {
   }
 }
 
-function mailOf({ from, recipients, now }: Common, subject: string, text: string): Promise<Buffer> {
+async function mailOf({ from, recipients, now }: Common, subject: string, text: string): Promise<Buffer> {
   const people = { from: toMailbox(from), to: recipients.map(toMailbox) };
+  const { default: MailComposer } = await import('nodemailer/lib/mail-composer/index.js');
   return new MailComposer({ ...people, subject, text, date: now }).compile().build();
 }
 

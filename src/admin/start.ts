@@ -7,7 +7,6 @@ import { loadConfig } from '../config.ts';
 import { type Address, toMailbox } from '../smimp/address.ts';
 import { createAccountWithKeys, newPassword } from './accounts.ts';
 import type { Add, Surroundings } from './command-line.ts';
-import { demonstrate } from './demo/demo.ts';
 import { CommandError, EXIT, type Output } from './output.ts';
 
 export async function start(options: {
@@ -159,6 +158,7 @@ export function addServing(program: Command, add: Add, { stop }: Surroundings): 
     ),
   );
   add(program, 'demo', 'Show two bridges exchanging mail on this machine, and one refusing a forgery.', async () => {
+    const { demonstrate } = await import('./demo/demo.ts');
     const held = await demonstrate((line) => void process.stdout.write(`${line}\n`));
     if (!held) throw new CommandError('a check of the demonstration did not hold', EXIT.failed);
   });

@@ -7,7 +7,7 @@ import { X509Certificate } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../config.ts';
-import { type Authority, createAuthority, issueCertificate } from './certificates.ts';
+import type { Authority } from './certificates.ts';
 
 /** A certificate that ends within this time is made anew at the next start. */
 const RENEW_BEFORE_MS = 30 * 86_400_000;
@@ -42,6 +42,7 @@ async function ownTls(directory: string, names: string[], now: Date): Promise<Tl
   let certificate = await readIfThere(paths.certificate);
   let key = await readIfThere(paths.key);
   if (certificate === null || key === null || !isStillGood(certificate, names, now)) {
+    const { issueCertificate } = await import('./certificates.ts');
     const issued = await issueCertificate({ authority, names, ips: ['127.0.0.1', '::1'] });
     ({ certificate, key } = issued);
     await writeFile(paths.key, key, { mode: 0o600 });
@@ -55,6 +56,7 @@ async function ownAuthority(directory: string): Promise<Authority> {
   const paths = { certificate: join(directory, 'ca.pem'), key: join(directory, 'ca.key') };
   const [certificate, key] = await Promise.all([readIfThere(paths.certificate), readIfThere(paths.key)]);
   if (certificate !== null && key !== null) return { certificate, key };
+  const { createAuthority } = await import('./certificates.ts');
   const authority = await createAuthority();
   await writeFile(paths.key, authority.key, { mode: 0o600 });
   await writeFile(paths.certificate, authority.certificate);

@@ -37,9 +37,6 @@ export type Report = {
   readonly results: readonly Result[];
 };
 
-/** Enough for every check with its accounts; a server that is watched by its owner is not flooded. */
-export const MAX_REQUESTS = 2_000;
-export const MAX_SECONDS = 900;
 const DISCOVERY_TIMEOUT_MS = 10_000;
 /** Lower case letters and digits, so that it can stand in an address. */
 const MARKER_BYTES = 8;

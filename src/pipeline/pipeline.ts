@@ -34,7 +34,7 @@ import { createDeliver } from './deliver.ts';
 import { createGatewayTell } from './gateway-reports.ts';
 import { createMint } from './mint.ts';
 import { createMinter, type Minter } from './minter.ts';
-import { type DeliveryQueue, openQueue, type QueueSettings } from './queue.ts';
+import type { DeliveryQueue, QueueSettings } from './queue.ts';
 import { createQueueOperations, type QueueOperations } from './queue-operations.ts';
 import { type CheckRecipient, createCheckRecipient } from './recipients.ts';
 import { createRelay, type Gateway } from './relay.ts';
@@ -42,7 +42,6 @@ import { createHeld, createRoute } from './route.ts';
 import { createRunner, type Runner, type StageTable } from './runner.ts';
 import { createSeal } from './seal.ts';
 import { createSweep } from './sweep.ts';
-import { startWorker } from './worker.ts';
 
 export interface PipelineLimits {
   /** Deliveries worked on at once. */
@@ -106,7 +105,7 @@ function stageTable(options: PipelineOptions, minter: Minter): StageTable {
   return { route, seal, mint, deliver, relay, held: createHeld({ route, mint, relay }) };
 }
 
-/** Opens the queue when it is first needed, so that a process that only looks at rows opens none. */
+/** Loads and opens the queue when it is first needed: a process that only looks at rows never does. */
 export function createPipeline(options: PipelineOptions): Pipeline {
   const { db, listener, events, clock, limits, gateway = null, keystore, policy = NO_LEGACY } = options;
   const { giveUpAfterMs } = limits;
@@ -127,7 +126,8 @@ export function createPipeline(options: PipelineOptions): Pipeline {
 
   let opening: Promise<DeliveryQueue> | null = null;
   const queue = (): Promise<DeliveryQueue> => {
-    opening ??= openQueue({ settings: options.queue, onError })
+    opening ??= import('./queue.ts')
+      .then(({ openQueue }) => openQueue({ settings: options.queue, onError }))
       .then((opened) => keepOpen(owned, opened))
       .catch((error: unknown) => {
         opening = null;
@@ -159,6 +159,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     async work() {
       const { concurrency } = limits;
       const opened = await queue();
+      const { startWorker } = await import('./worker.ts');
       owned.use(await startWorker({ settings: options.queue, concurrency, run: runner.run, onError }));
       owned.use(createSweep({ db, listener, queue: opened, clock, onError })).start();
     },

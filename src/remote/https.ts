@@ -4,7 +4,7 @@
  */
 import { Readable } from 'node:stream';
 import { type ConnectionOptions, checkServerIdentity, connect, createSecureContext, getCACertificates } from 'node:tls';
-import { Agent, type buildConnector, type Dispatcher, errors } from 'undici';
+import type { Agent, buildConnector, Dispatcher } from 'undici';
 import { RemoteError } from './errors.ts';
 import { createResolver, type Lookup, type Target } from './network.ts';
 
@@ -129,6 +129,32 @@ export function createHttps(options: {
   connectTimeoutMs?: number;
   lookup?: Lookup;
 }): Https {
+  // What cannot be read is found at the start.
+  createSecureContext({ ca: [...options.ca] });
+  let opening: Promise<Opened> | null = null;
+  let isEnded = false;
+  const opened = (): Promise<Opened> => {
+    if (isEnded) throw new RemoteError('connect');
+    opening ??= openAgent(options);
+    return opening;
+  };
+  return {
+    request: async (request) => exchange(await opened(), request),
+    async [Symbol.asyncDispose]() {
+      isEnded = true;
+      await (await opening)?.agent.destroy();
+    },
+  };
+}
+
+interface Opened {
+  agent: Agent;
+  errors: typeof import('undici').errors;
+}
+
+/** With the first request: the library and all the authorities take memory that a process which asks nobody need not have. */
+async function openAgent(options: Parameters<typeof createHttps>[0]): Promise<Opened> {
+  const { Agent, errors } = await import('undici');
   const resolver = createResolver(options);
   const timeoutMs = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
   const secureContext = createSecureContext({
@@ -150,10 +176,7 @@ export function createHttps(options: {
     headersTimeout: 0,
     bodyTimeout: 0,
   });
-  return {
-    request: (request) => exchange(agent, request),
-    [Symbol.asyncDispose]: () => agent.destroy(),
-  };
+  return { agent, errors };
 }
 
 /** No way around the vetting: https only, no credentials in the URL, no fragment. */
@@ -162,7 +185,7 @@ function checkUrl(url: URL): void {
   if (!plain) throw new RemoteError('refused-address');
 }
 
-async function exchange(agent: Agent, request: HttpsRequest): Promise<HttpsResponse> {
+async function exchange({ agent, errors }: Opened, request: HttpsRequest): Promise<HttpsResponse> {
   checkUrl(request.url);
   const deadline = AbortSignal.timeout(request.timeoutMs);
   const signal = request.signal === undefined ? deadline : AbortSignal.any([deadline, request.signal]);
@@ -178,7 +201,8 @@ async function exchange(agent: Agent, request: HttpsRequest): Promise<HttpsRespo
     const headers = firstValues(answer.headers);
     return { status: answer.statusCode, headers, body: await readBody(answer.body, headers, request.maxBytes) };
   } catch (error) {
-    throw asRemoteError(error, deadline, request.signal);
+    const isMalformed = error instanceof errors.HTTPParserError || error instanceof errors.HeadersOverflowError;
+    throw asRemoteError(error, { deadline, cancel: request.signal, isMalformed });
   }
 }
 
@@ -225,10 +249,12 @@ async function readBody(
   return Buffer.concat(chunks);
 }
 
-function asRemoteError(error: unknown, deadline: AbortSignal, cancel: AbortSignal | undefined): RemoteError {
+function asRemoteError(
+  error: unknown,
+  { deadline, cancel, isMalformed }: { deadline: AbortSignal; cancel: AbortSignal | undefined; isMalformed: boolean },
+): RemoteError {
   if (error instanceof RemoteError) return error;
   if (cancel?.aborted) return new RemoteError('cancelled', { cause: error });
   if (deadline.aborted) return new RemoteError('timeout', { cause: error });
-  const malformed = error instanceof errors.HTTPParserError || error instanceof errors.HeadersOverflowError;
-  return new RemoteError(malformed ? 'bad-response' : 'connect', { cause: error });
+  return new RemoteError(isMalformed ? 'bad-response' : 'connect', { cause: error });
 }

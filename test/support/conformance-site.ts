@@ -1,7 +1,8 @@
 /** Our home server as the conformance kit meets it: real, with accounts that wait for their keys, and a counterpart. */
 import { issueCertificate } from '../../src/admin/certificates.ts';
 import { startCounterpart } from '../../src/conformance/counterpart.ts';
-import { MAX_REQUESTS, MAX_SECONDS, type Report, runConformance } from '../../src/conformance/run.ts';
+import { MAX_REQUESTS, MAX_SECONDS } from '../../src/conformance/limits.ts';
+import { type Report, runConformance } from '../../src/conformance/run.ts';
 import { createDiscovery } from '../../src/remote/discovery.ts';
 import { createHomeClient } from '../../src/remote/home.ts';
 import { createHttps } from '../../src/remote/https.ts';
