@@ -1,9 +1,10 @@
 /** Large messages: the same bytes as the simple way makes, read back whole, and memory given back when it is used up. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { freeMemory } from '../src/memory/free-memory.ts';
-import { emailBytes, envelopeJson } from '../src/pipeline/large-json.ts';
+import { envelopeJson } from '../src/pipeline/large-json.ts';
 import { randomBytes } from '../src/smimp/crypto.ts';
 import { type EmailBody, serializeBody } from '../src/smimp/email.ts';
+import { emailBytes } from '../src/smimp/email-bytes.ts';
 import {
   type Hex24,
   type Hex32,

@@ -28,7 +28,7 @@ const FIELDS = {
 };
 const letter = (fields: Record<string, string> = {}, text = 'Dear Alice,\r\n\r\nonce is enough.\r\n'): Buffer =>
   plainMail({ ...FIELDS, ...fields }, text);
-const submit = (raw: Buffer) => site.mailbox.keepSent({ accountId: site.bobId, raw });
+const submit = (raw: Buffer) => site.mailbox.keepSent({ accountId: site.bobId, raw, release: () => undefined });
 const put = async (raw: Buffer, flags = '(\\Seen)', folder = 'Sent'): Promise<string> => {
   const text = await client.okText(`append ${folder} ${flags} `, raw);
   return /APPENDUID \d+ ([\d:]+)/.exec(text)?.[1] ?? '';

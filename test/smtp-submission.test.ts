@@ -101,7 +101,10 @@ async function listening(
     accept:
       options.accept ??
       (async (submitted) => {
-        if ('raw' in submitted) accepted.push(submitted);
+        if ('raw' in submitted) {
+          accepted.push(submitted);
+          await submitted.afterwards?.();
+        }
         return { submissionId: accepted.length, repeated: false };
       }),
     checkRecipient: async ({ recipient }) => REFUSED[recipient] ?? null,

@@ -6,11 +6,13 @@ import { readOwnHistory } from '../identity/own-history.ts';
 import type { AccountKeys } from '../keystore/keystore.ts';
 import { collectGarbage, freeMemory } from '../memory/free-memory.ts';
 import type { NoticeKind } from '../mime/bridge-mail.ts';
+import { ORIGINAL_FORMAT } from '../mime/original/format.ts';
+import { toMailbox } from '../smimp/address.ts';
 import { sealMessage } from '../smimp/boxes.ts';
 import type { VerifiedHistory } from '../smimp/chain.ts';
 import { hash, randomBytes, wipe } from '../smimp/crypto.ts';
 import type { EmailBody } from '../smimp/email.ts';
-import { serializeBody } from '../smimp/email.ts';
+import { emailBytes } from '../smimp/email-bytes.ts';
 import { formatTimestamp, type Hex32, toHex } from '../smimp/encoding.ts';
 import { signSealed } from '../smimp/envelope.ts';
 import type { MessageHeader } from '../smimp/header.ts';
@@ -20,10 +22,11 @@ import { lockMailbox } from '../store/folders.ts';
 import { insertOwnMail, type OwnMeans, ownMeans } from '../store/own-mail.ts';
 import type { DefaultQuota } from '../store/quota.ts';
 import { noticeOriginal } from './bridge-mark.ts';
-import { contentOf, sealedContent } from './contents.ts';
+import { type Content, contentOf, sealedContent } from './contents.ts';
 import { MailboxError } from './errors.ts';
 import { withFlags } from './flags.ts';
 import type { MailAccount } from './mail-account.ts';
+import { withoutDisguise } from './originals.ts';
 import { referenceTo } from './references.ts';
 import { type InternalDate, internalDateOf, originalOf, renderOpened } from './rendering.ts';
 import { keepThread } from './threads.ts';
@@ -37,7 +40,12 @@ export interface OwnMail {
   body: EmailBody;
   flags: readonly string[];
   /** The message as the owner gave it, with its date; null for mail that the bridge writes. */
-  original: { raw: Buffer; internalDate: InternalDate | null } | null;
+  original: {
+    raw: Buffer;
+    internalDate: InternalDate | null;
+    /** When nobody else needs `raw`: called once it has been made use of. */
+    release?: () => void;
+  } | null;
   /** What the bridge writes: its kind. Null for mail of the owner. */
   notice: NoticeKind | null;
   now: Date;
@@ -59,16 +67,15 @@ export async function importOwn(tx: Tx, mail: OwnMail): Promise<{ uid: number; m
   const means = await ownMeans(tx, { accountId, folderId, defaultQuota });
   if (!means.hasFolder) throw new MailboxError('no-folder');
   const messageId = randomBytes(ID_BYTES);
-  const body = serializeBody('email', mail.body);
+  const body = emailBytes(mail.body);
   collectGarbage(body.byteLength);
   const header = ownHeader(mail, body, await ownHistory(tx, account, means));
+  const content = listedOf(mail, header, body);
+  mail.original?.release?.();
   const envelope = sealToSelf(account, means, header, body);
   const digest = Buffer.from(digestOf(toHex(envelope.message_hash)), 'hex');
   const flags = withFlags(account, { read: false, extensionsData: null, digest }, mail.flags);
   requireRoom(means, mail, envelope.ciphertext.length + (flags?.extensionsData?.length ?? 0));
-  const opened = { header, body, content: { type: 'email' as const, value: mail.body }, cautions: [] };
-  const internalDate = internalDateOf(header, account.address, now);
-  const content = contentOf(renderOpened(opened, account).raw, { internalDate, cautions: [] });
   freeMemory(body);
   collectGarbage(envelope.ciphertext.length);
   const uid = await insertOwnMail(tx, {
@@ -92,9 +99,20 @@ export async function importOwn(tx: Tx, mail: OwnMail): Promise<{ uid: number; m
     content: sealedContent(account, messageId, content),
     ...{ digest, reference: referenceTo(account, content.index, header.uid), now },
   });
-  await keepThread(tx, account, { messageId, index: content.index, body: opened.content });
+  await keepThread(tx, account, { messageId, index: content.index, body: contentOfBody(mail) });
   return { uid, messageId };
 }
+
+/** What is listed of it. What comes back byte for byte need not be put together again for that. */
+function listedOf(mail: OwnMail, header: MessageHeader, body: Uint8Array): Content {
+  const { account, original, now } = mail;
+  const opened = { header, body, content: contentOfBody(mail), cautions: [] };
+  const isWhole = original !== null && header.original?.format === ORIGINAL_FORMAT;
+  const raw = isWhole ? withoutDisguise(original.raw, toMailbox(account.address)) : renderOpened(opened, account).raw;
+  return contentOf(raw, { internalDate: internalDateOf(header, account.address, now), cautions: [] });
+}
+
+const contentOfBody = ({ body }: OwnMail) => ({ type: 'email' as const, value: body });
 
 function requireRoom({ usedBytes, quotaBytes }: OwnMeans, { notice }: OwnMail, addBytes: number): void {
   const slackBytes = notice === null ? 0 : NOTICE_SLACK_BYTES;

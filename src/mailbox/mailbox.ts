@@ -2,6 +2,7 @@
 
 import { referenceOf } from '../keystore/references.ts';
 import { ByteGate } from '../memory/byte-gate.ts';
+import { freeParts } from '../memory/free-parts.ts';
 import type { NoticeKind } from '../mime/bridge-mail.ts';
 import { parseMail } from '../mime/parse.ts';
 import { uidOfMessageId } from '../mime/threads.ts';
@@ -40,7 +41,7 @@ export interface Mailbox extends OpenMailbox {
   readonly inspection: Inspection;
   readonly secrets: SecretInbox;
   /** Keeps what was submitted in the folder of sent mail; once, also when a mail program puts it there itself. */
-  keepSent(sent: { accountId: number; raw: Buffer }): Promise<void>;
+  keepSent(sent: { accountId: number; raw: Buffer; release: () => void }): Promise<void>;
   /** Opens what arrives, until disposed. */
   startOpening(): Promise<AsyncDisposable>;
 }
@@ -80,7 +81,7 @@ export function createMailbox(options: MailboxOptions): Mailbox {
     },
     inspection,
     secrets: createSecretInbox({ db, keystore, inspection, clock }),
-    keepSent: ({ accountId, raw }) => gate.pass(raw.length, () => keepSent(options, accountId, raw)),
+    keepSent: (sent) => gate.pass(sent.raw.length, () => keepSent(options, sent)),
     startOpening: () => startOpener({ ...options, gate }),
   };
 }
@@ -140,11 +141,15 @@ function accountMailbox(
 }
 
 /** Mail was accepted by then, so what hinders is only told to the log. */
-async function keepSent(options: MailboxOptions, accountId: number, raw: Buffer): Promise<void> {
+async function keepSent(
+  options: MailboxOptions,
+  { accountId, raw, release }: Parameters<Mailbox['keepSent']>[0],
+): Promise<void> {
   const { db, keystore, events, clock, quotaBytes: defaultQuota = null } = options;
   const account = await openMailAccount(keystore, accountId);
   await createFolders({ db, accountId, clock }).prepare();
-  const mail = await prepareMail(options, account, { raw, flags: [SEEN], internalDate: null });
+  const prepared = await prepareMail(options, account, { raw, flags: [SEEN], internalDate: null });
+  const mail = { ...prepared, original: { raw, internalDate: null, release } };
   try {
     const put = await db.transaction().execute(async (tx) => {
       await lockMailbox(tx, accountId);
@@ -182,5 +187,7 @@ async function bodyOf(
   const known = parent === null ? null : await findReference(db, account.accountId, referenceOf(account.keys, parent));
   const parentUid = known !== null ? toHex<Hex32>(known) : parent === null ? null : uidOfMessageId(parent);
   const now = Math.floor(clock().getTime() / 1000);
-  return toEmailBody({ mail, from: account.address, uid, parentUid, gatewayDomain: null, now });
+  const body = toEmailBody({ mail, from: account.address, uid, parentUid, gatewayDomain: null, now });
+  freeParts(mail.root, raw);
+  return body;
 }

@@ -80,7 +80,7 @@ const RESERVED_LINE = /(?:^|[\r\n])[\t ]*x-smimp/i;
 const LF = 0x0a;
 
 /** The message as it is, unless its header holds something by which mail of the bridge is known. */
-function withoutDisguise(raw: Buffer, sender: string): Buffer {
+export function withoutDisguise(raw: Buffer, sender: string): Buffer {
   const end = headerEnd(raw);
   if (!isDisguised(raw, end)) return raw;
   return Buffer.concat([undisguisedFields(raw.subarray(0, end), sender), Buffer.from('\r\n'), raw.subarray(end)]);

@@ -37,10 +37,11 @@ export async function putSent(tx: Tx, mail: OwnMail, source: SentSource): Promis
   const before = source === 'submission' ? await findUnpaired(tx, { ...wanted, source }) : undefined;
   // Submitted again, because the answer was lost or to others.
   if (before !== undefined) return { uid: before.seq };
+  const has_bcc = hasBcc(mail);
   const put = await importOwn(tx, mail);
   await insertSentCopy(tx, {
     ...{ message_id: put.messageId, account_id: account.accountId, digest, source },
-    ...{ has_bcc: hasBcc(mail), saved_at: now },
+    ...{ has_bcc, saved_at: now },
   });
   return put;
 }

@@ -8,6 +8,7 @@ import { referenceOf } from '../keystore/references.ts';
 import { codedMailbox, ensureLegacyIdentity, LegacyError } from '../legacy/identities.ts';
 import type { ByteGate } from '../memory/byte-gate.ts';
 import { collectGarbage, freeMemory } from '../memory/free-memory.ts';
+import { freeParts } from '../memory/free-parts.ts';
 import { type GatewayData, removeForgedResults } from '../mime/gateway-data.ts';
 import type { Original } from '../mime/original/format.ts';
 import { fitBeside } from '../mime/original/pack.ts';
@@ -16,22 +17,14 @@ import { ownMessageId, toEmailBody } from '../mime/to-email.ts';
 import type { Address, Domain } from '../smimp/address.ts';
 import { hash, randomBytes } from '../smimp/crypto.ts';
 import type { EmailBody } from '../smimp/email.ts';
+import { emailBytes } from '../smimp/email-bytes.ts';
 import { type Hex32, toHex } from '../smimp/encoding.ts';
 import { paddedLength } from '../smimp/payload.ts';
 import { pae, text } from '../smimp/transcript.ts';
 import { insertReference } from '../store/contents.ts';
 import type { Db, Tx } from '../store/database.ts';
 import { insertSubmission } from '../store/submissions.ts';
-import {
-  AcceptError,
-  freeParts,
-  MAX_BODY_BYTES,
-  packVisible,
-  parentUid,
-  REPEAT_WINDOW_MS,
-  sealIfAny,
-} from './accept.ts';
-import { emailBytes } from './large-json.ts';
+import { AcceptError, MAX_BODY_BYTES, packVisible, parentUid, REPEAT_WINDOW_MS, sealIfAny } from './accept.ts';
 import { keepReturnPath } from './return-path.ts';
 import { sealContent } from './submission-content.ts';
 

@@ -8,16 +8,18 @@ import { referenceOf } from '../keystore/references.ts';
 import { type LegacyPolicy, NO_LEGACY } from '../legacy/policy.ts';
 import type { ByteGate } from '../memory/byte-gate.ts';
 import { collectGarbage, freeMemory } from '../memory/free-memory.ts';
+import { freeParts } from '../memory/free-parts.ts';
 import { hideBcc } from '../mime/original/bcc.ts';
 import type { Original } from '../mime/original/format.ts';
 import { fitBeside, MAX_CONTENT_BYTES, packOriginal } from '../mime/original/pack.ts';
 import { originalIsFrom } from '../mime/original/trust.ts';
-import { type MailPart, type ParsedMail, parseMail } from '../mime/parse.ts';
+import { type ParsedMail, parseMail } from '../mime/parse.ts';
 import { uidOfMessageId } from '../mime/threads.ts';
 import { ownMessageId, parentMessageId, recipientDomains, type ToEmailOptions, toEmailBody } from '../mime/to-email.ts';
 import { type Address, toMailbox } from '../smimp/address.ts';
 import { hash, randomBytes } from '../smimp/crypto.ts';
 import { type EmailBody, parseBody } from '../smimp/email.ts';
+import { emailBytes } from '../smimp/email-bytes.ts';
 import { type Hex32, toHex } from '../smimp/encoding.ts';
 import { messageType as messageTypeField, parseFields } from '../smimp/fields.ts';
 import { paddedLength } from '../smimp/payload.ts';
@@ -25,7 +27,6 @@ import { pae, text } from '../smimp/transcript.ts';
 import { findReference, insertReference } from '../store/contents.ts';
 import type { Db, Executor } from '../store/database.ts';
 import { insertSubmission } from '../store/submissions.ts';
-import { emailBytes } from './large-json.ts';
 import { sealContent, sealOriginal } from './submission-content.ts';
 
 interface Submission {
@@ -42,6 +43,8 @@ export interface Submitted extends Submission {
   raw: Buffer;
   /** Called when `raw` is not needed any more; it may then be empty. */
   release?: () => void;
+  /** Done with `raw` once the message is accepted and before it is on its way, so that one large thing happens at a time. */
+  afterwards?: () => Promise<void>;
 }
 
 /** A message of any type whose body is ready: the bytes that every recipient gets. */
@@ -115,6 +118,7 @@ export function createAccept(options: {
       return result;
     });
     freeMemory(sealed);
+    if ('raw' in submitted) await submitted.afterwards?.();
     const { submissionId, deliveryIds, repeated } = inserted;
     events.submissionAccepted({ submissionId, recipients: recipients.length, sizeBytes, repeated });
     enqueue(deliveryIds).catch((error: unknown) => events.unexpected('queue', error));
@@ -220,12 +224,6 @@ export function packVisible(
   how?: { anySender: boolean },
 ): Original | null {
   return originalIsFrom(raw, mailbox, how) ? packOriginal({ raw, attachments }) : null;
-}
-
-/** A message that could not be taken apart is its own part, and still needed. */
-export function freeParts({ content, children }: MailPart, raw: Buffer): void {
-  if (content.buffer !== raw.buffer) freeMemory(content);
-  for (const child of children) freeParts(child, raw);
 }
 
 /** The uid of the message that this one answers, if it came or went through here, or names its uid itself. */

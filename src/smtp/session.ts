@@ -35,7 +35,7 @@ export interface SessionOptions {
   checkRecipient: CheckRecipient;
   recipientOf: LegacyPolicy['recipientOf'];
   /** Keeps a message among the sent ones; null or absent: mail programs do that themselves. */
-  keepSent?: ((sent: { accountId: number; raw: Buffer }) => Promise<void>) | null;
+  keepSent?: ((sent: { accountId: number; raw: Buffer; release: () => void }) => Promise<void>) | null;
   limits: { messageBytes: number; connectionsPerAddress: number; connectionsPerAccount: number };
   room: ReceivingRoom;
   events: Events;
@@ -167,16 +167,17 @@ export class Sessions {
       .map(({ address }) => taken.get(address))
       .filter((one) => one !== undefined);
     const { accountId } = user;
+    // It is accepted by then: whatever happens, it must not be sent again.
+    const keep = (keepsSent: NonNullable<typeof keepSent>): Promise<void> =>
+      keepsSent({ accountId, raw, release }).catch((error: unknown) => events.unexpected('keeping sent mail', error));
     const { submissionId } = await accept({
       accountId,
       from: user.address,
       recipients: [...new Set(recipients)],
       raw,
-      ...(keepSent === null ? { release } : {}),
+      ...(keepSent === null ? { release } : { afterwards: () => keep(keepSent) }),
       now: clock(),
     });
-    // It is accepted: whatever happens now, it must not be sent again.
-    await keepSent?.({ accountId, raw }).catch((error: unknown) => events.unexpected('keeping sent mail', error));
     return `Queued as ${submissionId}`;
   }
 
