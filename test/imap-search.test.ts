@@ -152,3 +152,33 @@ describe('SEARCH', () => {
     expect(await client.search(`${'('.repeat(20)}all${')'.repeat(20)}`)).toHaveLength(5);
   });
 });
+
+/** More than are read ahead at once, so that several batches follow one another; and more than one piece of an answer. */
+describe('a large folder', () => {
+  const MANY = 640;
+
+  it('is searched and listed whole', async () => {
+    using many = await site.client();
+    await many.ok('create many');
+    await many.ok('append many ', plainMail({ Subject: 'One' }, 'a needle'));
+    await many.ok('append many ', plainMail({ Subject: 'Two' }, 'hay'));
+    await many.ok('select many');
+    for (let there = 2; there < MANY; there = Math.min(there * 2, MANY)) {
+      await many.ok(`copy 1:${Math.min(there, MANY - there)} many`);
+      await many.ok('noop');
+    }
+    const all = Array.from({ length: MANY }, (_none, n) => n + 1);
+    const withNeedle = all.filter((number) => number % 2 === 1);
+    const numbersOf = async (command: string): Promise<number[]> =>
+      (await many.ok(command))[0]?.split(' ').slice(1).map(Number) ?? [];
+    expect(await numbersOf('search body needle')).toEqual(withNeedle);
+    // Not in order of the read-ahead: it begins anew where it was wrong.
+    expect(await numbersOf('search or 1:3 body needle')).toEqual([2, ...withNeedle].sort((a, b) => a - b));
+    await many.ok('store 3 flags.silent (\\Deleted)');
+    await many.ok('expunge');
+    expect(await numbersOf('search not body needle')).toHaveLength(MANY / 2);
+    const listed = await many.ok('fetch 1:* (uid flags modseq emailid)');
+    const whole = /^\d+ FETCH \(UID \d+ FLAGS \(.*\) MODSEQ \(\d+\) EMAILID \(M[0-9a-f]+\)\)$/;
+    expect(listed.filter((line) => whole.test(line))).toHaveLength(MANY - 1);
+  });
+});

@@ -49,6 +49,8 @@ export const UNAUTHENTICATED_TIMEOUT_MS = 60_000;
 export const IDLE_TIMEOUT_MS = 31 * 60_000;
 /** Messages whose indexes are taken at once from the database. */
 export const LIST_BATCH = 200;
+/** Messages whose bytes a search brings at once, while it looks into as many others. */
+export const READ_AHEAD = 100;
 /** Received bytes that wait while a command is being worked on; then the socket is no longer read. */
 export const MAX_BUFFERED_BYTES = 256 * 1024;
 /** Given to the socket at once; more waits until the client has taken it. */

@@ -80,8 +80,8 @@ export interface FolderView {
   saveDates(messages: readonly ShownMessage[]): Promise<(Date | null)[]>;
   /** The conversations they belong to, in the order asked; null where a message is gone, or has none. */
   threadIds(messages: readonly ShownMessage[]): Promise<(Buffer | null)[]>;
-  /** The bytes of these will be asked for, in this order. */
-  prefetch(messages: readonly ShownMessage[]): Promise<void>;
+  /** The bytes of these will be asked for, in this order, and then probably of `following`, which is not waited for. */
+  prefetch(messages: readonly ShownMessage[], following?: readonly ShownMessage[]): Promise<void>;
   /** The message as mail programs see it; null where it is gone. */
   raw(message: ShownMessage): Promise<Buffer | null>;
   /** The messages as they are now, those that are still there. */

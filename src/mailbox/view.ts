@@ -38,6 +38,7 @@ export async function openView(options: {
   const opened = state.messages;
   // Until the command that asked for them has ended.
   let ahead = NONE_AHEAD;
+  let coming: Coming | null = null;
   const uidNext = Math.max(options.folder.uidNext, (opened.at(-1)?.uid ?? 0) + 1);
   const folder = { ...options.folder, uidNext };
 
@@ -54,6 +55,7 @@ export async function openView(options: {
     },
     async refresh() {
       ahead = NONE_AHEAD;
+      coming = null;
       const before = state;
       state = await states.refresh(account, folder, before);
       return state === before ? NOTHING : changesBetween(before.messages, state.messages);
@@ -66,8 +68,14 @@ export async function openView(options: {
       const dates = await saveDates(db, accountId, idsOf(messages));
       return messages.map(({ messageId }) => dates.get(messageId.toString('hex')) ?? null);
     },
-    async prefetch(messages) {
-      ahead = await contents.prefetch(account, idsOf(messages));
+    async prefetch(messages, following = []) {
+      const read = (some: readonly ShownMessage[]) => contents.prefetch(account, idsOf(some));
+      const asked = coming !== null && coming.first === messages[0] ? coming.bytes : read(messages);
+      // Before these are waited for: PostgreSQL reads what follows while they are worked at.
+      coming = following[0] === undefined ? null : { first: following[0], bytes: read(following) };
+      // It may never be asked for; whoever does hears of the failure.
+      coming?.bytes.catch(() => undefined);
+      ahead = await asked;
     },
     raw: async ({ messageId }) => ahead.get(contentKey(messageId)) ?? contents.raw(account, messageId),
     changeFlags: async (messages, change) => [
@@ -96,6 +104,12 @@ export async function openView(options: {
       });
     },
   };
+}
+
+/** Bytes that are under way, and the first message they are of. */
+interface Coming {
+  readonly first: ShownMessage;
+  readonly bytes: Promise<ReadonlyMap<string, Buffer>>;
 }
 
 const NOTHING: FolderChanges = { removed: [], changed: [] };

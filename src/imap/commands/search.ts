@@ -22,6 +22,7 @@ import type { SearchCommand, SearchKey, SearchReturn } from '../wire/commands.ts
 import { RECENT } from '../wire/flags.ts';
 import { untaggedLine } from '../wire/responses.ts';
 import { SAVED, setContains } from '../wire/sets.ts';
+import { Ahead } from './read-ahead.ts';
 import { answerOf, type Found, savedOf } from './search-answer.ts';
 import { SearchBudget } from './search-budget.ts';
 
@@ -208,24 +209,6 @@ async function bytesOf(candidate: Candidate): Promise<Buffer | null> {
     });
   }
   return candidate.raw;
-}
-
-/** Brings the bytes of messages that will probably be asked for: more of them each time it was right. */
-class Ahead {
-  readonly #selected: Selected;
-  #end = 0;
-  #count = 1;
-
-  constructor(selected: Selected) {
-    this.#selected = selected;
-  }
-
-  async bring(position: number): Promise<void> {
-    if (position < this.#end) return;
-    this.#count = position === this.#end ? Math.min(this.#count * 2, LIST_BATCH) : 1;
-    this.#end = position + this.#count;
-    await this.#selected.view.prefetch(this.#selected.messages.slice(position, this.#end));
-  }
 }
 
 /** A header too large for the index is read from the message itself. */
