@@ -13,6 +13,7 @@ import {
   readGatewayData,
   removeForgedResults,
 } from '../src/mime/gateway-data.ts';
+import { reportPath } from '../src/pipeline/accept-legacy.ts';
 import { parseAddress } from '../src/smimp/address.ts';
 import type { Hex32, Timestamp } from '../src/smimp/encoding.ts';
 import { dkimKey, GATEWAY, letter, MX_HOST, type MxSite, mxSite, signed, type Taken } from './support/mx-site.ts';
@@ -44,6 +45,21 @@ async function found(raw: string | Buffer, from = 'alice@old.test', port = enfor
   expect(reply).toMatch(/^250 /);
   return gatewayDataSchema.parse(taken.data);
 }
+it.each([
+  ['the domain of the path sends from here', HERE, 'list@old.test', 'list@old.test'],
+  ['it says nothing of who sends for it', null, 'list@old.test', 'list@old.test'],
+  ['it does not send from here', ELSEWHERE, 'list@old.test', ''],
+])('a failure is reported where that harms nobody: %s', async (_why, record, returnPath, path) => {
+  if (record !== null) site.zone.set('old.test', 'TXT', record);
+  const checks = await found(letter(), returnPath);
+  if (checks === null) throw new Error('refused');
+  expect(reportPath({ returnPath, checks })).toBe(path);
+  expect(reportPath({ returnPath, checks: { ...checks, authenticated: true } })).toBe(returnPath);
+  expect(reportPath({ returnPath: 'x@other.test', checks: { ...checks, authenticated: true } })).toBe(
+    path === '' ? '' : 'x@other.test',
+  );
+});
+
 const refusal = (raw: string, from = 'alice@old.test') => site.bring(enforcing, { from, raw });
 
 describe('what is found out', () => {

@@ -87,7 +87,7 @@ export function createAcceptLegacy(options: {
         retiredDigest: randomBytes(DIGEST_BYTES),
       });
       freeMemory(sealed);
-      if (!result.repeated) await remember(tx, keys, { ...result, ...made, uid, returnPath: incoming.returnPath });
+      if (!result.repeated) await remember(tx, keys, { ...result, ...made, uid, returnPath: reportPath(incoming) });
       return { ...result, sizeBytes };
     });
     const { submissionId, deliveryIds, repeated, sizeBytes } = stored;
@@ -100,6 +100,17 @@ export function createAcceptLegacy(options: {
     if (incoming.recipients.length === 0) throw new AcceptError('no-recipients');
     return gate.pass(incoming.raw.length, () => store(incoming));
   };
+}
+
+/**
+ * Whom a failure is reported to; '' for nobody. A path whose domain says that the client does not send for it is most likely
+ * somebody else's, who would get a report on mail never sent: unless the author is proven and of the same domain.
+ */
+export function reportPath({ returnPath, checks }: Pick<Incoming, 'returnPath' | 'checks'>): string {
+  const { spf, authenticated, from } = checks;
+  const isDenied = spf.result === 'fail' || spf.result === 'softfail';
+  const domainOf = (mailbox: string): string => mailbox.slice(mailbox.lastIndexOf('@') + 1).toLowerCase();
+  return isDenied && !(authenticated && domainOf(returnPath) === domainOf(from)) ? '' : returnPath;
 }
 
 interface Made {
