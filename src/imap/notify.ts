@@ -117,7 +117,7 @@ export class Notify {
       delimiter: '/',
       mailbox: folder.path,
     };
-    return [listLine('LIST', renamed ? { ...entry, oldName: before.path } : entry, dialect)];
+    return [listLine('LIST', renamed && wants('MailboxName') ? { ...entry, oldName: before.path } : entry, dialect)];
   }
 
   #countLines(before: State | null, now: State | null, reader: Reader): Buffer[] {

@@ -65,6 +65,11 @@ function partFields(raw: Buffer): string[] {
 
 /** Fields that a letter without oddities has. */
 const USUAL = ['date', 'from', 'to', 'subject', 'message-id', 'mime-version', 'content-type'];
+/** What the bridge says on top of received mail, once. Nobody verified the sender of these letters. */
+const TRACE = [
+  'authentication-results',
+  ...['from', 'fingerprint', 'verified', 'key', 'via', 'received', 'message-id'].map((name) => `x-smimp-${name}`),
+];
 const CRLF = 'x\r\nBcc: eve@evil.test\r\nX-SMIMP-Verified: yes\r\n\r\n<script>alert(1)</script>';
 
 describe('19 injection into what IMAP shows', () => {
@@ -107,7 +112,8 @@ describe('19 injection into what IMAP shows', () => {
 
     it.each(Object.keys(spoilt))('%s begin no field, no part and no answer', async (where) => {
       const { fields, head, raw, listing } = await shown(spoilt[where] as Partial<Spoilt>);
-      const strange = fields.filter((name) => !USUAL.includes(name));
+      const strange = fields.filter((name) => !USUAL.includes(name) && !TRACE.includes(name));
+      expect(head).not.toMatch(/^x-smimp-verified: *yes/im);
       expect(strange.filter((name) => !['importance', 'references', 'in-reply-to', 'reply-to'].includes(name))).toEqual(
         [],
       );
@@ -253,7 +259,7 @@ describe('19 injection into what IMAP shows', () => {
         },
       );
       const found = /FLAGS \(([^)]*)\)/.exec(listing)?.[1]?.split(' ');
-      expect(found).toEqual(['\\Flagged', 'ok-1']);
+      expect(found).toEqual(['\\Flagged', 'ok-1', '$SmimpUnverified']);
     });
 
     it('folder names of other clients come out as one astring each, whatever they hold', async () => {
