@@ -82,7 +82,7 @@ function memoryLines(memory: FlowResult['memory']): string[] {
   return [
     'Peak memory while attachments of 25 MB pass',
     ...memory.map((row) => {
-      const verdict = `limit ${row.limitMB} MB: ${isHeld(row) ? 'held' : 'PASSED'}`;
+      const verdict = `limit ${row.limitMB} MB: ${isHeld(row) ? 'held' : 'OVER'}`;
       return line(`  ${row.process}, ${row.messages} at once`, `${row.peakMB.toFixed(0)} MB`, verdict);
     }),
   ];

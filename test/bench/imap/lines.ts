@@ -16,15 +16,7 @@ const times = (value: number | null): string => (value === null ? '–' : `${val
 
 function rowLine(row: ImapRow): string {
   const { name, oursMs, theirsMs, ratio, atMost, aim } = row;
-  return line([
-    name,
-    ms(oursMs),
-    ms(theirsMs),
-    times(ratio),
-    `${atMost} ×`,
-    `${aim} ×`,
-    isImapHeld(row) ? '' : 'PASSED',
-  ]);
+  return line([name, ms(oursMs), ms(theirsMs), times(ratio), `${atMost} ×`, `${aim} ×`, isImapHeld(row) ? '' : 'OVER']);
 }
 
 function line([name = '', ...values]: readonly string[]): string {
@@ -34,7 +26,7 @@ function line([name = '', ...values]: readonly string[]): string {
 export function imapMemoryLines(result: ImapMemoryResult | null): string[] {
   if (result === null) return [];
   const { messages, connections, residentMB, peakMB, limitMB, opening } = result;
-  const verdict = isMemoryHeld(result) ? 'held' : 'PASSED';
+  const verdict = isMemoryHeld(result) ? 'held' : 'OVER';
   return [
     [
       `A folder of ${messages} messages`,
