@@ -1,22 +1,16 @@
 /** MULTIAPPEND (RFC 3502), REPLACE (8508) and UNAUTHENTICATE (8437), said line by line to the real server. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { setQuota } from '../src/store/quota.ts';
+import { forEachTest } from './support/each-session.ts';
 import type { ImapClient } from './support/imap-client.ts';
-import { LIMITS, type MailSite, mailSite, PASSWORD, plainMail } from './support/mail-site.ts';
+import { LIMITS, type MailSite, PASSWORD, plainMail } from './support/mail-site.ts';
 
 let site: MailSite;
 let client: ImapClient;
-beforeAll(async () => {
-  site = await mailSite();
-});
-afterAll(async () => {
-  client[Symbol.dispose]();
-  await site[Symbol.asyncDispose]();
-});
-beforeEach(async () => {
-  client?.[Symbol.dispose]();
-  await site.opened.db.deleteFrom('message').execute();
+forEachTest(async (given) => {
+  site = given;
   client = await site.client();
+  return [client];
 });
 
 const letter = (subject: string): Buffer => plainMail({ Subject: subject }, 'text');

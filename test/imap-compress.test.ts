@@ -1,23 +1,17 @@
 /** COMPRESS=DEFLATE (RFC 4978), said line by line to the real server; and what unfolds to more than anybody needs. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { createUnfolding, Folding } from '../src/imap/folding.ts';
 import { DEFAULT_SESSION_LIMITS } from '../src/imap/limits.ts';
+import { forEachTest } from './support/each-session.ts';
 import { ImapClient } from './support/imap-client.ts';
-import { LIMITS, type MailSite, mailSite, plainMail } from './support/mail-site.ts';
+import { LIMITS, type MailSite, plainMail } from './support/mail-site.ts';
 
 let site: MailSite;
 let client: ImapClient;
-beforeAll(async () => {
-  site = await mailSite();
-});
-afterAll(async () => {
-  client[Symbol.dispose]();
-  await site[Symbol.asyncDispose]();
-});
-beforeEach(async () => {
-  client?.[Symbol.dispose]();
-  await site.opened.db.deleteFrom('message').execute();
+forEachTest(async (given) => {
+  site = given;
   client = await site.client();
+  return [client];
 });
 
 const compressed = async (): Promise<void> => {

@@ -1,29 +1,21 @@
 /** CONDSTORE (RFC 7162 §3.1), said line by line to the real server by two clients of one mailbox. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { forEachTest } from './support/each-session.ts';
 import type { ImapClient } from './support/imap-client.ts';
-import { type MailSite, mailSite, plainMail } from './support/mail-site.ts';
+import { type MailSite, plainMail } from './support/mail-site.ts';
 
 let site: MailSite;
 let client: ImapClient;
 let other: ImapClient;
-beforeAll(async () => {
-  site = await mailSite();
-});
-afterAll(async () => {
-  client[Symbol.dispose]();
-  other[Symbol.dispose]();
-  await site[Symbol.asyncDispose]();
-});
-beforeEach(async () => {
-  client?.[Symbol.dispose]();
-  other?.[Symbol.dispose]();
-  await site.opened.db.deleteFrom('message').execute();
+forEachTest(async (given) => {
+  site = given;
   client = await site.client();
   other = await site.client();
   for (const subject of ['One', 'Two', 'Three'])
     await client.ok('append inbox ', plainMail({ Subject: subject }, 'text'));
   await client.ok('select inbox');
   await other.ok('select inbox');
+  return [client, other];
 });
 
 const numberIn = (pattern: RegExp, lines: readonly string[]): number =>

@@ -1,26 +1,21 @@
 /** Sessions and mailboxes, said line by line to the real server (RFC 3501 §6.1–§6.3 and the extensions around them). */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { forEachTest } from './support/each-session.ts';
 import { ImapClient } from './support/imap-client.ts';
-import { type MailSite, mailSite, PASSWORD, plainMail } from './support/mail-site.ts';
+import { type MailSite, PASSWORD, plainMail } from './support/mail-site.ts';
 
 const MAILBOX = 'bob@corp.test';
 
 let site: MailSite;
 let client: ImapClient;
-beforeAll(async () => {
-  site = await mailSite();
-});
-afterAll(async () => {
-  client[Symbol.dispose]();
-  await site[Symbol.asyncDispose]();
-});
-beforeEach(async () => {
-  client?.[Symbol.dispose]();
-  await site.opened.db.deleteFrom('message').execute();
-  await site.opened.db.updateTable('folder').set({ parent_id: null }).where('folder_name', 'is not', null).execute();
-  await site.opened.db.deleteFrom('folder').where('folder_name', 'is not', null).execute();
-  client = await site.client();
-});
+forEachTest(
+  async (given) => {
+    site = given;
+    client = await site.client();
+    return [client];
+  },
+  { withoutFolders: true },
+);
 
 const secure = (): Promise<ImapClient> => ImapClient.open({ port: site.ports.imaps, ca: site.ca });
 const plain = (): Promise<ImapClient> => ImapClient.open({ port: site.ports.imap, ca: site.ca, implicitTls: false });

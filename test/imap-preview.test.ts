@@ -1,25 +1,19 @@
 /** PREVIEW (RFC 8970) and SAVEDATE (RFC 8514), said line by line to the real server; and what a preview is made of. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { contentOf, sealedContent } from '../src/mailbox/contents.ts';
 import { openMailAccount } from '../src/mailbox/mail-account.ts';
 import { PREVIEW_CHARS, previewOf } from '../src/mime/preview.ts';
 import { indexMessage } from '../src/mime/structure/message-index.ts';
+import { forEachTest } from './support/each-session.ts';
 import type { ImapClient } from './support/imap-client.ts';
-import { type MailSite, mailSite, plainMail } from './support/mail-site.ts';
+import { type MailSite, plainMail } from './support/mail-site.ts';
 
 let site: MailSite;
 let client: ImapClient;
-beforeAll(async () => {
-  site = await mailSite();
-});
-afterAll(async () => {
-  client[Symbol.dispose]();
-  await site[Symbol.asyncDispose]();
-});
-beforeEach(async () => {
-  client?.[Symbol.dispose]();
-  await site.opened.db.deleteFrom('message').execute();
+forEachTest(async (given) => {
+  site = given;
   client = await site.client();
+  return [client];
 });
 
 const letter = (text: string): Buffer => plainMail({ Subject: 'x', 'Content-Type': 'text/plain; charset=utf-8' }, text);

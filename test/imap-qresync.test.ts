@@ -1,8 +1,9 @@
 /** QRESYNC (RFC 7162 §3.2), said line by line to the real server: a client comes back and hears what it missed. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { forgetExpunged } from '../src/store/expunged.ts';
+import { forEachTest } from './support/each-session.ts';
 import type { ImapClient } from './support/imap-client.ts';
-import { type MailSite, mailSite, plainMail } from './support/mail-site.ts';
+import { type MailSite, plainMail } from './support/mail-site.ts';
 
 let site: MailSite;
 let client: ImapClient;
@@ -10,18 +11,8 @@ let other: ImapClient;
 let uids: number[];
 let validity: number;
 let modseq: number;
-beforeAll(async () => {
-  site = await mailSite();
-});
-afterAll(async () => {
-  client[Symbol.dispose]();
-  other[Symbol.dispose]();
-  await site[Symbol.asyncDispose]();
-});
-beforeEach(async () => {
-  client?.[Symbol.dispose]();
-  other?.[Symbol.dispose]();
-  await site.opened.db.deleteFrom('message').execute();
+forEachTest(async (given) => {
+  site = given;
   await site.opened.db.deleteFrom('expunged').execute();
   client = await site.client();
   other = await site.client();
@@ -30,6 +21,7 @@ beforeEach(async () => {
   [validity = 0, modseq = 0] = [/UIDVALIDITY (\d+)/, /HIGHESTMODSEQ (\d+)/].map((p) => Number(p.exec(selected)?.[1]));
   uids = (await other.ok('fetch 1:* uid')).map((line) => Number(/UID (\d+)/.exec(line)?.[1]));
   await client.ok('enable qresync');
+  return [client, other];
 });
 
 const uid = (number: number): number => uids[number - 1] ?? 0;

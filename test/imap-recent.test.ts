@@ -1,25 +1,19 @@
 /** `\Recent` (RFC 3501 §2.3.2), subscriptions of mailboxes that are gone, and what strangers and patterns may say. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { UNAUTHENTICATED_LINE_BYTES } from '../src/imap/limits.ts';
+import { forEachTest } from './support/each-session.ts';
 import { ImapClient } from './support/imap-client.ts';
-import { type MailSite, mailSite, plainMail } from './support/mail-site.ts';
+import { type MailSite, plainMail } from './support/mail-site.ts';
 
 let site: MailSite;
 let client: ImapClient;
 let other: ImapClient;
-beforeAll(async () => {
-  site = await mailSite();
-});
-afterAll(() => site[Symbol.asyncDispose]());
-beforeEach(async () => {
-  await site.opened.db.deleteFrom('message').execute();
+forEachTest(async (given) => {
+  site = given;
   client = await site.client();
   other = await site.client();
   for (const one of [client, other]) one.showsRecent = true;
-});
-afterEach(() => {
-  client[Symbol.dispose]();
-  other[Symbol.dispose]();
+  return [client, other];
 });
 
 const letter = (subject: string): Buffer => plainMail({ Subject: subject }, 'text');

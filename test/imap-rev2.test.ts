@@ -1,30 +1,22 @@
 /** IMAP4rev2 (RFC 9051) once it is turned on, said line by line to the real server. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { forEachTest } from './support/each-session.ts';
 import { ImapClient } from './support/imap-client.ts';
-import { type MailSite, mailSite, PASSWORD, plainMail } from './support/mail-site.ts';
+import { type MailSite, PASSWORD, plainMail } from './support/mail-site.ts';
 
 let site: MailSite;
 let client: ImapClient;
 let old: ImapClient;
-beforeAll(async () => {
-  site = await mailSite();
-});
-afterAll(async () => {
-  client[Symbol.dispose]();
-  old[Symbol.dispose]();
-  await site[Symbol.asyncDispose]();
-});
-beforeEach(async () => {
-  client?.[Symbol.dispose]();
-  old?.[Symbol.dispose]();
-  const { db } = site.opened;
-  await db.deleteFrom('message').execute();
-  await db.updateTable('folder').set({ parent_id: null }).where('folder_name', 'is not', null).execute();
-  await db.deleteFrom('folder').where('folder_name', 'is not', null).execute();
-  old = await site.client();
-  client = await site.client();
-  expect(await client.ok('enable imap4rev2')).toEqual(['ENABLED IMAP4rev2']);
-});
+forEachTest(
+  async (given) => {
+    site = given;
+    old = await site.client();
+    client = await site.client();
+    expect(await client.ok('enable imap4rev2')).toEqual(['ENABLED IMAP4rev2']);
+    return [client, old];
+  },
+  { withoutFolders: true },
+);
 
 /** As it goes over the wire: one character for each byte. */
 const wire = (text: string): string => Buffer.from(text, 'utf8').toString('latin1');

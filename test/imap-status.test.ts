@@ -2,28 +2,22 @@
  * What is told about mailboxes: LIST-EXTENDED (RFC 5258), LIST-STATUS (5819), STATUS=SIZE (8438), APPENDLIMIT (7889),
  * OBJECTID (8474) and QUOTA (2087), said line by line to the real server.
  */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { setQuota } from '../src/store/quota.ts';
+import { forEachTest } from './support/each-session.ts';
 import type { ImapClient } from './support/imap-client.ts';
-import { LIMITS, type MailSite, mailSite, plainMail } from './support/mail-site.ts';
+import { LIMITS, type MailSite, plainMail } from './support/mail-site.ts';
 
 let site: MailSite;
 let client: ImapClient;
-beforeAll(async () => {
-  site = await mailSite();
-});
-afterAll(async () => {
-  client[Symbol.dispose]();
-  await site[Symbol.asyncDispose]();
-});
-beforeEach(async () => {
-  client?.[Symbol.dispose]();
-  const { db } = site.opened;
-  await db.deleteFrom('message').execute();
-  await db.updateTable('folder').set({ parent_id: null }).where('folder_name', 'is not', null).execute();
-  await db.deleteFrom('folder').where('folder_name', 'is not', null).execute();
-  client = await site.client();
-});
+forEachTest(
+  async (given) => {
+    site = given;
+    client = await site.client();
+    return [client];
+  },
+  { withoutFolders: true },
+);
 
 const letter = (subject: string): Buffer => plainMail({ Subject: subject }, 'text');
 const idIn = (text: string, name: string): string => new RegExp(`${name} \\(([A-Za-z0-9_-]+)\\)`).exec(text)?.[1] ?? '';

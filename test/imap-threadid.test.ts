@@ -1,28 +1,22 @@
 /** THREADID (RFC 8474 §5.2), said line by line to the real server: conversations that stay. */
 import { sql } from 'kysely';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { MAX_THREAD_REFERENCES } from '../src/mailbox/threads.ts';
 import type { Address } from '../src/smimp/address.ts';
 import { type EmailBody, serializeBody } from '../src/smimp/email.ts';
 import { formatTimestamp, type Hex32 } from '../src/smimp/encoding.ts';
+import { forEachTest } from './support/each-session.ts';
 import type { ServedUser } from './support/hostile-server.ts';
 import type { ImapClient } from './support/imap-client.ts';
-import { type MailSite, mailSite, plainMail } from './support/mail-site.ts';
+import { type MailSite, plainMail } from './support/mail-site.ts';
 
 let site: MailSite;
 let client: ImapClient;
-beforeAll(async () => {
-  site = await mailSite();
-});
-afterAll(async () => {
-  client[Symbol.dispose]();
-  await site[Symbol.asyncDispose]();
-});
-beforeEach(async () => {
-  client?.[Symbol.dispose]();
-  await site.opened.db.deleteFrom('message').execute();
+forEachTest(async (given) => {
+  site = given;
   await site.opened.db.deleteFrom('thread_reference').execute();
   client = await site.client();
+  return [client];
 });
 
 type Fields = Record<string, string>;

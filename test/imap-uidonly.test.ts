@@ -1,24 +1,15 @@
 /** UIDONLY (RFC 9586): no message numbers, said line by line to the real server. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { forEachTest } from './support/each-session.ts';
 import type { ImapClient } from './support/imap-client.ts';
-import { type MailSite, mailSite, plainMail } from './support/mail-site.ts';
+import { type MailSite, plainMail } from './support/mail-site.ts';
 
 let site: MailSite;
 let client: ImapClient;
 let other: ImapClient;
 let uids: number[];
-beforeAll(async () => {
-  site = await mailSite();
-});
-afterAll(async () => {
-  client[Symbol.dispose]();
-  other[Symbol.dispose]();
-  await site[Symbol.asyncDispose]();
-});
-beforeEach(async () => {
-  client?.[Symbol.dispose]();
-  other?.[Symbol.dispose]();
-  await site.opened.db.deleteFrom('message').execute();
+forEachTest(async (given) => {
+  site = given;
   other = await site.client();
   for (const subject of ['One', 'Two', 'Three'])
     await other.ok('append inbox ', plainMail({ Subject: subject }, 'text'));
@@ -27,6 +18,7 @@ beforeEach(async () => {
   client = await site.client();
   expect(await client.ok('enable uidonly')).toEqual(['ENABLED UIDONLY']);
   await client.ok('select inbox');
+  return [client, other];
 });
 
 describe('ENABLE UIDONLY', () => {

@@ -10,7 +10,13 @@ import { capabilitiesOf } from './commands/session.ts';
 import { HANDLERS } from './commands/table.ts';
 import { type Done, done, type ImapServices, type Login, mailboxOf, type Session } from './context.ts';
 import { dialectOf } from './enabled.ts';
-import { IDLE_TIMEOUT_MS, MAX_BUFFERED_BYTES, STRANGER_LIMITS, UNAUTHENTICATED_TIMEOUT_MS } from './limits.ts';
+import {
+  IDLE_TIMEOUT_MS,
+  knownLimits,
+  MAX_BUFFERED_BYTES,
+  STRANGER_LIMITS,
+  UNAUTHENTICATED_TIMEOUT_MS,
+} from './limits.ts';
 import { Refusal, refusalOf } from './replies.ts';
 import type { Selected } from './selected.ts';
 import type { Transport } from './transport.ts';
@@ -113,19 +119,7 @@ export class Connection implements Session {
   }
 
   setLimits(): void {
-    if (this.login === null) {
-      this.#decoder.setLimits(STRANGER_LIMITS);
-      return;
-    }
-    const { messageBytes } = this.services.limits;
-    const { literals, literalBytes } = this.services.sessionLimits;
-    this.#decoder.setLimits({
-      literals,
-      literalBytes,
-      lineBytes: 64 * 1024,
-      nonSyncLiteralBytes: Number.MAX_SAFE_INTEGER,
-      appendLiteralBytes: messageBytes,
-    });
+    this.#decoder.setLimits(this.login === null ? STRANGER_LIMITS : knownLimits(this.services));
   }
 
   async readLine(): Promise<Buffer | null> {
@@ -182,8 +176,7 @@ export class Connection implements Session {
     this.#stopTimer();
     const afterMs = this.login === null ? this.#timeouts.unauthenticatedMs : this.#timeouts.idleMs;
     this.#timer = setTimeout(() => {
-      this.#ending = true;
-      void this.send(untaggedLine('BYE', 'Nothing came for too long'));
+      void this.#sayGoodbye('Nothing came for too long');
       this.#wake();
     }, afterMs);
   }

@@ -68,6 +68,14 @@ export const STRANGER_LIMITS = {
   appendLiteralBytes: 0,
   lineBytes: UNAUTHENTICATED_LINE_BYTES,
 };
+/** … and after it: literals of any size need not be asked for (LITERAL+). */
+export const knownLimits = (by: { limits: Pick<ImapLimits, 'messageBytes'>; sessionLimits: SessionLimits }) => ({
+  literals: by.sessionLimits.literals,
+  literalBytes: by.sessionLimits.literalBytes,
+  lineBytes: 64 * KIB,
+  nonSyncLiteralBytes: Number.MAX_SAFE_INTEGER,
+  appendLiteralBytes: by.limits.messageBytes,
+});
 /** Groups of events of one NOTIFY (RFC 5465), and mailboxes named in them. */
 export const MAX_NOTIFY_GROUPS = 20;
 export const MAX_NOTIFY_NAMES = 100;

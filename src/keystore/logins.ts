@@ -3,10 +3,9 @@
  * are slowed; the same right password again is recognised without argon2 for a while, because mail programs log in often.
  * Recognising comes after the slowing, else it would tell a guesser what the slowing hides.
  */
-import { type Address, normalizeAddress } from '../smimp/address.ts';
+import type { Address } from '../smimp/address.ts';
 import { keyedHash, randomBytes } from '../smimp/crypto.ts';
 import { toHex } from '../smimp/encoding.ts';
-import { ProfileError } from '../smimp/errors.ts';
 import { pae, text } from '../smimp/transcript.ts';
 import type { Db } from '../store/database.ts';
 import { findUserByAddress } from '../store/users.ts';
@@ -14,6 +13,7 @@ import { answerDelay, type LoginResult } from './login-result.ts';
 import { matchesPassword } from './password.ts';
 import { createScramLogins, type ScramLogins } from './scram-logins.ts';
 import { createThrottle, type FreeTries } from './throttle.ts';
+import { userName } from './user-name.ts';
 
 export type LoginAttempt = {
   /** As typed, in SMIMP spelling `local#domain`. */
@@ -58,7 +58,7 @@ export function createLogins(options: {
 
   const check = async (attempt: LoginAttempt, name: string): Promise<LoginResult> => {
     const { now, password, source } = attempt;
-    const address = normalized(attempt.address);
+    const address = userName(attempt.address);
     const who = { address: address ?? attempt.address, source };
     const tried = await throttle.begin(who, now);
     const refusal = { ok: false as const, failures: tried.failures, delayMs: answerDelay(tried.delayMs) };
@@ -87,13 +87,4 @@ export function createLogins(options: {
       return started;
     },
   };
-}
-
-function normalized(typed: string): Address | null {
-  try {
-    return normalizeAddress(typed);
-  } catch (error) {
-    if (error instanceof ProfileError) return null;
-    throw error;
-  }
 }

@@ -4,15 +4,15 @@
  * password it is nothing. Whether a user exists, or has logged in since SCRAM came, cannot be told from any answer: the salt is
  * made from the name.
  */
-import { type Address, normalizeAddress } from '../smimp/address.ts';
+import type { Address } from '../smimp/address.ts';
 import { keyedHash, randomBytes, secretOpen, secretSeal } from '../smimp/crypto.ts';
-import { ProfileError } from '../smimp/errors.ts';
 import { pae, text } from '../smimp/transcript.ts';
 import type { Db } from '../store/database.ts';
 import { findUserByAddress, type MailUser, setScram } from '../store/users.ts';
 import { answerDelay, type LoginResult } from './login-result.ts';
 import { checkProof, SCRAM_ITERATIONS, SCRAM_SALT_BYTES, type ScramKeys, scramKeys } from './scram.ts';
 import { createThrottle, type FreeTries } from './throttle.ts';
+import { userName } from './user-name.ts';
 
 /** A try that was begun. */
 export interface ScramTry {
@@ -42,7 +42,7 @@ export function createScramLogins(options: { db: Db; serverKey: Uint8Array; free
 
   return {
     async beginScram({ address: typed, source, now }) {
-      const address = normalized(typed);
+      const address = userName(typed);
       const who = { address: address ?? typed, source };
       const tried = await throttle.begin(who, now);
       const user = address === null ? undefined : await findUserByAddress(db, address);
@@ -95,13 +95,4 @@ function openKeys(serverKey: Uint8Array, user: MailUser): ScramKeys | null {
 function nobody(salt: Buffer): ScramKeys {
   const [storedKey, serverKey] = [randomBytes(KEY_BYTES), randomBytes(KEY_BYTES)];
   return { salt, iterations: SCRAM_ITERATIONS, storedKey, serverKey };
-}
-
-function normalized(typed: string): Address | null {
-  try {
-    return normalizeAddress(typed);
-  } catch (error) {
-    if (error instanceof ProfileError) return null;
-    throw error;
-  }
 }

@@ -5,9 +5,10 @@
  */
 import { Resolver } from 'node:dns/promises';
 import { type AuthenticateResult, authenticate, type DNSResolver } from 'mailauth';
+import { withinTime } from '../identity/within-time.ts';
 import { type AuthenticationResult, type GatewayData, MAX_SIGNATURES_SHOWN } from '../mime/gateway-data.ts';
 import { ProfileError } from '../smimp/errors.ts';
-import { normalizeLegacyAddress } from '../smimp/gateway.ts';
+import { mailboxDomain, normalizeLegacyAddress } from '../smimp/gateway.ts';
 
 /** `late`: DNS did not answer in time. `other-author`: From reads differently to the checks. */
 export type AuthenticationErrorCode = 'late' | 'other-author';
@@ -64,6 +65,7 @@ export function createAuthenticate(options: {
       ...{ minBitLength: MIN_KEY_BITS, rejectRsaSha1: true, disableBimi: true },
     });
     const found = await withinTime(checking, timeoutMs);
+    if (found === null) throw new AuthenticationError('late');
     const { headerFrom, fromFields } = found.dkim;
     const [author = ''] = headerFrom;
     if (fromFields !== 1 || headerFrom.length !== 1 || !isSameDomain(author, from))
@@ -72,24 +74,10 @@ export function createAuthenticate(options: {
   };
 }
 
-async function withinTime<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new AuthenticationError('late')), timeoutMs);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-const domainOf = (mailbox: string): string => mailbox.slice(mailbox.lastIndexOf('@') + 1);
-
 /** `written` as mailauth read it, in any form. */
 function isSameDomain(written: string, from: string): boolean {
   try {
-    return domainOf(normalizeLegacyAddress(written)) === domainOf(from);
+    return mailboxDomain(normalizeLegacyAddress(written)) === mailboxDomain(from);
   } catch (error) {
     if (error instanceof ProfileError) return false;
     throw error;
@@ -136,7 +124,7 @@ function dmarcOf(dmarc: AuthenticateResult['dmarc']): GatewayData['dmarc'] {
  * signature that leaves a part of the message unsigned (`l=`) vouches for nothing.
  */
 function isAuthentic({ dkim, dmarc }: AuthenticateResult, data: Omit<GatewayData, 'authenticated'>): boolean {
-  const own = domainOf(data.from);
+  const own = mailboxDomain(data.from);
   const vouches = dkim.results.some(
     ({ status }) => status.result === 'pass' && status.aligned !== false && status.underSized === undefined,
   );

@@ -10,7 +10,7 @@ import type { Keystore } from '../keystore/keystore.ts';
 import { noPassword } from '../keystore/password.ts';
 import type { Address, Domain } from '../smimp/address.ts';
 import { ProfileError } from '../smimp/errors.ts';
-import { encodeLegacy, legacyMailbox } from '../smimp/gateway.ts';
+import { encodeLegacy, legacyMailbox, mailboxDomain } from '../smimp/gateway.ts';
 import { createAccountOnce } from '../store/accounts.ts';
 import type { Db, Tx } from '../store/database.ts';
 import { lockMailbox } from '../store/folders.ts';
@@ -101,7 +101,7 @@ export function createLegacyIdentities(options: {
   const { db, keystore, gatewayDomain, senders, recipients, newPerDay, events } = options;
   const mayRelay = (sender: Address): boolean => isNamed(senders, sender);
   const isForeign = (mailbox: string): boolean => {
-    const domain = mailbox.slice(mailbox.lastIndexOf('@') + 1);
+    const domain = mailboxDomain(mailbox);
     return domain !== gatewayDomain && !recipients.includes(domain);
   };
 

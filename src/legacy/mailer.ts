@@ -3,6 +3,7 @@
  * (RFC 5321 §5.1). Strict policies never give way: what may not go in the clear waits.
  */
 import type { Target } from '../remote/network.ts';
+import { mailboxDomain } from '../smimp/gateway.ts';
 import { type FindStsPolicy, matchesPolicy, type StsPolicy } from './mta-sts.ts';
 import type { Exchanger, Exchangers } from './mx.ts';
 import { RelayError } from './relay-error.ts';
@@ -86,7 +87,7 @@ export function createMailer(options: {
 
   return {
     async send(envelope, signal) {
-      const domain = envelope.to.slice(envelope.to.lastIndexOf('@') + 1);
+      const domain = mailboxDomain(envelope.to);
       let last: RelayError | null = null;
       for (const hop of await hopsOf(domain)) {
         try {

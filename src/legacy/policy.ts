@@ -6,10 +6,11 @@
  * answers now and whatever the configuration says (§2.6). Under `*` only its own word counts, 404 or 410 over valid TLS: a
  * domain that cannot be asked is waited for. So nobody can bring mail to the gateway by making SMIMP fail.
  */
+import { withinTime } from '../identity/within-time.ts';
 import type { Discovery, DiscoveryOutcome } from '../remote/look-up.ts';
 import { type Address, addressParts, type Domain, fromMailbox, isDomain } from '../smimp/address.ts';
 import { ProfileError } from '../smimp/errors.ts';
-import { legacyMailbox, normalizeLegacyAddress } from '../smimp/gateway.ts';
+import { legacyMailbox, mailboxDomain, normalizeLegacyAddress } from '../smimp/gateway.ts';
 import type { Db } from '../store/database.ts';
 import { absentDomains, spokenDomains } from '../store/domains.ts';
 import { codedMailbox } from './identities.ts';
@@ -90,7 +91,7 @@ export function createLegacyPolicy(options: {
 
   /** A coded recipient: its domain may speak SMIMP by now. */
   const turnOfCoded = async (mailbox: string): Promise<Turn> => {
-    const domain = domainOf(mailbox);
+    const domain = mailboxDomain(mailbox);
     const native = nativeOf(mailbox);
     if (ownDomains.includes(domain)) return native === null ? { to: 'nobody' } : { to: 'other', address: native };
     const outcome = await look(domain, ROUTE_TIMEOUT_MS);
@@ -124,7 +125,7 @@ export function createLegacyPolicy(options: {
       if (!isBehind(recipient)) return 'allowed';
       const mailbox = legacyMailbox(recipient, gatewayDomain);
       if (mailbox === null) return 'no-coding';
-      const domain = domainOf(mailbox);
+      const domain = mailboxDomain(mailbox);
       if (ownDomains.includes(domain)) return 'speaks';
       const outcome = await look(domain, timeoutMs);
       return outcome === 'speaks' || outcome === 'found' ? 'speaks' : 'allowed';
@@ -141,11 +142,9 @@ export function createLegacyPolicy(options: {
 /** Discovery has limits of its own; this one only bounds what is unforeseen. */
 const ROUTE_TIMEOUT_MS = 60_000;
 
-const domainOf = (mailbox: string): string => mailbox.slice(mailbox.lastIndexOf('@') + 1);
-
 /** In A-labels; null when it is no mailbox. */
 function legacyDomainOf(mailbox: string): string | null {
-  return orNull(() => domainOf(normalizeLegacyAddress(mailbox)));
+  return orNull(() => mailboxDomain(normalizeLegacyAddress(mailbox)));
 }
 
 const nativeOf = (mailbox: string): Address | null => orNull(() => fromMailbox(mailbox));
@@ -156,17 +155,5 @@ function orNull<T>(parse: () => T): T | null {
   } catch (error) {
     if (error instanceof ProfileError) return null;
     throw error;
-  }
-}
-
-async function withinTime<T>(work: Promise<T>, timeoutMs: number): Promise<T | null> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<null>((resolve) => {
-    timer = setTimeout(resolve, timeoutMs, null);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }

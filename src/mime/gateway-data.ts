@@ -6,7 +6,7 @@
 import type { Buffer } from 'node:buffer';
 import { z } from 'zod';
 import { type Address, addressParts } from '../smimp/address.ts';
-import { legacyMailbox } from '../smimp/gateway.ts';
+import { legacyMailbox, mailboxDomain } from '../smimp/gateway.ts';
 import { removeFields } from './original/bcc.ts';
 import { claimsToBeOf } from './result-service.ts';
 
@@ -61,7 +61,11 @@ export function authenticationResults(gateway: string, data: GatewayData): strin
     ]),
     ...(dkim.length === 0 ? [['dkim=none']] : []),
     [`spf=${spf.result}`, ...property(`smtp.${spf.identity}`, spf.domain)],
-    [`dmarc=${dmarc.result}`, ...property('policy.dmarc', dmarc.policy), ...property('header.from', domainOf(from))],
+    [
+      `dmarc=${dmarc.result}`,
+      ...property('policy.dmarc', dmarc.policy),
+      ...property('header.from', mailboxDomain(from)),
+    ],
     ...(arc.result === 'none' ? [] : [[`arc=${arc.result}`, ...property('header.d', arc.domain)]]),
   ];
   const ended = checks.map((words, i) => (i === checks.length - 1 ? words : withSemicolon(words)));
@@ -72,7 +76,5 @@ export function authenticationResults(gateway: string, data: GatewayData): strin
 export function removeForgedResults(raw: Buffer, services: readonly string[]): Buffer {
   return removeFields(raw, (field) => claimsToBeOf(raw, field, services));
 }
-
-const domainOf = (mailbox: string): string => mailbox.slice(mailbox.lastIndexOf('@') + 1);
 
 const withSemicolon = (words: string[]): string[] => [...words.slice(0, -1), `${words.at(-1)};`];

@@ -6,7 +6,7 @@
 import { type Address, type Domain, isAddress } from '../smimp/address.ts';
 import type { ParsedBody } from '../smimp/email.ts';
 import { ProfileError } from '../smimp/errors.ts';
-import { decodeLegacy } from '../smimp/gateway.ts';
+import { decodeLegacy, mailboxDomain } from '../smimp/gateway.ts';
 import { resemblesBridge } from './bridge-mail.ts';
 
 export interface LegacyView {
@@ -20,7 +20,7 @@ export function shownMailbox(address: Address, view: LegacyView | null): string 
   if (view === null) return null;
   const mailbox = decoded(address, view.gatewayDomain);
   if (mailbox === null || resemblesBridge(localOf(mailbox))) return null;
-  return view.codedDomains.includes(domainOf(mailbox)) ? null : mailbox;
+  return view.codedDomains.includes(mailboxDomain(mailbox)) ? null : mailbox;
 }
 
 /** The legacy domains of everybody whom a message names, each once: what is to be asked before a view is decided. */
@@ -28,7 +28,7 @@ export function legacyDomains(from: Address, content: ParsedBody, gatewayDomain:
   const named =
     content.type === 'email' ? [content.value.to, content.value.cc, content.value.reply_to ?? []].flat() : [];
   const mailboxes = [from, ...named].map((address) => decoded(address, gatewayDomain));
-  return [...new Set(mailboxes.flatMap((mailbox) => (mailbox === null ? [] : [domainOf(mailbox)])))];
+  return [...new Set(mailboxes.flatMap((mailbox) => (mailbox === null ? [] : [mailboxDomain(mailbox)])))];
 }
 
 function decoded(address: Address, gatewayDomain: Domain): string | null {
@@ -42,4 +42,3 @@ function decoded(address: Address, gatewayDomain: Domain): string | null {
 }
 
 const localOf = (mailbox: string): string => mailbox.slice(0, mailbox.lastIndexOf('@'));
-const domainOf = (mailbox: string): string => mailbox.slice(mailbox.lastIndexOf('@') + 1);

@@ -1,13 +1,12 @@
 /** The bytes of what is shown, and what is listed of them. */
-import { KeystoreError } from '../keystore/errors.ts';
 import type { AccountKeys } from '../keystore/keystore.ts';
 import { ByteLru } from '../mailbox/byte-lru.ts';
 import type { ListedMessage } from '../mailbox/types.ts';
 import type { ByteGate } from '../memory/byte-gate.ts';
 import { buildOutboxMessage } from '../mime/outbox.ts';
 import { indexMessage } from '../mime/structure/message-index.ts';
-import { openContent } from '../pipeline/submission-content.ts';
-import { type EmailBody, parseBody } from '../smimp/email.ts';
+import { openEmail } from '../pipeline/submission-content.ts';
+import type { EmailBody } from '../smimp/email.ts';
 import type { Db } from '../store/database.ts';
 import type { WaitingDelivery } from '../store/outbox.ts';
 import { submissionContent } from '../store/submissions.ts';
@@ -27,14 +26,7 @@ export function createOutboxMessages({ db, gate }: { db: Db; gate: ByteGate }): 
   /** Of the submission that these deliveries are of; null when people do not read it, or when it ended meanwhile. */
   const bodyOf = async (keys: AccountKeys, delivery: WaitingDelivery): Promise<EmailBody | null> => {
     const sealed = await submissionContent(db, delivery.submission_id);
-    if (sealed === null) return null;
-    try {
-      const content = parseBody(delivery.message_type, openContent(keys, delivery.uid, sealed));
-      return content.type === 'email' ? content.value : null;
-    } catch (error) {
-      if (error instanceof KeystoreError && error.code === 'damaged') return null;
-      throw error;
-    }
+    return sealed === null ? null : openEmail(keys, delivery, sealed);
   };
 
   const raw: OutboxMessages['raw'] = async (keys, entry) => {

@@ -19,6 +19,7 @@ import { hash, randomBytes } from '../smimp/crypto.ts';
 import type { EmailBody } from '../smimp/email.ts';
 import { emailBytes } from '../smimp/email-bytes.ts';
 import { type Hex32, toHex } from '../smimp/encoding.ts';
+import { mailboxDomain } from '../smimp/gateway.ts';
 import { paddedLength } from '../smimp/payload.ts';
 import { pae, text } from '../smimp/transcript.ts';
 import { insertReference } from '../store/contents.ts';
@@ -109,8 +110,7 @@ export function createAcceptLegacy(options: {
 export function reportPath({ returnPath, checks }: Pick<Incoming, 'returnPath' | 'checks'>): string {
   const { spf, authenticated, from } = checks;
   const isDenied = spf.result === 'fail' || spf.result === 'softfail';
-  const domainOf = (mailbox: string): string => mailbox.slice(mailbox.lastIndexOf('@') + 1).toLowerCase();
-  return isDenied && !(authenticated && domainOf(returnPath) === domainOf(from)) ? '' : returnPath;
+  return isDenied && !(authenticated && mailboxDomain(returnPath) === mailboxDomain(from)) ? '' : returnPath;
 }
 
 interface Made {

@@ -2,12 +2,12 @@
  * Tells a sender by mail what became of a message: that it is late, held, or failed (RFC 3464). The mail is put in the
  * sender's own inbox within the transaction that makes it true.
  */
-import { type AccountKeys, type Keystore, KeystoreError } from '../keystore/keystore.ts';
+import type { AccountKeys, Keystore } from '../keystore/keystore.ts';
 import type { AlarmKind } from '../mime/bridge-mail.ts';
 import { readLegacyData } from '../mime/legacy-data.ts';
 import { buildBounce, buildDelay, buildHeld, type NoticeInput } from '../mime/notice.ts';
 import { type Address, addressParts, toMailbox } from '../smimp/address.ts';
-import { type EmailBody, parseBody } from '../smimp/email.ts';
+import type { EmailBody } from '../smimp/email.ts';
 import { type Hex32, parseTimestamp, toHex } from '../smimp/encoding.ts';
 import { alarmsTold } from '../store/alarms.ts';
 import type { Tx } from '../store/database.ts';
@@ -15,7 +15,7 @@ import type { Delivery } from '../store/outbound.ts';
 import { submissionContent } from '../store/submissions.ts';
 import { type Explanation, explain, explainFinal, type NoticeKind, type Reason } from './reasons.ts';
 import type { Tell } from './settle.ts';
-import { openContent } from './submission-content.ts';
+import { openEmail } from './submission-content.ts';
 
 /** Puts mail of the bridge itself, marked as such, in the inbox of an account, within `tx`. */
 export interface Notices {
@@ -86,24 +86,14 @@ export function paragraphs(
 /** What the notice says of the message; of one whose content is gone, that it was there. */
 export async function original(tx: Tx, keys: AccountKeys, delivery: Delivery): Promise<NoticeInput['original']> {
   const uid = toHex<Hex32>(delivery.uid);
-  const body = readContent(keys, delivery, await submissionContent(tx, delivery.submission_id));
+  const sealed = await submissionContent(tx, delivery.submission_id);
+  const body = sealed === null ? null : openEmail(keys, delivery, sealed);
   if (body === null) {
     const known = { subject: '', date_sent: '' as EmailBody['date_sent'], to: [delivery.recipient as Address] };
     return { uid, body: { ...known, thread_id: uid }, messageId: null, date: seconds(delivery.submitted_at) };
   }
   const { message_id: messageId } = readLegacyData(body.extensions_data);
   return { uid, body, messageId, date: parseTimestamp(body.date_sent) };
-}
-
-function readContent(keys: AccountKeys, delivery: Delivery, sealed: Buffer | null): EmailBody | null {
-  if (sealed === null) return null;
-  try {
-    const content = parseBody(delivery.message_type, openContent(keys, delivery.uid, sealed));
-    return content.type === 'email' ? content.value : null;
-  } catch (error) {
-    if (error instanceof KeystoreError && error.code === 'damaged') return null;
-    throw error;
-  }
 }
 
 const seconds = (time: Date): number => Math.floor(time.getTime() / 1000);

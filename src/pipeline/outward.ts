@@ -5,7 +5,6 @@
  */
 import type { AccountKeys } from '../keystore/keystore.ts';
 import { referenceOf } from '../keystore/references.ts';
-
 import { isNamed } from '../legacy/senders.ts';
 import { isShown } from '../mime/from-email.ts';
 import { outgoingFacts, outgoingMail } from '../mime/outgoing.ts';

@@ -10,6 +10,7 @@ import { type DkimKeys, signed } from '../legacy/dkim.ts';
 import type { Mailer } from '../legacy/mailer.ts';
 import { isNamed, type SenderRule } from '../legacy/senders.ts';
 import { type Address, addressParts, type Domain } from '../smimp/address.ts';
+import { mailboxDomain } from '../smimp/gateway.ts';
 import type { Db } from '../store/database.ts';
 import { spokenDomains } from '../store/domains.ts';
 import { submissionContent } from '../store/submissions.ts';
@@ -37,7 +38,7 @@ export function createRelay(options: { db: Db; gateway: Gateway | null; events: 
     if (facts.refused !== null) return refuse(facts.refused);
     if (facts.own) return null;
     if (!isNamed(at.senders, sender)) return refuse('relay-denied');
-    const domain = domainOf(facts.to);
+    const domain = mailboxDomain(facts.to);
     const speaks = at.ownDomains.includes(domain) || (await spokenDomains(db, [domain])).length > 0;
     return speaks ? refuse('speaks-smimp') : null;
   };
@@ -60,5 +61,3 @@ export function createRelay(options: { db: Db; gateway: Gateway | null; events: 
     return { kind: 'done', messageId: null, detail: { encrypted, verified, size_bytes: ready.length } };
   };
 }
-
-const domainOf = (mailbox: string): string => mailbox.slice(mailbox.lastIndexOf('@') + 1);

@@ -2,8 +2,9 @@
  * A submission at rest: the exact bytes of its body and what `header.original` will hold, the same for each recipient, sealed
  * with the account key.
  */
-import type { AccountKeys } from '../keystore/keystore.ts';
+import { type AccountKeys, KeystoreError } from '../keystore/keystore.ts';
 import { type Original, originalSchema } from '../mime/original/format.ts';
+import { type EmailBody, parseBody } from '../smimp/email.ts';
 
 const PURPOSE = 'submission';
 const ORIGINAL_PURPOSE = 'submission-original';
@@ -15,6 +16,21 @@ export function sealContent(keys: AccountKeys, uid: Uint8Array, body: Uint8Array
 /** Throws KeystoreError `damaged`. */
 export function openContent(keys: AccountKeys, uid: Uint8Array, sealed: Uint8Array): Buffer {
   return keys.unseal(PURPOSE, uid, sealed);
+}
+
+/** The email that a submission is; null when it is none, or damaged. */
+export function openEmail(
+  keys: AccountKeys,
+  submission: { uid: Uint8Array; message_type: string },
+  sealed: Uint8Array,
+): EmailBody | null {
+  try {
+    const content = parseBody(submission.message_type, openContent(keys, submission.uid, sealed));
+    return content.type === 'email' ? content.value : null;
+  } catch (error) {
+    if (error instanceof KeystoreError && error.code === 'damaged') return null;
+    throw error;
+  }
 }
 
 export function sealOriginal(keys: AccountKeys, uid: Uint8Array, original: Original): Buffer {

@@ -74,7 +74,12 @@ export function decodeLegacy(text: string, gatewayDomain: Domain): string {
   return legacy;
 }
 
-/** The same; null for whatever is no identity of this gateway. */
+/** The domain of a legacy mailbox, as it is written. */
+export function mailboxDomain(mailbox: string): string {
+  return mailbox.slice(mailbox.lastIndexOf('@') + 1);
+}
+
+/** As decodeLegacy; null for whatever is no identity of this gateway. */
 export function legacyMailbox(address: Address, gatewayDomain: Domain): string | null {
   try {
     return decodeLegacy(address, gatewayDomain);

@@ -7,6 +7,7 @@ import type { GatewayData } from '../mime/gateway-data.ts';
 import type { AcceptLegacy } from '../pipeline/accept-legacy.ts';
 import type { Address, Domain } from '../smimp/address.ts';
 import { toMailbox } from '../smimp/address.ts';
+import { mailboxDomain } from '../smimp/gateway.ts';
 import { MAX_LOOKUP_MS, MAX_MESSAGES, OVERSIZE_TIMES_LIMIT, RECIPIENT_LOOKUP_MS } from './limits.ts';
 import { count, type Dismiss } from './listener.ts';
 import { authorOf, receivedField, reversePathOf } from './mx-message.ts';
@@ -163,7 +164,7 @@ export class MxSessions {
   /** Throws SmtpReply for mail that its author's domain does not stand for where it says it does. */
   #judge(mailbox: string, checks: GatewayData): void {
     const { domain, recipients, dmarc } = this.#options.gateway;
-    const from = mailbox.slice(mailbox.lastIndexOf('@') + 1);
+    const from = mailboxDomain(mailbox);
     if (from === domain) throw this.#refusedMail('gateway-author', MX_REPLIES.gatewayAuthor());
     const verdict = verdictOn(checks, dmarc);
     if (verdict === 'later') throw this.#refusedMail('dns', MX_REPLIES.dnsFails());
