@@ -162,7 +162,7 @@ async function buildParts(stack: AsyncDisposableStack, base: Base): Promise<Part
   const quotaBytes = config.limits.quota;
   const mailbox = createMailbox({
     ...{ db, listener, keystore, identity, events, clock, quotaBytes, outward },
-    legacyDisplay: legacyDisplay(config),
+    ...{ legacyDisplay: legacyDisplay(config), originals: config.imap.originals },
   });
   const policy = legacyPolicy(config, { db, discovery });
   const shared = { db, listener, keystore, identity, home, sessions, events, clock, policy };

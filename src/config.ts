@@ -105,6 +105,7 @@ const settings = z.strictObject({
   }),
   imap: section({
     save_sent: z.boolean().default(true),
+    originals: z.enum(['show', 'attach']).default('show'),
     outbox: z
       .string()
       .regex(/^[^/\x00-\x1f\x7f]{1,100}$/, { error: 'is not the name of one folder' })

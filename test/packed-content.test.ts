@@ -24,6 +24,9 @@ describe('a packed content', () => {
     expect(unpacked.cautions).toEqual(content.cautions);
     expect(unpacked.preview).toBe(content.preview);
     expect(unpacked.version).toBe(RENDERER_VERSION);
+    expect(unpacked.originals).toBeUndefined();
+    const attaches = packContent({ ...content, originals: 'attach' });
+    expect(unpackContent(attaches, RENDERER_VERSION).originals).toBe('attach');
   });
 
   it('without its header, which was too large, or with an instant before 1970, too', () => {

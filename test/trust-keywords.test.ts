@@ -184,11 +184,8 @@ describe('the fields above a message', () => {
     expect(await client.ok('fetch 1 (rfc822.size body.peek[])')).toEqual(before);
     // A process without anything in its memory makes the same of it, and of a copy.
     await client.ok('copy 1 Archive');
-    const fresh = await import('../src/mailbox/mailbox.ts');
-    const { db, listener } = site.opened;
-    const services = { db, listener, keystore: site.keystore, identity: site.identity, events: site.events };
-    const mailbox = fresh.createMailbox({ ...services, clock: site.clock.read });
-    using other = await site.client((await site.serve({ mailbox })).port);
+    await using fresh = await site.anew();
+    using other = await site.client(fresh.port);
     for (const folder of ['INBOX', 'Archive']) {
       await other.ok(`select ${folder}`);
       expect(await other.ok('fetch 1 (rfc822.size body.peek[])')).toEqual(before);

@@ -33,7 +33,14 @@ import { MailboxError } from './errors.ts';
 import { decideView, type LegacyDisplay } from './legacy-view.ts';
 import type { MailAccount } from './mail-account.ts';
 import { type Content, type PackedContent, packContent, unpackContent } from './packed-content.ts';
-import { type InternalDate, internalDateOf, type OpenedContent, type Rendered, renderOpened } from './rendering.ts';
+import {
+  type InternalDate,
+  internalDateOf,
+  type OpenedContent,
+  type OriginalDisplay,
+  type Rendered,
+  renderOpened,
+} from './rendering.ts';
 
 export type { Content } from './packed-content.ts';
 
@@ -69,13 +76,22 @@ export function contentOf(raw: Buffer, opened: Decided & { internalDate: Interna
 }
 
 /** What was decided when the message was opened, and holds for ever. */
-type Decided = Pick<Content, 'cautions' | 'legacyView' | 'trace'>;
+type Decided = Pick<Content, 'cautions' | 'legacyView' | 'trace' | 'originals'>;
 
-const decided = ({ cautions, legacyView, trace }: Decided): Decided => ({ cautions, legacyView, trace });
+const decided = ({ cautions, legacyView, trace, originals }: Decided): Decided => ({
+  ...{ cautions, legacyView, trace, originals },
+});
+
+/** By what it is decided. */
+export interface DisplayRules {
+  /** Whose word is taken for people of the old internet; null or absent: nobody's. */
+  legacyDisplay?: LegacyDisplay | null;
+  originals?: OriginalDisplay;
+}
 
 /** Of a message that was opened just now. */
 export async function contentToKeep(
-  { db, legacyDisplay = null }: { db: Db; legacyDisplay?: LegacyDisplay | null },
+  { db, legacyDisplay = null, originals }: DisplayRules & { db: Db },
   account: MailAccount,
   opened: OpenedContent,
   receivedAt: Date,
@@ -83,8 +99,8 @@ export async function contentToKeep(
   const { header, content, cautions, trace } = opened;
   const internalDate = internalDateOf(header, account.address, receivedAt);
   const legacyView = (await decideView(db, legacyDisplay, { from: header.from, content })) ?? undefined;
-  const { raw, original } = renderOpened({ ...opened, legacyView }, account);
-  return { content: contentOf(raw, { internalDate, cautions, legacyView, trace }), original };
+  const { raw, original } = renderOpened({ ...opened, legacyView, originals }, account);
+  return { content: contentOf(raw, { internalDate, cautions, legacyView, trace, originals }), original };
 }
 
 /** The row of a content. */

@@ -36,8 +36,7 @@ import {
   showMessage,
 } from '../store/unopened.ts';
 import { cautionAlarms, raiseAll, tellAlarms } from './alarms.ts';
-import { type Content, contentToKeep, sealedContent } from './contents.ts';
-import type { LegacyDisplay } from './legacy-view.ts';
+import { type Content, contentToKeep, type DisplayRules, sealedContent } from './contents.ts';
 import { type MailAccount, openMailAccount } from './mail-account.ts';
 import { keepReference } from './references.ts';
 import { storedEnvelope } from './stored-envelope.ts';
@@ -49,7 +48,7 @@ const BATCH = 50;
 const FIRST_RETRY_MS = 5_000;
 const LONGEST_RETRY_MS = 3_600_000;
 
-export interface OpenServices {
+export interface OpenServices extends DisplayRules {
   db: Db;
   keystore: Keystore;
   identity: Identity;
@@ -62,8 +61,6 @@ export interface OpenServices {
     serves(address: Address): boolean;
     take(account: MailAccount, opened: OpenedMessage): (tx: Tx) => Promise<void>;
   } | null;
-  /** Whose word is taken for people of the old internet; null or absent: nobody's. */
-  legacyDisplay?: LegacyDisplay | null;
   /** Most bytes of a mailbox whose account has no limit of its own; null or absent: no limit. */
   quotaBytes?: DefaultQuota;
 }

@@ -16,7 +16,7 @@ import type { Trace } from '../mime/trace.ts';
 import type { Caution } from '../smimp/open.ts';
 import { paddedLength } from '../smimp/payload.ts';
 import { compactEnvelope, compactPart, expandEnvelope, expandPart } from './compact-index.ts';
-import type { InternalDate } from './rendering.ts';
+import type { InternalDate, OriginalDisplay } from './rendering.ts';
 
 /** What a reader made of a content and will need again: kept as long as the content is. */
 export type Memo = { [name: string]: string | undefined };
@@ -32,6 +32,8 @@ export type Content = {
   readonly preview?: string;
   /** What was found out when it was received; of mail that was not, or before this was kept: nothing. */
   readonly trace?: Trace | null | undefined;
+  /** What becomes of its original; absent: it is shown. */
+  readonly originals?: OriginalDisplay | undefined;
   /** Of a small message that was just rendered: its bytes. */
   readonly rendered?: Buffer | null;
 };
@@ -51,13 +53,14 @@ type Rest = {
   legacyView?: LegacyView | undefined;
   trace?: Trace;
   preview?: string;
+  originals?: OriginalDisplay;
 };
 
 /** Zeros behind it bring it to a size that many have: how long a subject is shows no more than in the ciphertext. */
-export function packContent({ index, internalDate, cautions, legacyView, preview, trace }: Content): Buffer {
+export function packContent(content: Content): Buffer {
+  const { index, internalDate } = content;
   const { envelope, structure, header } = index;
-  const shown = { ...(preview === undefined ? {} : { preview }), ...(trace == null ? {} : { trace }) };
-  const listed: Json = [compactEnvelope(envelope), compactPart(structure), { cautions, legacyView, ...shown }];
+  const listed: Json = [compactEnvelope(envelope), compactPart(structure), restOf(content)];
   const json = Buffer.from(JSON.stringify(listed), 'utf8');
   const kept = header === null ? 0 : header.length;
   const packed = Buffer.alloc(paddedLength(FIXED_BYTES + json.length + kept));
@@ -71,6 +74,15 @@ export function packContent({ index, internalDate, cautions, legacyView, preview
   json.copy(packed, FIXED_BYTES);
   if (header !== null) packed.write(header, FIXED_BYTES + json.length, 'latin1');
   return packed;
+}
+
+/** What is seldom so is left out. */
+function restOf({ cautions, legacyView, preview, trace, originals }: Content): Rest {
+  const rest: Rest = { cautions, legacyView };
+  if (preview !== undefined) rest.preview = preview;
+  if (trace != null) rest.trace = trace;
+  if (originals === 'attach') rest.originals = originals;
+  return rest;
 }
 
 /** What `packContent` packed, or what was stored as JSON. */
@@ -109,6 +121,10 @@ export class PackedContent implements Content {
 
   get trace(): Trace | undefined {
     return this.index.json[2].trace;
+  }
+
+  get originals(): OriginalDisplay | undefined {
+    return this.index.json[2].originals;
   }
 
   /** Of memory, with what readers will make of it. */

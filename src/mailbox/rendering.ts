@@ -26,6 +26,9 @@ import { findOriginal, ownDate, undisguisedFields, withCrlf } from './originals.
 /** An instant and the zone it was given in. */
 export type InternalDate = { unixSeconds: number; zoneMinutes: number };
 
+/** Whether what people wrote in a mail program is shown as it was, or attached to what is rendered of the body. */
+export type OriginalDisplay = 'show' | 'attach';
+
 /** `body`: the exact bytes that `content` was read from. */
 export type OpenedContent = {
   header: MessageHeader;
@@ -36,6 +39,8 @@ export type OpenedContent = {
   legacyView?: LegacyView | null | undefined;
   /** What was found out when it was received, where that is kept. */
   trace?: Trace | null | undefined;
+  /** As it was decided when the message was opened; absent: shown. */
+  originals?: OriginalDisplay | undefined;
 };
 
 /** `original`: what became of the legacy message within, if there is one. */
@@ -95,10 +100,10 @@ export function renderOpened(
 
 /** The message without what was found out about it. */
 function renderBelow(opened: OpenedContent, account: MailAccount, version: RendererVersion): Rendered {
-  const { legacyView = null } = opened;
+  const { legacyView = null, originals = 'show' } = opened;
   const found = findOriginal(opened, account.address, legacyView);
   if (found.kind === 'own') return { raw: found.raw, original: 'shown' };
-  if (found.kind === 'verified' && opened.cautions.length === 0)
+  if (found.kind === 'verified' && opened.cautions.length === 0 && originals === 'show')
     return { raw: belowResults(opened, withoutGatewayResults(found.raw, legacyView)), original: 'shown' };
   const by = { version, ...legacyView };
   if (found.kind === 'none') return { raw: renderParts(opened, account, by), original: 'none' };

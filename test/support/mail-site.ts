@@ -9,6 +9,7 @@ import { createIdentity, type Identity } from '../../src/identity/resolve.ts';
 import { createImapServer, type ImapOptions, type ImapServer } from '../../src/imap/listener.ts';
 import { createKeystore, type Keystore } from '../../src/keystore/keystore.ts';
 import { createLogger } from '../../src/log.ts';
+import type { DisplayRules } from '../../src/mailbox/contents.ts';
 import { createMailbox, type Mailbox } from '../../src/mailbox/mailbox.ts';
 import { openPending } from '../../src/mailbox/open.ts';
 import { ByteGate } from '../../src/memory/byte-gate.ts';
@@ -75,10 +76,12 @@ export interface MailSite extends AsyncDisposable {
   serve(
     options?: Partial<Pick<ImapOptions, 'limits' | 'sessionLimits' | 'timeouts' | 'withhold' | 'clock' | 'mailbox'>>,
   ): Promise<ImapServer & { port: number; plainPort: number }>;
+  /** As another process would: a mailbox with nothing in memory, behind a server of its own. */
+  anew(): ReturnType<MailSite['serve']>;
   /** Puts an envelope into Bob's mailbox as the API does; its id. */
   receive(letter: Letter): Promise<Buffer>;
   /** Opens what is due. */
-  open(): Promise<number>;
+  open(rules?: DisplayRules): Promise<number>;
   /** A client that has logged in as Bob. */
   client(port?: number): Promise<ImapClient>;
 }
@@ -123,9 +126,10 @@ export async function mailSite(options: { meter?: Meter; gateway?: HostileServer
 
   return {
     ...{ opened, clock, events, keystore, identity, gate, accounts, mailbox, server, bobId, ca, log, serve },
+    anew: () => serve({ mailbox: createMailbox({ ...services, listener }) }),
     ports: { imaps: imap.port, imap: imap.plainPort },
     receive: (letter) => receive({ opened, clock, identity, bobId }, letter),
-    open: () => openPending({ ...services, gate, legacyDisplay }, bobId),
+    open: (rules = {}) => openPending({ ...services, gate, legacyDisplay, ...rules }, bobId),
     async client(port = imap.port) {
       const client = await ImapClient.open({ port, ca });
       await client.ok(`login ${BOB.replace('#', '@')} "${PASSWORD}"`);
