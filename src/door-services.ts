@@ -141,11 +141,18 @@ async function openSmtp(stack: AsyncDisposableStack, base: DoorServices, open: O
 }
 
 /** The mailboxes as mail programs see them. */
-async function withOutboxOf({ config, opened, keystore, mailbox, pipeline }: Base & Parts): Promise<OpenMailbox> {
+async function withOutboxOf({
+  config,
+  opened,
+  keystore,
+  mailbox,
+  pipeline,
+  events,
+}: Base & Parts): Promise<OpenMailbox> {
   const name = config.imap.outbox;
   if (name === null) return mailbox;
   const { withOutbox } = await import('./outbox/mailbox.ts');
-  return withOutbox(mailbox, { ...opened, keystore, operations: pipeline.operations, name });
+  return withOutbox(mailbox, { ...opened, keystore, operations: pipeline.operations, events, name });
 }
 
 /** What the worker role does: deliver, open what arrives, keep keys fresh, throw away what has ended. */

@@ -1,71 +1,23 @@
 /** The folder of what waits to be sent, said line by line to the real server; deliveries are rows that the test changes. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { withOutbox } from '../src/outbox/mailbox.ts';
-import { createQueueOperations } from '../src/pipeline/queue-operations.ts';
-import { sealContent } from '../src/pipeline/submission-content.ts';
-import { type Address, parseAddress } from '../src/smimp/address.ts';
-import { randomBytes } from '../src/smimp/crypto.ts';
-import { serializeBody } from '../src/smimp/email.ts';
-import { notify } from '../src/store/database.ts';
-import { advanceDelivery, type DeliveryChange, findDelivery } from '../src/store/outbound.ts';
+import { parseAddress } from '../src/smimp/address.ts';
+import { findDelivery } from '../src/store/outbound.ts';
 import { OUTBOX_DELIVERIES } from '../src/store/outbox.ts';
-import { insertSubmission } from '../src/store/submissions.ts';
 import type { ImapClient } from './support/imap-client.ts';
-import { type MailSite, mailSite, PASSWORD, plainMail } from './support/mail-site.ts';
-import { BODY, GIVE_UP_MS } from './support/outbound-site.ts';
+import { PASSWORD, plainMail } from './support/mail-site.ts';
+import { ALICE, EVE, HOUR_MS, type OutboxSite, outboxSite } from './support/outbox-site.ts';
 
-const HOUR_MS = 3_600_000;
-const ALICE = parseAddress('alice#acme.test');
-const EVE = parseAddress('eve#acme.test');
-
-let site: MailSite;
-let port: number;
+let site: OutboxSite;
 let client: ImapClient;
 beforeEach(async () => {
-  site = await mailSite();
-  const { db, listener } = site.opened;
-  const operations = createQueueOperations({ db, clock: site.clock.read });
-  const mailbox = withOutbox(site.mailbox, { db, listener, keystore: site.keystore, operations, name: 'Outbox' });
-  port = (await site.serve({ mailbox })).port;
-  client = await site.client(port);
+  site = await outboxSite();
+  client = await site.client(site.port);
 });
 afterEach(async () => {
   client[Symbol.dispose]();
   await site[Symbol.asyncDispose]();
 });
 
-/** As accept does it. */
-async function submit(subject: string, ...recipients: Address[]): Promise<number[]> {
-  const keys = await site.keystore.open(site.bobId);
-  const uid = randomBytes(32);
-  const body = serializeBody('email', { ...BODY, to: recipients, subject, body: 'Dear *Alice*' });
-  const now = site.clock.read();
-  const { deliveryIds } = await site.opened.db.transaction().execute((tx) =>
-    insertSubmission(tx, {
-      ...{ accountId: site.bobId, digest: randomBytes(32), uid, messageType: 'email', recipients, now },
-      ...{ sealed: sealContent(keys, uid, body), sizeBytes: body.byteLength, repeatsSince: now },
-      ...{ deadline: new Date(now.getTime() + GIVE_UP_MS), retiredDigest: randomBytes(32) },
-    }),
-  );
-  return deliveryIds;
-}
-
-/** As a stage leaves it. */
-async function change(id: number | undefined, to: DeliveryChange): Promise<void> {
-  const { db } = site.opened;
-  const delivery = await findDelivery(db, id ?? 0);
-  if (delivery === undefined) throw new Error('no such delivery');
-  expect(await advanceDelivery(db, delivery, to)).toBe(true);
-  await notify(db, 'outbox_changed', site.bobId);
-}
-const later = (ms: number): Date => new Date(site.clock.read().getTime() + ms);
-const retrying = (): DeliveryChange => ({
-  stage: 'seal',
-  error_code: 'connect',
-  next_attempt_at: later(HOUR_MS),
-  attempts: 3,
-});
-const ended = (): DeliveryChange => ({ stage: 'done', finished_at: site.clock.read() });
 const stageOf = async (id: number | undefined) => (await findDelivery(site.opened.db, id ?? 0))?.stage;
 const uids = async () => (await client.ok('uid search all'))[0];
 
@@ -73,7 +25,7 @@ describe('Outbox', () => {
   it('is listed, counted and selected like a mailbox that nothing can be put in', async () => {
     expect(await client.ok('list "" "O*"')).toEqual(['LIST (\\HasNoChildren) "/" Outbox']);
     expect(await client.ok('list (subscribed) "" "O*"')).toEqual(['LIST (\\HasNoChildren \\Subscribed) "/" Outbox']);
-    await submit('One', ALICE);
+    await site.submit('One', ALICE);
     const [status] = await client.ok('status Outbox (messages unseen uidnext uidvalidity deleted)');
     expect(status).toMatch(/^STATUS Outbox \(MESSAGES 1 UNSEEN 0 UIDNEXT 2 UIDVALIDITY \d+ DELETED 0\)$/);
     const [, size = ''] = /SIZE (\d+)/.exec((await client.ok('status Outbox (size)'))[0] ?? '') ?? [];
@@ -88,8 +40,8 @@ describe('Outbox', () => {
   });
 
   it('shows each state of a message with the reason and the next try, as a message that programs can read and search', async () => {
-    const [, second] = await submit('Two people', ALICE, EVE);
-    await change(second, retrying());
+    const [, second] = await site.submit('Two people', ALICE, EVE);
+    await site.change(second, site.retrying());
     await client.ok('select Outbox');
     const [text] = await client.ok('fetch 2 body[text]');
     expect(text).toContain('This message could not be sent yet. It will be tried again.');
@@ -110,21 +62,21 @@ describe('Outbox', () => {
     expect(await client.search('header x-smimp-outbox queued')).toEqual([1]);
     expect((await client.ok('fetch 1 (envelope)'))[0]).toContain('"Two people"');
     // The same for every session, byte for byte.
-    using other = await site.client(port);
+    using other = await site.client(site.port);
     await other.ok('examine Outbox');
     expect(await other.ok('fetch 2 body[]')).toEqual(await client.ok('fetch 2 body.peek[]'));
   });
 
   it('gives another state another UID, never one of before, and tells who idles', async () => {
-    const [first] = await submit('One', ALICE);
+    const [first] = await site.submit('One', ALICE);
     await client.ok('select Outbox');
     expect(await uids()).toBe('SEARCH 1');
     client.send('x idle\r\n');
     expect(await client.line()).toMatch(/^\+ /);
-    await change(first, retrying());
+    await site.change(first, site.retrying());
     expect([await client.line(), await client.line()]).toEqual(['* 1 EXPUNGE', '* 1 EXISTS']);
     expect(await client.line()).toBe('* 0 RECENT');
-    await change(first, { stage: 'held', error_code: 'pin-replaced' });
+    await site.change(first, { stage: 'held', error_code: 'pin-replaced' });
     expect([await client.line(), await client.line(), await client.line()]).toEqual([
       '* 1 EXPUNGE',
       '* 1 EXISTS',
@@ -134,9 +86,9 @@ describe('Outbox', () => {
     await client.finish('x');
     expect(await uids()).toBe('SEARCH 3');
     expect((await client.ok('fetch 1 body[text]'))[0]).toContain('is not the one you knew');
-    await submit('Two', EVE);
+    await site.submit('Two', EVE);
     expect(await client.ok('noop')).toContain('2 EXISTS');
-    await change(first, ended());
+    await site.change(first, site.ended());
     expect(await client.ok('noop')).toEqual(['1 EXPUNGE']);
     expect(await uids()).toBe('SEARCH 4');
     // Stages that go well are no other state.
@@ -144,16 +96,16 @@ describe('Outbox', () => {
   });
 
   it('keeps UIDs and UIDVALIDITY for a session that comes later, through another process', async () => {
-    await submit('One', ALICE);
+    await site.submit('One', ALICE);
     const before = await client.ok('status Outbox (uidvalidity uidnext)');
     await client.ok('select Outbox');
-    using other = await site.client(port);
+    using other = await site.client(site.port);
     expect(await other.ok('status Outbox (uidvalidity uidnext)')).toEqual(before);
     const both = await Promise.all(
       [client, other].map((one) => one.ok('status Outbox (uidvalidity uidnext messages)')),
     );
     expect(both[0]).toEqual(both[1]);
-    await Promise.all([submit('Two', ALICE), submit('Three', EVE)]);
+    await Promise.all([site.submit('Two', ALICE), site.submit('Three', EVE)]);
     await client.ok('unselect');
     const seen = await Promise.all([client, other].map((one) => one.ok('status Outbox (uidnext messages)')));
     expect(seen[0]).toEqual(['STATUS Outbox (UIDNEXT 4 MESSAGES 3)']);
@@ -163,16 +115,16 @@ describe('Outbox', () => {
 
 describe('deleting in Outbox', () => {
   it('cancels what was not handed over, by EXPUNGE and by CLOSE', async () => {
-    const [first, second] = await submit('One', ALICE, EVE);
-    await change(second, retrying());
-    const [third] = await submit('Another', ALICE);
+    const [first, second] = await site.submit('One', ALICE, EVE);
+    await site.change(second, site.retrying());
+    const [third] = await site.submit('Another', ALICE);
     await client.ok('select Outbox');
     expect(await client.ok('store 1,2 +flags (\\Deleted)')).toEqual([
       '1 FETCH (FLAGS (\\Seen \\Deleted))',
       '2 FETCH (FLAGS (\\Seen \\Deleted))',
     ]);
     // The mark is there for every session, and can be taken away.
-    using other = await site.client(port);
+    using other = await site.client(site.port);
     await other.ok('select Outbox');
     expect(await other.search('deleted')).toEqual([1, 2]);
     await other.ok('store 2 +flags (\\Seen)');
@@ -187,13 +139,13 @@ describe('deleting in Outbox', () => {
   });
 
   it('does not cancel what may have been handed over, says so, and cancels the others', async () => {
-    const [first, second, third] = await submit('One', ALICE, EVE, parseAddress('mallory#acme.test'));
-    await change(first, { stage: 'deliver', next_attempt_at: site.clock.read() });
+    const [first, second, third] = await site.submit('One', ALICE, EVE, parseAddress('mallory#acme.test'));
+    await site.change(first, { stage: 'deliver', next_attempt_at: site.clock.read() });
     // An answer that was lost: it may have arrived.
-    await change(second, { stage: 'deliver', error_code: 'timeout', next_attempt_at: later(HOUR_MS) });
-    const [alone] = await submit('Alone', ALICE);
+    await site.change(second, { stage: 'deliver', error_code: 'timeout', next_attempt_at: site.later(HOUR_MS) });
+    const [alone] = await site.submit('Alone', ALICE);
     // Nothing was sent to a server without a valid certificate.
-    await change(third, { stage: 'deliver', error_code: 'tls', next_attempt_at: later(HOUR_MS) });
+    await site.change(third, { stage: 'deliver', error_code: 'tls', next_attempt_at: site.later(HOUR_MS) });
     await client.ok('select Outbox');
     await client.ok('store 1:* +flags (\\Deleted)');
     expect(await client.no('expunge')).toBe('[INUSE] Something is being handed over already and was not cancelled');
@@ -204,7 +156,7 @@ describe('deleting in Outbox', () => {
     expect(await client.search('deleted')).toEqual([]);
     expect(await client.search('all')).toHaveLength(2);
     // It is due too soon to be sure.
-    await change(second, { error_code: 'tls', next_attempt_at: later(9_000) });
+    await site.change(second, { error_code: 'tls', next_attempt_at: site.later(9_000) });
     await client.ok('noop');
     await client.ok('store 1:* +flags (\\Deleted)');
     expect(await client.no('expunge')).toContain('[INUSE]');
@@ -213,7 +165,7 @@ describe('deleting in Outbox', () => {
   });
 
   it('by a move to the bin leaves a note there of what was not sent', async () => {
-    const [first] = await submit('Regretted', ALICE);
+    const [first] = await site.submit('Regretted', ALICE);
     await client.ok('select Outbox');
     expect(await client.no('move 1 Archive')).toContain('[CANNOT]');
     expect(await stageOf(first)).toBe('route');
@@ -229,36 +181,36 @@ describe('deleting in Outbox', () => {
   });
 
   it('means the message, also when its state changed between the mark and the removal', async () => {
-    const [first, second] = await submit('One', ALICE, EVE);
-    await change(second, retrying());
+    const [first, second] = await site.submit('One', ALICE, EVE);
+    await site.change(second, site.retrying());
     await client.ok('select Outbox');
     await client.ok('uid store 2 +flags (\\Deleted)');
-    await change(second, { ...retrying(), attempts: 4, next_attempt_at: later(2 * HOUR_MS) });
+    await site.change(second, { ...site.retrying(), attempts: 4, next_attempt_at: site.later(2 * HOUR_MS) });
     // By its old UID, which this session still knows.
     await client.ok('uid expunge 2');
     expect([await stageOf(first), await stageOf(second)]).toEqual(['route', 'cancelled']);
-    const [third] = await submit('Two', ALICE);
+    const [third] = await site.submit('Two', ALICE);
     await client.ok('noop');
     await client.ok('uid store 1:* +flags (\\Deleted)');
-    await change(third, retrying());
-    using other = await site.client(port);
+    await site.change(third, site.retrying());
+    using other = await site.client(site.port);
     await other.ok('select Outbox');
     expect(await other.search('deleted')).toEqual([1, 2]);
     await client.ok('expunge');
     expect([await stageOf(first), await stageOf(third)]).toEqual(['cancelled', 'cancelled']);
     // What was not marked does not go with it.
-    const [fourth, fifth] = await submit('Three', ALICE, EVE);
-    await change(fourth, retrying());
+    const [fourth, fifth] = await site.submit('Three', ALICE, EVE);
+    await site.change(fourth, site.retrying());
     await client.ok('noop');
     const [marked] = await client.search('header x-smimp-outbox retrying');
     await client.ok(`store ${marked} +flags (\\Deleted)`);
-    await change(fifth, retrying());
+    await site.change(fifth, site.retrying());
     await client.ok('expunge');
     expect([await stageOf(fourth), await stageOf(fifth)]).toEqual(['cancelled', 'seal']);
   });
 
   it('as clients without MOVE do it: copied, marked, expunged', async () => {
-    const [first] = await submit('Regretted', ALICE);
+    const [first] = await site.submit('Regretted', ALICE);
     await client.ok('select Outbox');
     expect(await client.okText('copy 1 Trash')).toMatch(/^\[COPYUID \d+ 1 \d+\]/);
     await client.ok('uid store 1 +flags.silent (\\Deleted)');
@@ -269,7 +221,7 @@ describe('deleting in Outbox', () => {
 
 describe('everything else is refused', () => {
   it('messages put in, flags, and changes of the mailbox itself', async () => {
-    await submit('One', ALICE);
+    await site.submit('One', ALICE);
     expect(await client.no('append Outbox ', plainMail({}, 'x'))).toContain('[CANNOT]');
     await client.ok('append INBOX ', plainMail({ Subject: 'Mine' }, 'x'));
     await client.ok('select INBOX');
@@ -301,7 +253,7 @@ describe('everything else is refused', () => {
 
   it('unless the user has a folder of that name herself, in her language', async () => {
     for (const [n, name] of ['outbox', 'Postausgang', '&ZTZO9nux-'].entries()) {
-      await submit(`Message ${n}`, ALICE);
+      await site.submit(`Message ${n}`, ALICE);
       // Made by a native client, which sees no folder there.
       await site.mailbox
         .open(site.bobId)
@@ -319,19 +271,19 @@ describe('everything else is refused', () => {
 
 it(`shows the oldest ${OUTBOX_DELIVERIES} of what waits, and the next when those are sent`, async () => {
   const people = Array.from({ length: OUTBOX_DELIVERIES }, (_, n) => parseAddress(`p${n}#acme.test`));
-  const first = await submit('Many', ...people);
-  await submit('Beyond', ALICE);
+  const first = await site.submit('Many', ...people);
+  await site.submit('Beyond', ALICE);
   await client.ok('select Outbox');
   expect(await uids()).toBe('SEARCH 1');
-  await change(first[0], ended());
+  await site.change(first[0], site.ended());
   await client.ok('noop');
   expect(await client.search('subject Beyond')).toHaveLength(1);
 });
 
 it('is not what another user sees', async () => {
-  await submit('Private', ALICE);
+  await site.submit('Private', ALICE);
   await site.accounts.add({ address: parseAddress('carol#corp.test'), password: PASSWORD, name: null });
-  using carol = await (await import('./support/imap-client.ts')).ImapClient.open({ port, ca: site.ca });
+  using carol = await (await import('./support/imap-client.ts')).ImapClient.open({ port: site.port, ca: site.ca });
   await carol.ok(`login carol@corp.test "${PASSWORD}"`);
   expect(await carol.ok('status Outbox (messages)')).toEqual(['STATUS Outbox (MESSAGES 0)']);
 });

@@ -4,14 +4,13 @@
  * that is slow to take them.
  */
 import type { Folder } from '../mailbox/folder-tree.ts';
-import type { AccountMailbox, FolderStates } from '../mailbox/types.ts';
+import type { AccountMailbox, FolderState, FolderStates } from '../mailbox/types.ts';
 import { MAX_NOTIFICATIONS } from './limits.ts';
 import type { FetchItem, NotifyEvent, NotifyFilter, NotifyGroup, StatusItem } from './wire/commands.ts';
 import type { Dialect } from './wire/dialect.ts';
 import { isOfSelected } from './wire/notify-parser.ts';
 import { listLine, statusLine } from './wire/responses.ts';
 
-type State = FolderStates extends ReadonlyMap<number, infer S> ? S : never;
 /** How the session reads: mod-sequences only where it knows them. */
 type Reader = { selectedId: number | null; knowsModseq: boolean; dialect: Dialect };
 
@@ -96,7 +95,7 @@ export class Notify {
     });
   }
 
-  #lines(before: State | null, now: State | null, reader: Reader): Buffer[] {
+  #lines(before: FolderState | null, now: FolderState | null, reader: Reader): Buffer[] {
     return [
       ...this.#nameLines(before?.folder ?? null, now?.folder ?? null, reader),
       ...this.#countLines(before, now, reader),
@@ -120,7 +119,7 @@ export class Notify {
     return [listLine('LIST', renamed && wants('MailboxName') ? { ...entry, oldName: before.path } : entry, dialect)];
   }
 
-  #countLines(before: State | null, now: State | null, reader: Reader): Buffer[] {
+  #countLines(before: FolderState | null, now: FolderState | null, reader: Reader): Buffer[] {
     if (now === null) return [];
     const events = this.#messageEvents(now.folder, reader);
     if (!events.has('MessageNew')) return [];
@@ -163,7 +162,7 @@ function isChosen({ type, names }: NotifyFilter, { path, subscribed }: Folder): 
   }
 }
 
-function isOtherCount(before: State, now: State): boolean {
+function isOtherCount(before: FolderState, now: FolderState): boolean {
   return before.counts.messages !== now.counts.messages || before.folder.uidNext !== now.folder.uidNext;
 }
 
@@ -180,7 +179,7 @@ function attributesOf({ hasChildren, specialUse, subscribed }: Folder): string[]
   ];
 }
 
-function statusOf({ folder, counts }: State, asked: readonly StatusItem[], { dialect }: Reader): Buffer {
+function statusOf({ folder, counts }: FolderState, asked: readonly StatusItem[], { dialect }: Reader): Buffer {
   const values: Partial<Record<StatusItem, number>> = {
     MESSAGES: counts.messages,
     UNSEEN: counts.unseen,

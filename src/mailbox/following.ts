@@ -3,7 +3,7 @@
  * database is asked once for all of them, and not again before a moment has passed.
  */
 import type { Events } from '../events.ts';
-import type { Db, Listener } from '../store/database.ts';
+import type { Channel, Db, Listener } from '../store/database.ts';
 import { countShown, type FolderCounts, listMailFolders } from '../store/folders.ts';
 import { mailboxRevision } from '../store/mailbox.ts';
 import { folderTree } from './folder-tree.ts';
@@ -13,30 +13,36 @@ import type { FolderStates } from './types.ts';
 const LOOK_EVERY_MS = 250;
 const NOTHING: FolderCounts = { messages: 0, unseen: 0, recent: 0, highestRevision: 0 };
 
-export interface Following {
-  /** How the folders are now; from then on `changed` is told of them. Ends when `stop` is called. */
-  follow(
-    accountId: number,
-    changed: (states: FolderStates) => void,
-  ): { states: Promise<FolderStates>; stop: () => void };
+export interface Following<Look> {
+  /** How it is now; from then on `changed` is told of it. Ends when `stop` is called. */
+  follow(accountId: number, changed: (look: Look) => void): { look: Promise<Look>; stop: () => void };
 }
 
-export function createFollowing(options: { db: Db; listener: Listener; events: Events }): Following {
-  const { listener } = options;
-  const followed = new Map<number, AccountFollowing>();
+interface FollowingOptions<Look> {
+  listener: Listener;
+  /** On which is told that an account is worth another look. */
+  channel: Channel;
+  /** `before`: what was seen the last time. */
+  lookAt(accountId: number, before: Look | null): Promise<Look>;
+  events: Events;
+}
+
+export function createFollowing<Look>(options: FollowingOptions<Look>): Following<Look> {
+  const { listener, channel } = options;
+  const followed = new Map<number, AccountFollowing<Look>>();
   const heard = (payload: string): void => followed.get(Number(payload))?.changed();
   const reconnected = (): void => {
     for (const account of followed.values()) account.changed();
   };
-  const leave = (accountId: number, account: AccountFollowing): void => {
+  const leave = (accountId: number, account: AccountFollowing<Look>): void => {
     if (account.listeners.size > 0 || followed.get(accountId) !== account) return;
     followed.delete(accountId);
     account.stop();
-    if (followed.size === 0) listener.off('mailbox_changed', heard).off('reconnected', reconnected);
+    if (followed.size === 0) listener.off(channel, heard).off('reconnected', reconnected);
   };
   return {
     follow(accountId, changed) {
-      if (followed.size === 0) listener.on('mailbox_changed', heard).on('reconnected', reconnected);
+      if (followed.size === 0) listener.on(channel, heard).on('reconnected', reconnected);
       const account = followed.get(accountId) ?? new AccountFollowing({ ...options, accountId });
       followed.set(accountId, account);
       account.listeners.add(changed);
@@ -44,40 +50,36 @@ export function createFollowing(options: { db: Db; listener: Listener; events: E
         account.listeners.delete(changed);
         leave(accountId, account);
       };
-      return { states: account.look(), stop };
+      return { look: account.look(), stop };
     },
   };
 }
 
-type Options = { db: Db; events: Events; accountId: number };
-
-class AccountFollowing {
-  readonly listeners = new Set<(states: FolderStates) => void>();
-  readonly #options: Options;
+class AccountFollowing<Look> {
+  readonly listeners = new Set<(look: Look) => void>();
+  readonly #options: FollowingOptions<Look> & { accountId: number };
   #last: Look | null = null;
   /** Ends with the last look that was begun: one comes after the other, so that nobody is told of an older one later. */
   #looking: Promise<void> = Promise.resolve();
   #pause: NodeJS.Timeout | null = null;
   #again = false;
 
-  constructor(options: Options) {
+  constructor(options: FollowingOptions<Look> & { accountId: number }) {
     this.#options = options;
   }
 
-  async look(): Promise<FolderStates> {
-    const { db, accountId } = this.#options;
-    const looked = this.#looking.then(() => lookAt(db, accountId, this.#last));
+  look(): Promise<Look> {
+    const looked = this.#looking.then(() => this.#options.lookAt(this.#options.accountId, this.#last));
     this.#looking = looked.then(
       (look) => this.#tell(look),
       () => undefined,
     );
-    const { states } = await looked;
-    return states;
+    return looked;
   }
 
   #tell(look: Look): void {
     this.#last = look;
-    for (const told of [...this.listeners]) told(look.states);
+    for (const told of [...this.listeners]) told(look);
   }
 
   changed(): void {
@@ -99,10 +101,10 @@ class AccountFollowing {
   }
 }
 
-type Look = { revision: number; states: FolderStates };
+export type FoldersLook = { revision: number; states: FolderStates };
 
 /** Messages are counted again only when some of them changed since the look before. */
-async function lookAt(db: Db, accountId: number, before: Look | null): Promise<Look> {
+export async function lookAtFolders(db: Db, accountId: number, before: FoldersLook | null): Promise<FoldersLook> {
   const revision = await mailboxRevision(db, accountId);
   const folders = folderTree(await listMailFolders(db, accountId));
   const known: FolderStates = before !== null && before.revision === revision ? before.states : new Map();

@@ -20,7 +20,7 @@ import { MailboxError } from './errors.ts';
 import { SEEN } from './flags.ts';
 import { createFolderMemory, type FolderMemory } from './folder-state.ts';
 import { createFolders } from './folders.ts';
-import { createFollowing, type Following } from './following.ts';
+import { createFollowing, type FoldersLook, type Following, lookAtFolders } from './following.ts';
 import { importOwn, type OwnMail } from './import.ts';
 import { createInspection, type Inspection } from './inspect.ts';
 import { type MailAccount, openMailAccount } from './mail-account.ts';
@@ -57,7 +57,9 @@ export function createMailbox(options: MailboxOptions): Mailbox {
   const { db, keystore, events, clock, quotaBytes: defaultQuota = null } = options;
   const gate = new ByteGate(MAX_BYTES_AT_ONCE);
   const contents = createContents({ db, gate });
-  const shared = { contents, states: createFolderMemory({ db }), following: createFollowing(options) };
+  const lookAt = (accountId: number, before: FoldersLook | null) => lookAtFolders(db, accountId, before);
+  const following = createFollowing({ ...options, channel: 'mailbox_changed', lookAt });
+  const shared = { contents, states: createFolderMemory({ db }), following };
   const inspection = createInspection({ db, keystore, contents });
   return {
     async open(accountId) {
@@ -89,7 +91,7 @@ export function createMailbox(options: MailboxOptions): Mailbox {
 function accountMailbox(
   options: MailboxOptions,
   account: MailAccount,
-  { contents, states, following }: { contents: Contents; states: FolderMemory; following: Following },
+  { contents, states, following }: { contents: Contents; states: FolderMemory; following: Following<FoldersLook> },
 ): AccountMailbox {
   const { db, listener, clock, quotaBytes: defaultQuota = null } = options;
   const { accountId } = account;
@@ -125,7 +127,10 @@ function accountMailbox(
       });
       return { uidValidity: folder.uidValidity, uids };
     },
-    followFolders: (changed) => following.follow(accountId, changed),
+    followFolders(changed) {
+      const { look, stop } = following.follow(accountId, ({ states }) => changed(states));
+      return { states: look.then(({ states }) => states), stop };
+    },
     watch(changed) {
       const heard = (payload: string): void => {
         if (payload === String(accountId)) changed();

@@ -108,7 +108,8 @@ export interface NewMail {
 export type FolderCounts = { messages: number; unseen: number; recent: number; highestRevision: number };
 
 /** By id of the folder. */
-export type FolderStates = ReadonlyMap<number, { readonly folder: Folder; readonly counts: FolderCounts }>;
+export type FolderStates = ReadonlyMap<number, FolderState>;
+export type FolderState = { readonly folder: Folder; readonly counts: FolderCounts };
 
 /** The mailbox of one account. Throws MailboxError. */
 export interface AccountMailbox {

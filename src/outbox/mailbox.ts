@@ -3,22 +3,23 @@
  * native client and no home knows it. Where the user has a folder of such a name herself, in whatever language, it is not
  * shown.
  */
+
+import type { Events } from '../events.ts';
 import type { Keystore } from '../keystore/keystore.ts';
 import { MailboxError } from '../mailbox/errors.ts';
 import { type Folder, INBOX_PATH, parsePath, SEPARATOR } from '../mailbox/folder-tree.ts';
 import type { Folders } from '../mailbox/folders.ts';
-import { OUTBOX_NAMES, sameName } from '../mailbox/special-names.ts';
-import type { AccountMailbox, FolderCounts, OpenMailbox } from '../mailbox/types.ts';
+import { createFollowing, type Following } from '../mailbox/following.ts';
+import type { AccountMailbox, FolderState, OpenMailbox } from '../mailbox/types.ts';
 import { ByteGate } from '../memory/byte-gate.ts';
 import type { QueueOperations } from '../pipeline/queue-operations.ts';
 import type { Db, Listener } from '../store/database.ts';
 import { showOutbox, subscribeOutbox } from '../store/outbox.ts';
 import { outboxEntries } from './entries.ts';
+import { followBoth, isFree, lookAtOutbox, OUTBOX_ID } from './following.ts';
 import { createOutboxMessages, type OutboxMessages } from './messages.ts';
 import { openOutboxView } from './view.ts';
 
-/** Rows of folders have ids from 1 on. */
-const OUTBOX_ID = 0;
 /** Of messages that are looked into at once: one of the largest, or many small ones. */
 const MAX_BYTES_AT_ONCE = 36 * 1024 * 1024;
 
@@ -27,28 +28,31 @@ export interface OutboxOptions {
   listener: Listener;
   keystore: Keystore;
   operations: Pick<QueueOperations, 'withdraw'>;
+  events: Events;
   /** What the folder is called. */
   name: string;
 }
 
 export function withOutbox(mailbox: OpenMailbox, options: OutboxOptions): OpenMailbox {
-  const messages = createOutboxMessages({ db: options.db, gate: new ByteGate(MAX_BYTES_AT_ONCE) });
-  return {
-    open: async (accountId) => accountWithOutbox(await mailbox.open(accountId), accountId, { ...options, messages }),
-  };
+  const { db, name } = options;
+  const messages = createOutboxMessages({ db, gate: new ByteGate(MAX_BYTES_AT_ONCE) });
+  const lookAt = (accountId: number) => lookAtOutbox(db, accountId, name);
+  const parts = { ...options, messages, following: createFollowing({ ...options, channel: 'outbox_changed', lookAt }) };
+  return { open: async (accountId) => accountWithOutbox(await mailbox.open(accountId), accountId, parts) };
 }
 
-type Parts = OutboxOptions & { messages: OutboxMessages };
+type Parts = OutboxOptions & { messages: OutboxMessages; following: Following<FolderState> };
 
 function accountWithOutbox(mailbox: AccountMailbox, accountId: number, parts: Parts): AccountMailbox {
-  const { db, listener, keystore, messages, operations } = parts;
+  const { db, listener, keystore, messages, operations, name } = parts;
   const isVirtual = ({ id }: Folder): boolean => id === OUTBOX_ID;
   return {
     ...mailbox,
-    folders: foldersWithOutbox(mailbox.folders, { db, accountId, name: parts.name }),
+    folders: foldersWithOutbox(mailbox.folders, { db, accountId, name }),
     async counts(folders) {
       const counts = new Map(await mailbox.counts(folders.filter((folder) => !isVirtual(folder))));
-      return folders.some(isVirtual) ? counts.set(OUTBOX_ID, await countOutbox(db, accountId)) : counts;
+      if (!folders.some(isVirtual)) return counts;
+      return counts.set(OUTBOX_ID, (await lookAtOutbox(db, accountId, name)).counts);
     },
     async sizeBytes(folder) {
       if (!isVirtual(folder)) return mailbox.sizeBytes(folder);
@@ -72,6 +76,9 @@ function accountWithOutbox(mailbox: AccountMailbox, accountId: number, parts: Pa
       if (isVirtual(mail.folder)) throw new MailboxError('virtual');
       return mailbox.append(mail);
     },
+    followFolders(changed) {
+      return followBoth(mailbox.followFolders, parts.following, { accountId, changed });
+    },
     watch(changed) {
       const heard = (payload: string): void => {
         if (payload === String(accountId)) changed();
@@ -86,28 +93,15 @@ function accountWithOutbox(mailbox: AccountMailbox, accountId: number, parts: Pa
   };
 }
 
-async function countOutbox(db: Db, accountId: number): Promise<FolderCounts> {
-  const { outbox, messages } = await showOutbox(db, accountId, outboxEntries);
-  return { messages: messages.length, unseen: 0, recent: 0, highestRevision: outbox.revision };
-}
-
 function foldersWithOutbox(
   folders: Folders,
   { db, accountId, name }: { db: Db; accountId: number; name: string },
 ): Folders {
-  const taken = [name, ...OUTBOX_NAMES];
-  const isFree = (all: readonly Folder[]): boolean =>
-    !all.some(({ path }) => taken.some((other) => sameName(path.split(SEPARATOR)[0] ?? '', other)));
-  const virtual = async (): Promise<Folder> => {
-    const { outbox } = await showOutbox(db, accountId, outboxEntries);
-    const { uid_validity: uidValidity, uid_next: uidNext, subscribed } = outbox;
-    const about = { path: name, hasChildren: false, specialUse: null, isVirtual: true };
-    return { id: OUTBOX_ID, ...about, subscribed, uidValidity, uidNext };
-  };
+  const virtual = async (): Promise<Folder> => (await lookAtOutbox(db, accountId, name)).folder;
   /** Whether a path is the folder itself, or below it, while it is shown. */
   const touches = async (path: string): Promise<'itself' | 'below' | null> => {
     const levels = parsePath(path.endsWith(SEPARATOR) ? path.slice(0, -1) : path);
-    if (levels[0] !== name || !isFree(await folders.list())) return null;
+    if (levels[0] !== name || !isFree(name, await folders.list())) return null;
     return levels.length === 1 ? 'itself' : 'below';
   };
   /** Throws `virtual` where such a path is. */
@@ -119,7 +113,7 @@ function foldersWithOutbox(
     ...folders,
     async list() {
       const all = await folders.list();
-      if (!isFree(all)) return all;
+      if (!isFree(name, all)) return all;
       const inbox = all.filter(({ path }) => path === INBOX_PATH || path.startsWith(INBOX_PATH + SEPARATOR));
       const others = [...all.slice(inbox.length), await virtual()];
       return [...inbox, ...others.sort((a, b) => (a.path < b.path ? -1 : 1))];

@@ -3,7 +3,7 @@
  * submission was shown under which UID. Whoever looks brings it up to date, under the lock of the account's one row.
  */
 import type { Selectable } from 'kysely';
-import type { Db, Executor, Tx } from './database.ts';
+import { type Db, type Executor, notify, type Tx } from './database.ts';
 import type { OutboxMessageTable, OutboxTable } from './schema.ts';
 
 export type Outbox = Selectable<OutboxTable>;
@@ -150,6 +150,7 @@ export async function markOutbox(
         .where('uid', 'in', changed)
         .execute();
       await saveOutbox(tx, { ...outbox, revision });
+      await notify(tx, 'outbox_changed', accountId);
     }
     const after = (await outboxMessages(tx, accountId)).filter(
       (row) => mark.uids.includes(row.uid) && (changed.includes(row.uid) || !isLater(row)),
@@ -161,4 +162,5 @@ export async function markOutbox(
 export async function subscribeOutbox(db: Db, accountId: number, subscribed: boolean): Promise<void> {
   await outboxOf(db, accountId);
   await db.updateTable('outbox').set({ subscribed }).where('account_id', '=', accountId).execute();
+  await notify(db, 'outbox_changed', accountId);
 }
