@@ -128,6 +128,7 @@ const settings = z.strictObject({
     senders: z.array(domainOrAddress).default([]),
     recipients: z.array(domain).default([]),
     new_identities_per_day: z.int().min(1).max(100_000).default(200),
+    new_authors_per_hour: z.int().min(1).max(1_000_000).default(500),
     dmarc: z.enum(['enforce', 'mark']).default('enforce'),
     ...outgoingSettings({ domain, target: hostTarget }),
   }),

@@ -6,6 +6,7 @@ import type { Keystore } from './keystore/keystore.ts';
 import { createAuthenticate, dnsResolver } from './legacy/authentication.ts';
 import { createLegacyIdentities, type LegacyIdentities } from './legacy/identities.ts';
 import type { ResolveDns } from './legacy/mx.ts';
+import { createNewcomers } from './legacy/newcomers.ts';
 import { createOutgoing } from './legacy/outgoing.ts';
 import type { Pipeline, PipelineOptions } from './pipeline/pipeline.ts';
 import { connectionLimits } from './settings.ts';
@@ -21,13 +22,13 @@ export async function gatewayOf(
 ): Promise<NonNullable<PipelineOptions['gateway']> | null> {
   const { deployment, gateway: settings, mail_host: name, secrets } = config;
   if (deployment !== 'gateway' || settings.domain === null) return null;
-  const { domain, senders, recipients } = settings;
+  const { domain, senders, recipients, new_authors_per_hour: perHour } = settings;
   const { dns } = config.network;
   const named = dns.length === 0 ? {} : { resolve: dnsResolver(dns) as ResolveDns };
   const password = secrets.smarthostPassword;
   const outgoing = await createOutgoing({ ...services, ...named, settings, name, password });
   const own = { ownDomains: [domain, ...recipients], authServices: [domain, name.toLowerCase()] };
-  return { ...outgoing, ...own, domain: domain as Domain, senders };
+  return { ...outgoing, ...own, domain: domain as Domain, senders, newcomers: createNewcomers({ perHour }) };
 }
 
 /** Whom the gateway has behind it; null: this is none. */

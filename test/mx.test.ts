@@ -376,6 +376,29 @@ describe('limits of mail from outside', () => {
     expect(await slow.reply()).toBe('<closed>');
   });
 
+  it('takes so many authors that nobody knows in an hour, and those that are known besides', async () => {
+    const door = await site.open({ newAuthorsPerHour: 2 });
+    const by = (name: string) => site.bring(door, { raw: letter({ From: `${name}@new.test` }) });
+    expect([await by('one'), await by('two')]).toEqual([
+      expect.stringMatching(ACCEPTED),
+      expect.stringMatching(ACCEPTED),
+    ]);
+    const three = letter({ From: 'three@new.test' });
+    expect(await site.bring(door, { raw: three })).toBe(
+      '451 4.7.1 Too many authors that nobody here knows came from this address, try again in an hour',
+    );
+    expect(site.log.filter((line) => line.includes('"legacy_mail_refused"'))).toEqual([
+      expect.stringContaining('"code":"too-many"'),
+    ]);
+    expect(await identities()).not.toContain('threez40newz2etest#gw.test');
+    expect(await by('one')).toMatch(ACCEPTED);
+    site.now = new Date(NOW.getTime() + 3_600_000);
+    expect(await site.bring(door, { raw: three })).toMatch(ACCEPTED);
+    expect((await site.taken()).map(({ author }) => author)).toEqual(
+      ['one', 'two', 'one', 'three'].map((name) => `${name}z40newz2etest#gw.test`),
+    );
+  });
+
   it('counts servers on the way, signatures, and the header', async () => {
     const hops = (n: number) => 'Received: from a.test by b.test; Thu, 15 Jan 2026 11:00:00 +0000\r\n'.repeat(n);
     const large = await site.open({ limits: { ...LIMITS, messageBytes: 2_000_000 } });

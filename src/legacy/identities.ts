@@ -22,7 +22,7 @@ export type LegacyErrorCode =
   | 'no-address'
   /** Its coding belongs to an account that is no legacy identity. */
   | 'occupied'
-  /** More new ones for a sender in a day than the configuration allows. */
+  /** More new ones for a sender in a day, or from a client in an hour, than the configuration allows. */
   | 'too-many';
 
 export class LegacyError extends Error {

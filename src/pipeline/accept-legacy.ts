@@ -6,6 +6,7 @@ import type { Events } from '../events.ts';
 import type { AccountKeys, Keystore } from '../keystore/keystore.ts';
 import { referenceOf } from '../keystore/references.ts';
 import { codedMailbox, ensureLegacyIdentity, LegacyError } from '../legacy/identities.ts';
+import type { Newcomers } from '../legacy/newcomers.ts';
 import type { ByteGate } from '../memory/byte-gate.ts';
 import { collectGarbage, freeMemory } from '../memory/free-memory.ts';
 import { freeParts } from '../memory/free-parts.ts';
@@ -19,11 +20,12 @@ import { hash, randomBytes } from '../smimp/crypto.ts';
 import type { EmailBody } from '../smimp/email.ts';
 import { emailBytes } from '../smimp/email-bytes.ts';
 import { type Hex32, toHex } from '../smimp/encoding.ts';
-import { mailboxDomain } from '../smimp/gateway.ts';
+import { encodeLegacy, mailboxDomain } from '../smimp/gateway.ts';
 import { paddedLength } from '../smimp/payload.ts';
 import { pae, text } from '../smimp/transcript.ts';
 import { insertReference } from '../store/contents.ts';
 import type { Db, Tx } from '../store/database.ts';
+import { findLegacyIdentity } from '../store/legacy-identities.ts';
 import { insertSubmission } from '../store/submissions.ts';
 import { AcceptError, MAX_BODY_BYTES, packVisible, parentUid, REPEAT_WINDOW_MS, sealIfAny } from './accept.ts';
 import { keepReturnPath } from './return-path.ts';
@@ -32,6 +34,8 @@ import { sealContent } from './submission-content.ts';
 export interface Incoming {
   /** The author's mailbox, in its normal form. */
   mailbox: string;
+  /** The network address of who brought it. */
+  client: string;
   /** The reverse path, where reports go; '' for none. */
   returnPath: string;
   /** Different from one another, at least one. */
@@ -53,9 +57,10 @@ export interface TakesIn {
   readonly ownDomains: readonly string[];
   /** How it calls itself where it tells what it found out: its domain, its host. */
   readonly authServices: readonly string[];
+  readonly newcomers: Newcomers;
 }
 
-/** Throws AcceptError, MimeError, LegacyError `occupied`, errors of the database. */
+/** Throws AcceptError, MimeError, LegacyError, errors of the database. */
 export type AcceptLegacy = (incoming: Incoming) => Promise<{ submissionId: number; repeated: boolean }>;
 
 const UID_BYTES = 32;
@@ -75,6 +80,7 @@ export function createAcceptLegacy(options: {
   const store = async (incoming: Incoming): ReturnType<AcceptLegacy> => {
     const { mailbox, now, recipients } = incoming;
     const uid = randomBytes(UID_BYTES);
+    await admit(db, incoming, gateway);
     const made = await translate(incoming, gateway, toHex<Hex32>(uid));
     const stored = await db.transaction().execute(async (tx) => {
       const { accountId } = await ensureLegacyIdentity(tx, { keystore, gatewayDomain: gateway.domain, mailbox, now });
@@ -113,6 +119,14 @@ export function reportPath({ returnPath, checks }: Pick<Incoming, 'returnPath' |
   return isDenied && !(authenticated && mailboxDomain(returnPath) === mailboxDomain(from)) ? '' : returnPath;
 }
 
+/** Before anything is worked at. Throws LegacyError `no-address`, `too-many`. */
+async function admit(db: Db, { mailbox, client, now }: Incoming, { domain, newcomers }: TakesIn): Promise<void> {
+  const author = codedMailbox(mailbox, domain);
+  if (author === null) throw new LegacyError('no-address');
+  if ((await findLegacyIdentity(db, author)) !== undefined) return;
+  if (!newcomers.admit(client, now)) throw new LegacyError('too-many');
+}
+
 interface Made {
   mail: ParsedMail;
   letter: EmailBody;
@@ -125,8 +139,7 @@ interface Made {
 async function translate(incoming: Incoming, gateway: TakesIn, uid: Hex32): Promise<Made> {
   const { mailbox, now, release, checks, traceBytes } = incoming;
   const { domain: gatewayDomain, ownDomains: smimpDomains, authServices } = gateway;
-  const from = codedMailbox(mailbox, gatewayDomain);
-  if (from === null) throw new LegacyError('no-address');
+  const from = encodeLegacy(mailbox, gatewayDomain);
   const digested = hash(incoming.raw.subarray(traceBytes));
   const raw = removeForgedResults(incoming.raw, authServices);
   const mail = await parseMail(raw);

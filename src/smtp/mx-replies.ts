@@ -26,6 +26,8 @@ export const MX_REPLIES = {
     new SmtpReply(550, '5.7.1', 'The address under which the author would appear here belongs to somebody else'),
   forgedAuthor: () =>
     new SmtpReply(550, '5.7.1', 'The domain in the From field speaks SMIMP and does not vouch for this message'),
+  tooManyAuthors: () =>
+    new SmtpReply(451, '4.7.1', 'Too many authors that nobody here knows came from this address, try again in an hour'),
   gatewayAuthor: () => new SmtpReply(550, '5.7.1', 'Nobody sends mail from the domain of this gateway by SMTP'),
   failsDmarc: () =>
     new SmtpReply(550, '5.7.1', 'The message fails DMARC, and the domain in its From field asks to refuse such mail'),
@@ -37,6 +39,7 @@ export function mxReplyOf(error: unknown, limitBytes: number): SmtpReply {
   if (error instanceof AuthenticationError) {
     return error.code === 'late' ? MX_REPLIES.dnsFails() : MX_REPLIES.oneAuthor();
   }
-  if (error instanceof LegacyError) return MX_REPLIES.takenAuthor();
+  if (error instanceof LegacyError)
+    return error.code === 'too-many' ? MX_REPLIES.tooManyAuthors() : MX_REPLIES.takenAuthor();
   return replyOf(error, limitBytes);
 }

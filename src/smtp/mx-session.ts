@@ -3,6 +3,7 @@ import type { SMTPServerDataStream, SMTPServerSession } from 'smtp-server';
 import type { Events } from '../events.ts';
 import type { Glance } from '../identity/glance.ts';
 import { type Authenticate, verdictOn } from '../legacy/authentication.ts';
+import { LegacyError } from '../legacy/identities.ts';
 import type { GatewayData } from '../mime/gateway-data.ts';
 import type { AcceptLegacy } from '../pipeline/accept-legacy.ts';
 import type { Address, Domain } from '../smimp/address.ts';
@@ -136,6 +137,7 @@ export class MxSessions {
       return await this.#accept(received, trace.length, session);
     } catch (error) {
       const reply = mxReplyOf(error, limitBytes);
+      if (error instanceof LegacyError) throw this.#refusedMail(error.code, reply);
       if (reply !== error && reply.responseCode === 451) events.unexpected('mx data', error);
       throw reply;
     } finally {
@@ -153,7 +155,7 @@ export class MxSessions {
     this.#judge(mailbox, checks);
     const recipients = rcptTo.map(({ address }) => addressOf(this.#whole(address))).filter((one) => one !== null);
     const { submissionId } = await acceptLegacy({
-      ...{ mailbox, returnPath, raw, traceBytes, release, checks },
+      ...{ mailbox, client: session.remoteAddress, returnPath, raw, traceBytes, release, checks },
       recipients: [...new Set(recipients)],
       now: clock(),
     });

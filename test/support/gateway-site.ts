@@ -6,6 +6,7 @@ import { createEvents, type Events } from '../../src/events.ts';
 import { createIdentity, type Identity } from '../../src/identity/resolve.ts';
 import { createKeystore, type Keystore } from '../../src/keystore/keystore.ts';
 import { ensureLegacyIdentity } from '../../src/legacy/identities.ts';
+import { createNewcomers } from '../../src/legacy/newcomers.ts';
 import { createOutgoing } from '../../src/legacy/outgoing.ts';
 import { createLogger } from '../../src/log.ts';
 import { createMailbox } from '../../src/mailbox/mailbox.ts';
@@ -80,7 +81,8 @@ export async function gatewaySite(
     clock: clock.read,
   });
   const ownDomains = ['gw.test', 'corp.test'];
-  const gateway = { ...outgoing, domain: GATEWAY, senders, ownDomains, authServices: ['gw.test'] };
+  const newcomers = createNewcomers({ perHour: 1_000 });
+  const gateway = { ...outgoing, domain: GATEWAY, senders, ownDomains, authServices: ['gw.test'], newcomers };
   const services = { ...common, identity };
   const mailbox = createMailbox({ ...services, listener });
   const pipeline = createPipeline({

@@ -9,6 +9,7 @@ import { createEvents } from '../../src/events.ts';
 import type { Glance } from '../../src/identity/glance.ts';
 import { createKeystore, type Keystore } from '../../src/keystore/keystore.ts';
 import { createAuthenticate, dnsResolver } from '../../src/legacy/authentication.ts';
+import { createNewcomers } from '../../src/legacy/newcomers.ts';
 import { createLogger } from '../../src/log.ts';
 import { ByteGate } from '../../src/memory/byte-gate.ts';
 import { type AcceptLegacy, createAcceptLegacy } from '../../src/pipeline/accept-legacy.ts';
@@ -59,6 +60,7 @@ type DoorOptions = {
   dmarc?: 'enforce' | 'mark';
   acceptLegacy?: (accept: AcceptLegacy) => AcceptLegacy;
   dnsTimeoutMs?: number;
+  newAuthorsPerHour?: number;
 };
 export type Brought = { from?: string; to?: readonly string[]; raw: string | Buffer };
 
@@ -74,12 +76,14 @@ export async function mxSite(): Promise<MxSite> {
   const events = createEvents(createLogger({ level: 'info', destination: { write: (line) => log.push(line) } }));
   const recipients = new Map<string, Glance>();
   const gateway = { domain: GATEWAY as Domain, recipients: ['corp.test', 'acme.test'] };
-  const accept = createAcceptLegacy({
-    ...{ db, keystore, events, gate: new ByteGate(1_000_000) },
-    gateway: { domain: GATEWAY, ownDomains: [GATEWAY, ...gateway.recipients], authServices: [GATEWAY, MX_HOST] },
-    enqueue: async () => undefined,
-    giveUpAfterMs: 120 * 3_600_000,
-  });
+  const own = { domain: GATEWAY, ownDomains: [GATEWAY, ...gateway.recipients], authServices: [GATEWAY, MX_HOST] };
+  const accepting = (perHour: number): AcceptLegacy =>
+    createAcceptLegacy({
+      ...{ db, keystore, events, gate: new ByteGate(1_000_000) },
+      gateway: { ...own, newcomers: createNewcomers({ perHour }) },
+      enqueue: async () => undefined,
+      giveUpAfterMs: 120 * 3_600_000,
+    });
   let seen = 0;
 
   const site: MxSite = {
@@ -88,12 +92,13 @@ export async function mxSite(): Promise<MxSite> {
       dmarc = 'enforce',
       acceptLegacy = (same: AcceptLegacy) => same,
       dnsTimeoutMs = 5_000,
+      newAuthorsPerHour = 1_000,
       ...options
     } = {}) {
       const door = createMx({
         ...{ name: MX_HOST, tls: { cert: issued.certificate, key: issued.key }, limits: LIMITS, events },
         gateway: { ...gateway, dmarc },
-        acceptLegacy: acceptLegacy(accept),
+        acceptLegacy: acceptLegacy(accepting(newAuthorsPerHour)),
         authenticate: createAuthenticate({
           ...{ name: MX_HOST, resolver: dnsResolver([zone.server]), timeoutMs: dnsTimeoutMs },
         }),
