@@ -161,3 +161,24 @@ describe('UNAUTHENTICATE', () => {
     expect(await one.no(`login bob@corp.test "${PASSWORD}"`)).toContain('[LIMIT]');
   });
 });
+
+describe('the end of a literal', () => {
+  it('is asked for when it does not come at once, so that no system holds it back', async () => {
+    client.send('a append Drafts {4}\r\n');
+    expect(await client.line()).toBe('+ Ready');
+    client.send('A: b');
+    expect(await client.line()).toBe('* OK Literal taken');
+    client.send('\r\n');
+    expect(await client.line()).toMatch(/^a OK \[APPENDUID /);
+  });
+
+  it('is not asked for while a literal is on its way, or when its end came with it', async () => {
+    client.send('a append Drafts {4}\r\n');
+    expect(await client.line()).toBe('+ Ready');
+    client.send('A');
+    // Whoever hears this has waited longer than the server does.
+    await site.client().then((other) => other.ok('noop').finally(() => other[Symbol.dispose]()));
+    client.send(': b\r\n');
+    expect(await client.line()).toMatch(/^a OK \[APPENDUID /);
+  });
+});

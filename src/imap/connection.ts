@@ -17,6 +17,7 @@ import {
   STRANGER_LIMITS,
   UNAUTHENTICATED_TIMEOUT_MS,
 } from './limits.ts';
+import { askForEnd } from './literal-end.ts';
 import { Refusal, refusalOf } from './replies.ts';
 import type { Selected } from './selected.ts';
 import type { Transport } from './transport.ts';
@@ -161,6 +162,7 @@ export class Connection implements Session {
 
   #moreInput(): Promise<void> {
     this.#transport.resume();
+    askForEnd(this.#decoder, (line) => this.send(line));
     return new Promise<void>((resolve) => {
       this.#wake = resolve;
     });

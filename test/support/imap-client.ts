@@ -116,19 +116,19 @@ export class ImapClient implements Disposable {
     this.#tags += 1;
     const tag = `t${this.#tags}`;
     const lines: string[] = [];
-    let text = `${tag} `;
+    let said: Buffer[] = [Buffer.from(`${tag} `)];
     for (const part of parts) {
       if (typeof part === 'string') {
-        text += part;
+        said.push(Buffer.from(part, 'latin1'));
         continue;
       }
-      this.send(`${text}{${part.length}}\r\n`);
+      this.send(Buffer.concat([...said, Buffer.from(`{${part.length}}\r\n`)]));
       const early = await this.#until(tag, lines);
       if (early !== null) return early;
-      this.send(part);
-      text = '';
+      said = [part];
     }
-    this.send(`${text}\r\n`);
+    // A literal and what follows it in one piece: two would wait for each other.
+    this.send(Buffer.concat([...said, Buffer.from('\r\n')]));
     return this.finish(tag, lines);
   }
 

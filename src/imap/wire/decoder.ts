@@ -64,6 +64,11 @@ export class CommandDecoder {
     return this.#state === 'line' && this.#line.length === 0 && this.#frame.lines.length === 0;
   }
 
+  /** True when a literal is whole and nothing has come of what follows it. */
+  get afterLiteral(): boolean {
+    return this.#state === 'line' && this.#line.length === 0 && this.#frame.literals.length > 0;
+  }
+
   /** Changes limits, for literals announced from now on; login raises `appendLiteralBytes`. */
   setLimits(limits: Partial<DecoderLimits>): void {
     Object.assign(this.#limits, limits);
