@@ -45,7 +45,7 @@ export function charsetName(label: string): string | null {
   if (windows !== undefined) return `windows-${windows}`;
   const iso = ISO.exec(bare)?.[1];
   if (iso !== undefined && ALIASES[bare] === undefined) return `iso-8859-${iso}`;
-  return ALIASES[bare] ?? name.replace(/^["'\s]+|["'\s;]+$/g, '');
+  return ALIASES[bare] ?? name.replace(/^["'\s]+|(?<!["'\s;])["'\s;]+$/g, '');
 }
 
 const ESCAPE = 0x1b;

@@ -45,3 +45,26 @@ const BALANCED: sanitizeHtml.IOptions = {
 export function balancedHtml(html: string): string {
   return sanitizeHtml(html, BALANCED);
 }
+
+/** White space on end within preformatted text, where it is not layout. Longer is an attack, or fills a line that nobody has. */
+const MAX_BLANKS = 1_000;
+const PIECE = /<[^>]*>|\s+|[^<\s]+/g;
+
+/**
+ * Balanced HTML whose runs of white space are of bounded length, across elements too: looking for the end of one takes time
+ * that grows with the square of its length. Outside of preformatted text they are collapsed later.
+ */
+export function withShortBlanks(html: string): string {
+  if (!/<pre[\s>]/.test(html)) return html;
+  let blanks = 0;
+  return html.replace(PIECE, (piece) => {
+    if (piece.startsWith('<')) return piece;
+    if (piece.trim() !== '') {
+      blanks = 0;
+      return piece;
+    }
+    const kept = piece.slice(0, MAX_BLANKS - blanks);
+    blanks += kept.length;
+    return kept;
+  });
+}

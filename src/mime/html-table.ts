@@ -39,7 +39,8 @@ export function dataTables(): (node: HtmlElement) => boolean {
 
 /** Text of a cell, on one line. */
 export function cellToMarkdown(content: string): string {
-  const line = content.trim().replace(/\s*\n\s*/g, ' ');
+  const lines = content.split('\n').map((one) => one.trim());
+  const line = lines.filter((one) => one !== '').join(' ');
   return ` ${line.replace(/\|/g, '\\|')} |`;
 }
 

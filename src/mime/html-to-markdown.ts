@@ -4,7 +4,7 @@
  * the text escaped. What is not safe to take apart (too large, too deep) becomes its text.
  */
 import TurndownService from 'turndown';
-import { balancedHtml } from './html-balance.ts';
+import { balancedHtml, withShortBlanks } from './html-balance.ts';
 import { cellToMarkdown, dataTables, type HtmlElement, tableToMarkdown } from './html-table.ts';
 import { htmlToBareText, isModestHtml } from './html-text.ts';
 import { escapeInline, escapeLine } from './markdown-escape.ts';
@@ -26,8 +26,25 @@ const BREAK = '\ufdd0';
 /** Markdown of cleaned HTML (text.ts). Without `onDataImage`, pictures within the HTML leave their text. */
 export function htmlToMarkdown(html: string, onDataImage?: OnDataImage): string {
   if (!isModestHtml(html)) return textToMarkdown(htmlToBareText(html));
-  return placeBreaks(createService(onDataImage).turndown(balancedHtml(html))).trim();
+  return placeBreaks(turnedDown(createService(onDataImage), withShortBlanks(balancedHtml(html)))).trim();
 }
+
+/** Turndown trims its result in time that grows with the square of a run of white space: it is given nothing to trim. */
+function turnedDown(service: TurndownService, html: string): string {
+  let markdown = '';
+  service.addRule('whole', {
+    filter: (node) => (node as unknown as HtmlElement).getAttribute('id') === WHOLE,
+    replacement: (content) => {
+      markdown = content;
+      return '';
+    },
+  });
+  service.turndown(`<section id="${WHOLE}">${html}</section>`);
+  return markdown.trimEnd();
+}
+
+/** Balanced HTML has no ids. */
+const WHOLE = 'whole';
 
 /** A break before text is a hard one; before a blank line or the end it is nothing. Lines of no-break spaces are layout. */
 function placeBreaks(markdown: string): string {
@@ -55,7 +72,7 @@ function withoutGaps(lines: readonly string[]): string[] {
   return kept;
 }
 
-const BREAKS_AT_END = /[ \ufdd0]+$/;
+const BREAKS_AT_END = /(?<![ \ufdd0])[ \ufdd0]+$/;
 const isEmpty = (line: string): boolean => /^[> \ufdd0]*$/.test(line);
 
 function createService(onDataImage: OnDataImage | undefined): TurndownService {

@@ -5,7 +5,7 @@
 
 /** URLs that Markdown links by itself; inside one no escape works, so one with marks is put in `<…>`. */
 const LINKED = /(?:https?|ftp):\/\/[^\s<>"'`\\]+|www\.[^\s<>"'`\\]+/gi;
-const URL_END = /[.,;:!?)\]}*_~]+$/;
+const URL_END = /(?<![.,;:!?)\]}*_~])[.,;:!?)\]}*_~]+$/;
 /** Marks of spans, and what would make a link of text that holds escapes: in a link they would be seen. */
 const SPECIAL = /[\\`*[\]~]|_|<(?=[A-Za-z/!?<]|$)|&(?=[#\w]|$)|:(?=\/\/)|(?<=www)\./gi;
 const WORD_CHAR = /[\p{L}\p{N}]/u;

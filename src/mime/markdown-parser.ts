@@ -12,6 +12,11 @@ const MAX_LINE_CHARS = 64 * 1024;
 const MAX_CONTAINERS = 24;
 /** Marks such as `[[[[` or `*a_` cost marked time in the square of their number in a block. About 0.3 s. */
 const MAX_WORK = 20_000_000;
+/**
+ * Below each line that could divide a table all lines up to the next empty one are read, and read again at the next such line:
+ * characters in all. About a second. No text of people comes near, so nothing that was ever rendered looks otherwise.
+ */
+const MAX_TABLE_WORK = 200_000_000;
 
 const markdown = new Marked({ gfm: true, breaks: false, async: false });
 
@@ -24,15 +29,21 @@ function isSafe(text: string): boolean {
   if (text.length > MAX_MARKDOWN_CHARS) return false;
   let openers = 0;
   let work = 0;
+  let dividers = 0;
+  let tableWork = 0;
   for (const line of text.split('\n')) {
     if (line.length > MAX_LINE_CHARS || containers(line) > MAX_CONTAINERS) return false;
     const more = countOpeners(line);
     work += more * (2 * openers + more);
     openers = line.trim() === '' ? 0 : openers + more;
-    if (work > MAX_WORK) return false;
+    tableWork += dividers * line.length;
+    dividers = line.trim() === '' ? 0 : dividers + Number(couldDivide(line));
+    if (work > MAX_WORK || tableWork > MAX_TABLE_WORK) return false;
   }
   return true;
 }
+
+const couldDivide = (line: string): boolean => line.includes('-') && /^[ :|-]+$/.test(line);
 
 /** Marks of containers at the start of a line; two columns of white space may be one more level. */
 function containers(line: string): number {

@@ -9,7 +9,7 @@ import { parseMarkdown, type Token, type Tokens } from './markdown-parser.ts';
 export function markdownToText(markdown: string): string {
   const tokens = parseMarkdown(markdown);
   const text = tokens === null ? unescapeLines(markdown) : renderBlocks(tokens);
-  return text.replace(/[ \t]+$/gm, '').replace(/^\n+|\n+$/g, '');
+  return text.replace(/(?<![ \t])[ \t]+$/gm, '').replace(/^\n+|(?<!\n)\n+$/g, '');
 }
 
 const ESCAPED = /\\([!-/:-@[-`{-~])|<((?:https?|ftp):\/\/[^\s<>]+)>|(&#?\w+;)/gi;
@@ -29,7 +29,7 @@ function renderBlocks(tokens: readonly Token[]): string {
 
 /** Line ends that follow a block in the source. White space between blocks is nothing but these. */
 function trailingBreaks(token: Token): string {
-  const source = token.type === 'space' ? token.raw : (/[\s]*$/.exec(token.raw)?.[0] ?? '');
+  const source = token.type === 'space' ? token.raw : token.raw.slice(token.raw.trimEnd().length);
   return source.replace(/[^\n]/g, '');
 }
 
@@ -72,7 +72,7 @@ function renderList(token: Tokens.List): string {
   return token.items
     .map((item, index) => {
       const marker = token.ordered ? `${start + index}. ` : '- ';
-      const text = renderBlocks(item.tokens).replace(/\n+$/, '');
+      const text = renderBlocks(item.tokens).replace(/(?<!\n)\n+$/, '');
       const body = text.split('\n').join(`\n${' '.repeat(marker.length)}`);
       return marker + body + (index < token.items.length - 1 ? trailingBreaks(item) || '\n' : '');
     })

@@ -269,7 +269,7 @@ function splitSignature(text: string): { text: string; signature: string | null 
   const marked = `\n${text}`;
   const at = marked.lastIndexOf(SIGNATURE_MARK);
   if (at < 0) return { text, signature: null };
-  const signature = marked.slice(at + SIGNATURE_MARK.length).replace(/\n+$/, '');
+  const signature = marked.slice(at + SIGNATURE_MARK.length).replace(/(?<!\n)\n+$/, '');
   return { text: marked.slice(1, Math.max(at, 1)), signature: signature === '' ? null : signature };
 }
 
