@@ -13,11 +13,11 @@ import type { VerifiedHistory } from '../smimp/chain.ts';
 import { hash, randomBytes, wipe } from '../smimp/crypto.ts';
 import type { EmailBody } from '../smimp/email.ts';
 import { emailBytes } from '../smimp/email-bytes.ts';
-import { formatTimestamp, type Hex32, toHex } from '../smimp/encoding.ts';
+import { formatTimestamp, type Hex32, toHex, view } from '../smimp/encoding.ts';
 import { signSealed } from '../smimp/envelope.ts';
 import type { MessageHeader } from '../smimp/header.ts';
 import { digestOf, loginTokenDigest } from '../smimp/transcript.ts';
-import type { Tx } from '../store/database.ts';
+import type { Db, Executor, Tx } from '../store/database.ts';
 import { lockMailbox } from '../store/folders.ts';
 import { insertOwnMail, type OwnMeans, ownMeans } from '../store/own-mail.ts';
 import type { DefaultQuota } from '../store/quota.ts';
@@ -29,7 +29,7 @@ import type { MailAccount } from './mail-account.ts';
 import { withoutDisguise } from './originals.ts';
 import { referenceTo } from './references.ts';
 import { type InternalDate, internalDateOf, originalOf, renderOpened } from './rendering.ts';
-import { keepThread } from './threads.ts';
+import { threadChoice } from './threads.ts';
 
 const ID_BYTES = 32;
 
@@ -56,50 +56,69 @@ export interface OwnMail {
 /** What the bridge writes to a full mailbox's owner still fits: some thousand notices without attachments. */
 export const NOTICE_SLACK_BYTES = 16 * 1024 * 1024;
 
+/** Where it is. */
+export type Imported = { uid: number; messageId: Buffer };
+
+/** Larger mail goes by way of a transaction, which sends it in slices and never has to seal it twice. */
+const AT_ONCE_BYTES = 256 * 1024;
+
 /**
- * Puts the message in; its UID in the folder. The caller's transaction decides whether it happened. Throws MailboxError
- * `no-folder` and `over-quota` before anything is written.
+ * Puts the message in. The caller's transaction decides whether it happened. Throws MailboxError `no-folder` and
+ * `over-quota`, and then nothing was written.
  */
-export async function importOwn(tx: Tx, mail: OwnMail): Promise<{ uid: number; messageId: Buffer }> {
-  const { account, folderId, defaultQuota, now } = mail;
-  const { accountId } = account;
+export async function importOwn(tx: Tx, mail: OwnMail): Promise<Imported> {
+  const { accountId } = mail.account;
   await lockMailbox(tx, accountId);
-  const means = await ownMeans(tx, { accountId, folderId, defaultQuota });
-  if (!means.hasFolder) throw new MailboxError('no-folder');
+  const imported = await putIn(tx, mail, await ownMeans(tx, accountId));
+  if (imported === null) throw new TypeError('keys were replaced although the mailbox is held');
+  return imported;
+}
+
+/**
+ * The same as a transaction of its own. Most mail is written by one statement, sealed by the means that were found before the
+ * mailbox was held; when others took their place meanwhile nothing is written, and it is sealed again while the mailbox is held.
+ */
+export async function importAtOnce(db: Db, mail: OwnMail, means: OwnMeans): Promise<Imported> {
+  const isSmall = mail.original !== null && mail.original.raw.length <= AT_ONCE_BYTES;
+  const imported = isSmall ? await putIn(db, mail, means) : null;
+  return imported ?? db.transaction().execute((tx) => importOwn(tx, mail));
+}
+
+/** Null: `means` are not in use any more, and nothing was written. */
+async function putIn(db: Executor, mail: OwnMail, means: OwnMeans): Promise<Imported | null> {
+  const { account, folderId, defaultQuota, notice, now } = mail;
   const messageId = randomBytes(ID_BYTES);
   const body = emailBytes(mail.body);
   collectGarbage(body.byteLength);
-  const header = ownHeader(mail, body, await ownHistory(tx, account, means));
+  const header = ownHeader(mail, body, await ownHistory(db, account, means));
   const content = listedOf(mail, header, body);
   mail.original?.release?.();
-  const envelope = sealToSelf(account, means, header, body);
-  const digest = Buffer.from(digestOf(toHex(envelope.message_hash)), 'hex');
+  const { columns, by } = sealToSelf(account, means, header, body);
+  const digest = Buffer.from(digestOf(toHex(columns.message_hash)), 'hex');
   const flags = withFlags(account, { read: false, extensionsData: null, digest }, mail.flags);
-  requireRoom(means, mail, envelope.ciphertext.length + (flags?.extensionsData?.length ?? 0));
   freeMemory(body);
-  collectGarbage(envelope.ciphertext.length);
-  const uid = await insertOwnMail(tx, {
+  collectGarbage(columns.ciphertext.length);
+  const uid = await insertOwnMail(db, {
     message: {
-      ...envelope,
+      ...columns,
       message_id: messageId,
-      account_id: accountId,
+      account_id: account.accountId,
       folder_id: folderId,
       message_type: 'email',
-      proof_of_work: null,
       sender_address: account.address,
       time_received: now,
-      pow_zero_bits: null,
-      pow_nonce: null,
       received_via: 'imap_bridge',
       read: flags?.read ?? false,
       extensions_data: flags?.extensionsData ?? null,
       notes_version: flags?.notesVersion ?? 0,
-      state: 'shown',
     },
     content: sealedContent(account, messageId, content),
-    ...{ digest, reference: referenceTo(account, content.index, header.uid), now },
+    thread: threadChoice(account, { messageId, index: content.index, body: contentOfBody(mail) }),
+    room: { defaultQuota, slackBytes: notice === null ? 0 : NOTICE_SLACK_BYTES },
+    ...{ digest, by, reference: referenceTo(account, content.index, header.uid) },
   });
-  await keepThread(tx, account, { messageId, index: content.index, body: contentOfBody(mail) });
+  if (uid === 'stale') return null;
+  if (typeof uid === 'string') throw new MailboxError(uid);
   return { uid, messageId };
 }
 
@@ -114,24 +133,20 @@ function listedOf(mail: OwnMail, header: MessageHeader, body: Uint8Array): Conte
 
 const contentOfBody = ({ body }: OwnMail) => ({ type: 'email' as const, value: body });
 
-function requireRoom({ usedBytes, quotaBytes }: OwnMeans, { notice }: OwnMail, addBytes: number): void {
-  const slackBytes = notice === null ? 0 : NOTICE_SLACK_BYTES;
-  if (quotaBytes !== null && usedBytes + addBytes > quotaBytes + slackBytes) throw new MailboxError('over-quota');
-}
-
-/** The history of an account while its keys are open, and by which records it was verified. Records are only ever added. */
-const verified = new WeakMap<AccountKeys, { last: Buffer; records: number; history: VerifiedHistory }>();
+/** The history of an account while its keys are open, and by which record it was verified. Records are only ever added. */
+const verified = new WeakMap<AccountKeys, { last: Buffer; history: VerifiedHistory }>();
 
 async function ownHistory(
-  tx: Tx,
+  db: Executor,
   { keys }: MailAccount,
-  { history: { last, records } }: OwnMeans,
+  { lastRecord: last }: OwnMeans,
 ): Promise<VerifiedHistory> {
   const known = verified.get(keys);
-  if (known !== undefined && last !== null && known.records === records && known.last.equals(last))
-    return known.history;
-  const { history } = await readOwnHistory(tx, keys);
-  if (last !== null) verified.set(keys, { last, records, history });
+  if (known !== undefined && last !== null && known.last.equals(last)) return known.history;
+  const { history } = await readOwnHistory(db, keys);
+  // Another record may have come since the last one was asked for.
+  const newest = history.records.at(-1);
+  if (newest !== undefined) verified.set(keys, { last: Buffer.from(newest.signed_hash, 'hex'), history });
   return history;
 }
 
@@ -155,8 +170,13 @@ function originalField(mail: OwnMail, body: Uint8Array, unixSeconds: number) {
 }
 
 /** The columns of an envelope from oneself to oneself. There is no session; a random token stands in its place. */
-function sealToSelf(account: MailAccount, { master, messageKey }: OwnMeans, header: MessageHeader, body: Uint8Array) {
-  if (master === null || messageKey === null) throw new MailboxError('unreadable');
+function sealToSelf(
+  account: MailAccount,
+  { master, messageKey, lastRecord }: OwnMeans,
+  header: MessageHeader,
+  body: Uint8Array,
+) {
+  if (master === null || messageKey === null || lastRecord === null) throw new MailboxError('unreadable');
   const { publicKey, sealed: sealedMaster } = master;
   const senderKey = { publicKey, secretKey: account.keys.unseal('master', publicKey, sealedMaster) };
   try {
@@ -165,14 +185,13 @@ function sealToSelf(account: MailAccount, { master, messageKey }: OwnMeans, head
     const loginTokenHash = toHex<Hex32>(loginTokenDigest(toHex(hash(randomBytes(ID_BYTES)))));
     const people = { sender: account.address, recipient: account.address };
     const signed = signSealed({ sealed, proofOfWork: null, loginTokenHash, ...people, senderKey });
-    return {
-      ciphertext: Buffer.from(sealed.ciphertext.buffer, sealed.ciphertext.byteOffset, sealed.ciphertext.byteLength),
-      message_public_key: messageKey,
+    const columns = {
+      ciphertext: view(sealed.ciphertext),
       nonce: Buffer.from(sealed.nonce, 'hex'),
       message_hash: Buffer.from(signed, 'hex'),
-      sender_public_key: Buffer.from(senderKey.publicKey),
       login_token_hash: Buffer.from(loginTokenHash, 'hex'),
     };
+    return { columns, by: { master: publicKey, messageKey, lastRecord } };
   } finally {
     wipe(senderKey.secretKey);
   }

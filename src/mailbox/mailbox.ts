@@ -13,15 +13,17 @@ import { findReference } from '../store/contents.ts';
 import type { Listener, Tx } from '../store/database.ts';
 import { countShown, listMailFolders, lockMailbox } from '../store/folders.ts';
 import { deleteMessages, inboxId } from '../store/messages.ts';
+import { ownMeans } from '../store/own-mail.ts';
 import { mailboxUsage } from '../store/quota.ts';
 import { createSecretInbox, type SecretInbox } from './accept-secret.ts';
 import { type Contents, createContents } from './contents.ts';
 import { MailboxError } from './errors.ts';
 import { SEEN } from './flags.ts';
 import { createFolderMemory, type FolderMemory } from './folder-state.ts';
+import type { Folder } from './folder-tree.ts';
 import { createFolders } from './folders.ts';
 import { createFollowing, type FoldersLook, type Following, lookAtFolders } from './following.ts';
-import { importOwn, type OwnMail } from './import.ts';
+import { importAtOnce, importOwn, type OwnMail } from './import.ts';
 import { createInspection, type Inspection } from './inspect.ts';
 import { type MailAccount, openMailAccount } from './mail-account.ts';
 import { newUid } from './notices.ts';
@@ -30,7 +32,7 @@ import { startOpener } from './opener.ts';
 import { putSent, SENT_USE } from './sent.ts';
 import { rowIds, stillThere } from './still-there.ts';
 import { countFlagged, sizeOf } from './totals.ts';
-import type { AccountMailbox, NewMail, OpenMailbox } from './types.ts';
+import type { AccountMailbox, NewMail, OpenMailbox, ShownMessage } from './types.ts';
 import { openView } from './view.ts';
 
 export interface Mailbox extends OpenMailbox {
@@ -106,27 +108,7 @@ function accountMailbox(
     countFlagged: (folder, flag) => countFlagged(states, { account, folder, flag }),
     usage: () => mailboxUsage(db, accountId, defaultQuota),
     view: (folder) => openView({ db, account, contents, states, folder, clock, defaultQuota }),
-    async append({ folder, more = [], replaces, ...first }) {
-      // What takes the place of another message is not what was sent.
-      const isSent = folder.specialUse === SENT_USE && replaces === undefined;
-      const prepared: PreparedMail[] = [];
-      for (const mail of [first, ...more]) prepared.push(await prepareMail(options, account, mail));
-      const uids = await db.transaction().execute(async (tx) => {
-        const imported: number[] = [];
-        for (const mail of prepared) {
-          const own = { account, folderId: folder.id, ...mail, notice: null, now: clock(), defaultQuota };
-          const put = isSent ? await putSent(tx, own, 'append') : await importOwn(tx, own);
-          imported.push(put.uid);
-        }
-        if (replaces !== undefined) {
-          const messageIds = rowIds(await stillThere(tx, replaces.folder, [replaces.message]));
-          const revision = await deleteMessages(tx, accountId, messageIds, clock());
-          if (revision === null) throw new MailboxError('expunged');
-        }
-        return imported;
-      });
-      return { uidValidity: folder.uidValidity, uids };
-    },
+    append: (mail) => append(options, account, mail),
     followFolders(changed) {
       const { look, stop } = following.follow(accountId, ({ states }) => changed(states));
       return { states: look.then(({ states }) => states), stop };
@@ -143,6 +125,47 @@ function accountMailbox(
       };
     },
   };
+}
+
+type Appending = Parameters<AccountMailbox['append']>[0];
+
+async function append(
+  options: MailboxOptions,
+  account: MailAccount,
+  { folder, more = [], replaces, ...first }: Appending,
+): ReturnType<AccountMailbox['append']> {
+  const { db, clock, quotaBytes: defaultQuota = null } = options;
+  const own = { account, folderId: folder.id, notice: null, defaultQuota };
+  // What takes the place of another message is not what was sent.
+  const isSent = folder.specialUse === SENT_USE && replaces === undefined;
+  if (more.length === 0 && replaces === undefined && !isSent) {
+    const [mail, means] = await Promise.all([prepareMail(options, account, first), ownMeans(db, account.accountId)]);
+    const { uid } = await importAtOnce(db, { ...own, ...mail, now: clock() }, means);
+    return { uidValidity: folder.uidValidity, uids: [uid] };
+  }
+  const prepared: PreparedMail[] = [];
+  for (const mail of [first, ...more]) prepared.push(await prepareMail(options, account, mail));
+  const uids = await db.transaction().execute(async (tx) => {
+    const imported: number[] = [];
+    for (const one of prepared) {
+      const mail = { ...own, ...one, now: clock() };
+      const put = isSent ? await putSent(tx, mail, 'append') : await importOwn(tx, mail);
+      imported.push(put.uid);
+    }
+    if (replaces !== undefined) await takeAway(tx, account.accountId, { ...replaces, now: clock() });
+    return imported;
+  });
+  return { uidValidity: folder.uidValidity, uids };
+}
+
+/** Throws MailboxError `expunged` when it is gone. */
+async function takeAway(
+  tx: Tx,
+  accountId: number,
+  { folder, message, now }: { folder: Folder; message: ShownMessage; now: Date },
+): Promise<void> {
+  const messageIds = rowIds(await stillThere(tx, folder, [message]));
+  if ((await deleteMessages(tx, accountId, messageIds, now)) === null) throw new MailboxError('expunged');
 }
 
 /** Mail was accepted by then, so what hinders is only told to the log. */

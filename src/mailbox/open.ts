@@ -40,7 +40,7 @@ import { type Content, contentToKeep, type DisplayRules, sealedContent } from '.
 import { type MailAccount, openMailAccount } from './mail-account.ts';
 import { keepReference } from './references.ts';
 import { storedEnvelope } from './stored-envelope.ts';
-import { keepThread } from './threads.ts';
+import { threadChoice } from './threads.ts';
 import { traceOf, trustBits } from './trust.ts';
 
 /** Senders looked up and messages opened in one round. */
@@ -241,11 +241,11 @@ async function showIn(
   const { account, opened, row, content, unopened } = shown;
   const { message_id: messageId } = row;
   await keepReference(tx, account, content.index, opened.header.uid);
-  await keepThread(tx, account, { messageId, index: content.index, body: opened.content });
   await insertContents(tx, [sealedContent(account, messageId, content)]);
   const { seq, folder_id: folderId } = unopened;
   const trust = await trustBits(tx, account, { opened, row });
-  return (await showMessage(tx, account.accountId, { messageId, seq, folderId, trust })).seq;
+  const thread = threadChoice(account, { messageId, index: content.index, body: opened.content });
+  return (await showMessage(tx, account.accountId, { messageId, seq, folderId, trust, thread })).seq;
 }
 
 /** Dropped when it came before (no `reason`). Everything else is set apart, and the owner is told. */

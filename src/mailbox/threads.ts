@@ -7,9 +7,9 @@ import { collectFields } from '../mime/structure/header-fields.ts';
 import { messageIdsIn } from '../mime/structure/message-ids.ts';
 import type { MessageIndex } from '../mime/structure/types.ts';
 import type { ParsedBody } from '../smimp/email.ts';
-import type { Db, Tx } from '../store/database.ts';
+import type { Db } from '../store/database.ts';
 import { lockMailbox } from '../store/folders.ts';
-import { joinThread, threadIds } from '../store/threads.ts';
+import { joinThread, type ThreadChoice, threadIds } from '../store/threads.ts';
 import type { Contents } from './contents.ts';
 import type { MailAccount } from './mail-account.ts';
 import type { ShownMessage } from './types.ts';
@@ -20,19 +20,17 @@ const REFERENCES_BYTES = 64 * 1024;
 /** Of a long list the nearest ones, and the one that began it all. */
 export const MAX_THREAD_REFERENCES = 20;
 
-/** Puts a stored message into its thread. `body`: where it is open. The caller holds the mailbox. */
-export async function keepThread(
-  tx: Tx,
+/** What decides which thread a message belongs to. `body`: where it is open. */
+export function threadChoice(
   account: MailAccount,
   message: { messageId: Buffer; index: MessageIndex; body: ParsedBody | null },
-): Promise<void> {
+): ThreadChoice {
   const { messageId, index, body } = message;
   const names = [...referencesOf(index).map((id) => `message ${id}`), ...namedThread(body)];
-  const blinded = names.map((name) => account.keys.blind('thread-reference', name));
+  const references = names.map((name) => account.keys.blind('thread-reference', name));
   // A message that names nothing is a thread of its own.
-  const root = blinded.at(-1) ?? messageId;
-  const fresh = account.keys.blind('thread', root).subarray(0, ID_BYTES);
-  await joinThread(tx, account.accountId, { messageId, references: blinded, fresh });
+  const root = references.at(-1) ?? messageId;
+  return { references, fresh: account.keys.blind('thread', root).subarray(0, ID_BYTES) };
 }
 
 /** The nearest first, the message's own id last. */
@@ -66,7 +64,8 @@ export async function threadsOf(
     await lockMailbox(tx, accountId);
     for (const [n, messageId] of old.entries()) {
       const index = listed[n]?.index;
-      if (index !== undefined) await keepThread(tx, account, { messageId, index, body: null });
+      if (index === undefined) continue;
+      await joinThread(tx, accountId, messageId, threadChoice(account, { messageId, index, body: null }));
     }
   });
   const now = await threadIds(db, accountId, ids);

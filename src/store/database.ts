@@ -30,6 +30,7 @@ import * as scram from './migrations/0015-scram.ts';
 import * as threads from './migrations/0015-threads.ts';
 import * as rendered from './migrations/0016-rendered.ts';
 import * as imapRecent from './migrations/0017-imap-recent.ts';
+import * as ownPlace from './migrations/0021-own-place.ts';
 import type { Database } from './schema.ts';
 
 export type Db = Kysely<Database>;
@@ -59,6 +60,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0012-outbox-submissions': outboxSubmissions,
   '0012-sent': sent,
   '0012-trust': trust,
+  '0021-own-place': ownPlace,
 };
 const INT8_OID = 20;
 

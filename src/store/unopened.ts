@@ -6,6 +6,7 @@ import { sql } from 'kysely';
 import { type Executor, notify, notifying, type Tx } from './database.ts';
 import { lockMailbox } from './folders.ts';
 import type { StoredMessage } from './messages.ts';
+import { joinedThread, type ThreadChoice } from './threads.ts';
 
 export type DueMessage = { message_id: Buffer; sender_address: string; size_bytes: number };
 
@@ -82,13 +83,13 @@ export async function lockUnopened(
 }
 
 /**
- * Makes a message visible at the end of its folder, under a new seq when its own would stand before what was shown.
+ * Makes a message visible in its thread and at the end of its folder, under a new seq when its own would stand before what was shown.
  * The caller holds the mailbox.
  */
 export async function showMessage(
   tx: Tx,
   accountId: number,
-  message: { messageId: Buffer; seq: number; folderId: number; trust: number },
+  message: { messageId: Buffer; seq: number; folderId: number; trust: number; thread: ThreadChoice },
 ): Promise<{ seq: number }> {
   const { rows } = await sql<{ seq: number }>`
     with behind as (
@@ -102,7 +103,7 @@ export async function showMessage(
     )
     update message
     set state = 'shown', seq = place.seq, revision = place.revision, trust = ${message.trust},
-      reason = null, next_attempt_at = null
+      thread_id = ${joinedThread(accountId, message.thread, sql`thread_id`)}, reason = null, next_attempt_at = null
     from place
     where message.message_id = ${message.messageId}
     returning message.seq, ${notifying('mailbox_changed', accountId)}`.execute(tx);
