@@ -91,6 +91,10 @@ describe('keys of an account', () => {
     expect(() => keys.unseal('contents', 'id', sealed)).toThrow(damaged);
     expect(() => keys.unseal('content', 'id', changed)).toThrow(damaged);
     expect(() => others.unseal('content', 'id', sealed)).toThrow(damaged);
+    expect(() => keys.unsealInPlace('content', 'di', Buffer.from(sealed))).toThrow(damaged);
+    const opened = keys.unsealInPlace('content', 'id', sealed);
+    expect(opened.toString()).toBe('text');
+    expect(opened.buffer).toBe(sealed.buffer);
     expect(keys.blind('a', 'x').equals(keys.blind('a', 'x'))).toBe(true);
     expect(keys.blind('a', 'x').equals(keys.blind('b', 'x'))).toBe(false);
     expect(keys.blind('a', 'x').equals(others.blind('a', 'x'))).toBe(false);

@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { openQueue } from '../src/pipeline/queue.ts';
 import { createAccount, findAccount } from '../src/store/accounts.ts';
+import { findContents, findRendered, insertContents, ROW_BYTES } from '../src/store/contents.ts';
 import { notify, type OpenedDatabase } from '../src/store/database.ts';
 import { deleteMessages, findMessage, inboxId, insertMessage, type NewMessage } from '../src/store/messages.ts';
 import { testDatabase } from './support/database.ts';
@@ -42,6 +43,36 @@ function message(accountId: number, folderId: number, number: number): NewMessag
     state: 'pending',
   };
 }
+
+describe('what is kept of messages', () => {
+  it('is read side by side, each whole and in its place, however large', async () => {
+    const { db } = opened;
+    const account = await db
+      .transaction()
+      .execute((tx) => createAccount(tx, { address: 'frank#corp.test', initializeHash: null, now: NOW }));
+    const folder = await inboxId(db, account.id);
+    const sizes = [1, 0, ROW_BYTES - 1, ROW_BYTES, 3 * ROW_BYTES, 7, null, 5];
+    const kept = sizes.map((size, place) => ({
+      message_id: bytes(32, 200 - place),
+      account_id: account.id,
+      renderer_version: 2 + (place % 2),
+      sealed: bytes(100 + place, place),
+      sealed_for: bytes(32, 100 + place),
+      rendered: size === null ? null : bytes(size, place),
+    }));
+    for (const place of kept.keys())
+      await db.transaction().execute((tx) => insertMessage(tx, message(account.id, folder, 200 - place)));
+    await insertContents(db, kept);
+    const ids = kept.map(({ message_id }) => message_id);
+    const contents = await findContents(db, account.id, [...ids, bytes(32, 250)]);
+    expect(new Set(contents)).toEqual(new Set(kept.map(({ rendered: _bytes, ...content }) => content)));
+    const rendered = kept.map(({ message_id, sealed_for, rendered: of }) => ({ message_id, sealed_for, rendered: of }));
+    const whole = rendered.filter(({ rendered: of }) => of !== null);
+    expect(new Set(await findRendered(db, account.id, ids))).toEqual(new Set(whole));
+    expect(await findRendered(db, account.id, [])).toEqual([]);
+    expect(await findContents(db, account.id + 1, ids)).toEqual([]);
+  });
+});
 
 describe('a mailbox in the database', () => {
   it('gives rising seqs, counts its size and forgets a key with its last message', async () => {

@@ -3,7 +3,14 @@
  * purpose and id, so that no sealed value can stand in the place of another.
  */
 import type { Address } from '../smimp/address.ts';
-import { keyedHash, type MasterKeyPair, randomBytes, secretOpen, secretSeal } from '../smimp/crypto.ts';
+import {
+  keyedHash,
+  type MasterKeyPair,
+  randomBytes,
+  secretOpen,
+  secretOpenInPlace,
+  secretSeal,
+} from '../smimp/crypto.ts';
 import { view } from '../smimp/encoding.ts';
 import type { MessageKey } from '../smimp/message-key.ts';
 import { pae, text } from '../smimp/transcript.ts';
@@ -36,6 +43,8 @@ export interface AccountKeys {
   seal(purpose: string, id: Uint8Array | string, plaintext: Uint8Array): Buffer;
   /** What `seal` sealed for the same purpose and id. Throws KeystoreError `damaged`. */
   unseal(purpose: string, id: Uint8Array | string, sealed: Uint8Array): Buffer;
+  /** The same where it stands: a view into `sealed`, which is overwritten. */
+  unsealInPlace(purpose: string, id: Uint8Array | string, sealed: Buffer): Buffer;
   /** A keyed hash, 32 bytes, for columns that are looked up but must tell nothing. */
   blind(purpose: string, value: Uint8Array | string): Buffer;
 }
@@ -56,11 +65,12 @@ export function accountKeys(options: {
   const blindKey = keyedHash(options.accountKey, text('smimp-bridge/blind/1'));
   const context = (purpose: string, id: Uint8Array | string): Buffer =>
     pae([text('smimp-bridge/sealed/1'), text(address), text(purpose), bytesOf(id)]);
-  const unseal: AccountKeys['unseal'] = (purpose, id, sealed) => {
-    const plaintext = secretOpen(sealKey, sealed, context(purpose, id));
+  const undamaged = (plaintext: Buffer | null): Buffer => {
     if (plaintext === null) throw new KeystoreError('damaged');
     return plaintext;
   };
+  const unseal: AccountKeys['unseal'] = (purpose, id, sealed) =>
+    undamaged(secretOpen(sealKey, sealed, context(purpose, id)));
   return {
     accountId,
     address,
@@ -80,6 +90,7 @@ export function accountKeys(options: {
     },
     seal: (purpose, id, plaintext) => secretSeal(sealKey, plaintext, context(purpose, id)),
     unseal,
+    unsealInPlace: (purpose, id, sealed) => undamaged(secretOpenInPlace(sealKey, sealed, context(purpose, id))),
     blind: (purpose, value) => keyedHash(blindKey, pae([text(purpose), bytesOf(value)])),
   };
 }

@@ -131,7 +131,7 @@ const MANY = 100;
 export const contentKey = (messageId: Buffer): string => messageId.toString('latin1');
 
 function unsealRendered(account: MailAccount, row: StoredRendered): Buffer {
-  const padded = account.keys.unseal(RENDERED, row.sealed_for, row.rendered);
+  const padded = account.keys.unsealInPlace(RENDERED, row.sealed_for, row.rendered);
   return padded.subarray(LENGTH_BYTES, LENGTH_BYTES + padded.readUInt32LE());
 }
 
@@ -157,7 +157,10 @@ export function createContents(options: { db: Db; gate: ByteGate }): Contents {
     indexes.usedBytes + content.memoryBytes > INDEX_CACHE_BYTES ? content : remember(messageId, content);
 
   const unseal = (account: MailAccount, row: StoredContent): PackedContent =>
-    unpackContent(account.keys.unseal(PURPOSE, row.sealed_for, row.sealed), parseRendererVersion(row.renderer_version));
+    unpackContent(
+      account.keys.unsealInPlace(PURPOSE, row.sealed_for, row.sealed),
+      parseRendererVersion(row.renderer_version),
+    );
 
   /** By the renderer whose sizes were stored of it: they are true for ever. */
   const render = async (account: MailAccount, message: StoredMessage, by: Decided & { version: RendererVersion }) => {

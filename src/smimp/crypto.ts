@@ -194,19 +194,27 @@ export function secretSeal(key: Uint8Array, plaintext: Uint8Array, aad: Uint8Arr
 
 /** The plaintext of `secretSeal`; `null` under another key or `aad`, or when a bit has changed. */
 export function secretOpen(key: Uint8Array, sealed: Uint8Array, aad: Uint8Array): Buffer | null {
+  return openSecretInto(key, sealed, aad, (box) => Buffer.allocUnsafe(box.byteLength - MAC_BYTES));
+}
+
+/** The same where it stands: the plaintext is a view into `sealed`, which is overwritten. */
+export function secretOpenInPlace(key: Uint8Array, sealed: Buffer, aad: Uint8Array): Buffer | null {
+  return openSecretInto(key, sealed, aad, (box) => box.subarray(0, box.byteLength - MAC_BYTES));
+}
+
+function openSecretInto(
+  key: Uint8Array,
+  sealed: Uint8Array,
+  aad: Uint8Array,
+  placeOf: (box: Buffer) => Buffer,
+): Buffer | null {
   if (sealed.byteLength < NONCE_BYTES + MAC_BYTES) return null;
   const bytes = view(sealed);
   const box = bytes.subarray(NONCE_BYTES);
-  const out = Buffer.allocUnsafe(box.byteLength - MAC_BYTES);
+  const nonce = bytes.subarray(0, NONCE_BYTES);
+  const out = placeOf(box);
   try {
-    native.crypto_aead_xchacha20poly1305_ietf_decrypt(
-      out,
-      null,
-      box,
-      view(aad),
-      bytes.subarray(0, NONCE_BYTES),
-      view(key),
-    );
+    native.crypto_aead_xchacha20poly1305_ietf_decrypt(out, null, box, view(aad), nonce, view(key));
     return out;
   } catch {
     return null;

@@ -23,26 +23,65 @@ export async function replaceContent(db: Executor, content: Insertable<ContentTa
     .execute();
 }
 
-export function findContents(db: Executor, accountId: number, messageIds: Buffer[]): Promise<StoredContent[]> {
-  return db
-    .selectFrom('content')
-    .select(['message_id', 'account_id', 'renderer_version', 'sealed', 'sealed_for'])
-    .where('account_id', '=', accountId)
-    .where(sql<boolean>`message_id = any(${messageIds}::bytea[])`)
-    .execute();
+/** Of those of the messages that there are, in any order. The bytes are the caller's, who may write over them. */
+export async function findContents(db: Executor, accountId: number, messageIds: Buffer[]): Promise<StoredContent[]> {
+  const rows = await sideBySide(db, { accountId, messageIds, column: 'sealed' });
+  return rows.map(({ bytes: sealed, ...row }) => ({ ...row, account_id: accountId, sealed }));
 }
 
 /** Of those of the messages whose rendered bytes are kept. */
 export async function findRendered(db: Executor, accountId: number, messageIds: Buffer[]): Promise<StoredRendered[]> {
-  const rows = await db
-    .selectFrom('content')
-    .select(['message_id', 'sealed_for', 'rendered'])
-    .where('account_id', '=', accountId)
-    .where('rendered', 'is not', null)
-    .where(sql<boolean>`message_id = any(${messageIds}::bytea[])`)
-    .execute();
-  return rows as StoredRendered[];
+  const rows = await sideBySide(db, { accountId, messageIds, column: 'rendered' });
+  return rows.map(({ message_id, sealed_for, bytes: rendered }) => ({ message_id, sealed_for, rendered }));
 }
+
+const ID_BYTES = 32;
+/** Bytes in one row: a few ordinary messages, or the indexes of many. From larger rows memory is slower to be had. */
+export const ROW_BYTES = 32 * 1024;
+
+type Found = Omit<StoredContent, 'account_id' | 'sealed'> & { bytes: Buffer };
+
+/**
+ * A sealed column of many messages, end to end in few rows. A row for each, with a buffer for each of its columns, would take
+ * longer, and leave behind more to be collected than is in it.
+ */
+async function sideBySide(
+  db: Executor,
+  { accountId, messageIds, column }: { accountId: number; messageIds: Buffer[]; column: 'sealed' | 'rendered' },
+): Promise<Found[]> {
+  const bytes = sql.ref(column);
+  type Row = { ids: Buffer; owners: Buffer; bytes: Buffer; lengths: string; versions: string };
+  const { rows } = await sql<Row>`
+    select string_agg(message_id, '' order by message_id) as ids, string_agg(sealed_for, '' order by message_id) as owners,
+      string_agg(renderer_version::text, ',' order by message_id) as versions,
+      string_agg(octet_length(bytes)::text, ',' order by message_id) as lengths,
+      string_agg(bytes, '' order by message_id) as bytes
+    from (
+      select message_id, sealed_for, renderer_version, ${bytes} as bytes,
+        sum(octet_length(${bytes})) over (order by message_id) / ${sql.lit(ROW_BYTES)} as part
+      from content
+      where account_id = ${accountId} and message_id = any(${messageIds}::bytea[]) and ${bytes} is not null
+    ) as found
+    group by part`.execute(db);
+  return rows.flatMap(apart);
+}
+
+function apart({ ids, owners, bytes, lengths, versions }: Record<'ids' | 'owners' | 'bytes', Buffer> & Lists): Found[] {
+  const version = versions.split(',');
+  let at = 0;
+  return lengths.split(',').map((length, place) => {
+    const [start, from] = [at, place * ID_BYTES];
+    at += Number(length);
+    return {
+      message_id: ids.subarray(from, from + ID_BYTES),
+      sealed_for: owners.subarray(from, from + ID_BYTES),
+      renderer_version: Number(version[place]),
+      bytes: bytes.subarray(start, at),
+    };
+  });
+}
+
+type Lists = Record<'lengths' | 'versions', string>;
 
 /** Adds the rendered bytes to what is stored of a message, as `seal` gives them for what its content is sealed for. */
 export async function keepRendered(
