@@ -267,7 +267,11 @@ describe('answers to errors', () => {
     ['\x01\r\n', '* BAD Invalid tag\r\n'],
     ['a SEARCH CHARSET X-KLINGON ALL\r\n', 'a NO [BADCHARSET (US-ASCII UTF-8)] Character set is not supported\r\n'],
     ['a SELECT "&x"\r\n', 'a NO [CANNOT] Mailbox name is not valid\r\n'],
-    ['a APPEND x {99999999}\r\n', 'a NO [TOOBIG] Literal is too big\r\n'],
+    [
+      'a APPEND x {99999999}\r\n',
+      'a NO [TOOBIG] The message is too large: at most 36 MiB are taken here, and attachments grow by a third\r\n',
+    ],
+    ['a LOGIN {99999999}\r\n', 'a NO [TOOBIG] Literal is too big\r\n'],
     [`${'x'.repeat(70_000)}`, '* BYE Line is too long\r\n'],
   ])('%#', (text, expected) => {
     expect(answer(text)).toBe(expected);

@@ -99,7 +99,7 @@ function textOf({ state, recipients, deadline, original }: OutboxInput): string 
 function recipientText({ mailbox, reason, nextAttempt }: OutboxRecipient): string {
   return [
     `To ${mailbox}`,
-    ...(reason === null ? [] : [`  ${reason.what} ${reason.advice}`]),
+    ...(reason === null ? [] : [`  ${reason.what} ${reason.advice}`.trimEnd()]),
     ...(nextAttempt === null ? [] : [`  Next try: ${formatMailDate(nextAttempt)}`]),
   ].join('\n');
 }

@@ -5,7 +5,7 @@
 
 import type { OutboxInput, OutboxState } from '../mime/outbox.ts';
 import type { Explanation } from '../pipeline/reasons.ts';
-import { explain, type Reason } from '../pipeline/reasons.ts';
+import { explainRetried, type Reason } from '../pipeline/reasons.ts';
 import { type Address, toMailbox } from '../smimp/address.ts';
 import { hash } from '../smimp/crypto.ts';
 import { type Hex32, toHex } from '../smimp/encoding.ts';
@@ -78,7 +78,7 @@ function recipientOf(delivery: WaitingDelivery, state: OutboxState) {
 }
 
 function reasonOf({ error_code }: WaitingDelivery, mailbox: string): Explanation | null {
-  return error_code === null ? null : explain(error_code as Reason, mailbox);
+  return error_code === null ? null : explainRetried(error_code as Reason, mailbox);
 }
 
 const seconds = (time: Date): number => Math.floor(time.getTime() / 1000);

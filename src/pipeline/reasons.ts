@@ -37,7 +37,7 @@ export interface Explanation {
   status: string;
   /** A whole sentence. */
   what: string;
-  /** What the sender can do about it. */
+  /** What the sender can do about it; empty when that is nothing. */
   advice: string;
 }
 
@@ -253,6 +253,12 @@ const UNREACHED: ReadonlySet<Reason> = new Set<Reason>([
 export function explain(reason: Reason, mailbox: string): Explanation {
   const wording = WORDINGS[reason] ?? (UNREACHED.has(reason) ? UNREACHABLE : ODD);
   return { status: wording.status, what: wording.what(mailbox), advice: wording.advice };
+}
+
+/** The explanation of something that is tried again by itself: nobody is asked to do so. */
+export function explainRetried(reason: Reason, mailbox: string): Explanation {
+  const found = explain(reason, mailbox);
+  return found.advice === LATER ? { ...found, advice: '' } : found;
 }
 
 /** The explanation of something final: a failure that could have passed says so no longer (RFC 3463 §3.5: 4.4.7). */

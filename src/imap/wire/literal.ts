@@ -13,6 +13,7 @@ export interface LiteralMarker {
 }
 
 const MARKER = /(~?)\{(\d+)(\+?)\}$/;
+const MIB = 1024 * 1024;
 const CLOSING_BRACE = 0x7d;
 const OPENING_BRACE = 0x7b;
 const APPEND = /^[^ ]+ +(?:APPEND|(?:UID +)?REPLACE +[^ ]+) +/i;
@@ -66,10 +67,17 @@ export class LiteralAdmission {
     const leftBytes = this.#limits.appendLiteralBytes - this.#messageBytes;
     const boundBytes = isMessage ? leftBytes : this.#limits.literalBytes;
     const wireBytes = marker.synchronising ? boundBytes : Math.min(boundBytes, this.#limits.nonSyncLiteralBytes);
-    if (marker.sizeBytes > wireBytes) return new WireError('LITERAL_TOO_BIG', 'Literal is too big');
+    if (marker.sizeBytes > wireBytes) return new WireError('LITERAL_TOO_BIG', this.#tooBig(isMessage));
     if (!isMessage) return this.#countBytes(marker.sizeBytes);
     this.#messageBytes += marker.sizeBytes;
     return null;
+  }
+
+  /** Mail programs show this to people. */
+  #tooBig(isMessage: boolean): string {
+    const mib = this.#limits.appendLiteralBytes / MIB;
+    if (!isMessage || mib === 0) return 'Literal is too big';
+    return `The message is too large: at most ${mib.toFixed(1).replace(/\.0$/, '')} MiB are taken here, and attachments grow by a third`;
   }
 
   /** Throwing the connection away is the answer when it is not null. */
