@@ -191,7 +191,52 @@ describe('replies', () => {
     });
   }
 
-  it('end it at the first server that gave one: others of the domain are not asked', async () => {
+  describe('that put it off before the message came', () => {
+    const later = { code: 451, text: '4.7.1 Try again in a while' };
+    const several = (count: number) => {
+      const names = Array.from({ length: count }, (_, n) => `mx${n}.old.test`);
+      const mx = { 'old.test': names.map((name, n): [number, string] => [n, name]) };
+      return { mx, hosts: Object.fromEntries(names.map((name) => [name, '127.0.0.1'])) };
+    };
+
+    it('are asked of the next server in the same attempt', async () => {
+      const server = await serverOf();
+      server.answer('rcpt', later, 2);
+      await send(await mailerOf({ dns: several(3), port: server.port }));
+      expect(server.received).toHaveLength(1);
+      expect(server.connections()).toBe(3);
+    });
+
+    it('are asked of no more servers than any attempt tries, and told in the words that were said', async () => {
+      const server = await serverOf();
+      server.answer('rcpt', later);
+      const dns = several(MAX_EXCHANGERS + 1);
+      const lost = { ...dns.hosts, [`mx${MAX_EXCHANGERS - 1}.old.test`]: '127.0.0.2' };
+      const failure = await failureOf(send(await mailerOf({ dns: { ...dns, hosts: lost }, port: server.port })));
+      expect(failure).toMatchObject({ code: 'smtp-temporary', permanent: false, said: { status: '4.7.1' } });
+      expect(server.connections()).toBe(MAX_EXCHANGERS - 1);
+    });
+
+    it('leave it open, though another server refuses it for good', async () => {
+      const server = await serverOf();
+      server.answer('rcpt', later, 1);
+      server.answer('data', { code: 550, text: '5.7.1 Not here' }, 1);
+      const failure = await failureOf(send(await mailerOf({ dns: several(3), port: server.port })));
+      expect(failure).toMatchObject({ code: 'smtp-temporary', permanent: false, said: { status: '4.7.1' } });
+      expect(server.connections()).toBe(2);
+    });
+
+    it('after it came, no other server gets it in this attempt', async () => {
+      const server = await serverOf();
+      server.answer('data', later, 1);
+      expect(await failureOf(send(await mailerOf({ dns: several(2), port: server.port })))).toMatchObject({
+        code: 'smtp-temporary',
+      });
+      expect(server.connections()).toBe(1);
+    });
+  });
+
+  it('that refuse end it at the first server that gave one: others of the domain are not asked', async () => {
     const server = await serverOf();
     const hosts = { 'mx.old.test': '127.0.0.1', 'mx2.old.test': '127.0.0.1' };
     const mx: [number, string][] = [

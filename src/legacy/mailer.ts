@@ -89,18 +89,17 @@ export function createMailer(options: {
     async send(envelope, signal) {
       const domain = mailboxDomain(envelope.to);
       let last: RelayError | null = null;
+      const passed = (error: unknown): void => {
+        last = worthier(last, passing(error, last));
+      };
       for (const hop of await hopsOf(domain)) {
-        try {
-          for (const target of await hop.exchanger.targets()) {
-            signal.throwIfAborted();
-            try {
-              return await attempt(hop, target, envelope, signal);
-            } catch (error) {
-              last = worthier(last, passing(error));
-            }
+        for (const target of await hop.exchanger.targets().catch((error) => passed(error) ?? [])) {
+          signal.throwIfAborted();
+          try {
+            return await attempt(hop, target, envelope, signal);
+          } catch (error) {
+            passed(error);
           }
-        } catch (error) {
-          last = worthier(last, passing(error));
         }
       }
       throw last ?? new RelayError('smtp-connect');
@@ -108,16 +107,18 @@ export function createMailer(options: {
   };
 }
 
-/** As long as one of its servers may come back, nothing is over for the domain. */
+/** As long as one of its servers may come back, nothing is over for the domain. Words say more than silence. */
 function worthier(before: RelayError | null, now: RelayError): RelayError {
-  return before !== null && !before.permanent && now.permanent ? before : now;
+  if (before === null) return now;
+  const isOver = now.permanent && !before.permanent;
+  return isOver || (before.said !== null && now.said === null) ? before : now;
 }
 
 const NO_POLICY: StsPolicy = { mode: 'none', mx: [] };
 
-/** What another server may heal. Throws what none can. */
-function passing(error: unknown): RelayError {
+/** What another server may heal. Throws what none can; `before`: one that was asked first put it off, and may take it later. */
+function passing(error: unknown, before: RelayError | null): RelayError {
   if (!(error instanceof RelayError)) throw error;
-  if (error instanceof SmtpFailure && error.reached) throw error;
-  return error;
+  if (!(error instanceof SmtpFailure) || !error.reached) return error;
+  throw before?.code === 'smtp-temporary' && error.permanent ? before : error;
 }

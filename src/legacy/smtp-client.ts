@@ -201,8 +201,10 @@ function sendFailure(error: NodemailerError, begun: boolean): SmtpFailure {
   const said = saidBy(error);
   const cause = error;
   if (said !== null) {
-    const code = said.status.startsWith('5') ? 'smtp-permanent' : 'smtp-temporary';
-    return new SmtpFailure(code, { reached: true, said, cause });
+    const isFinal = said.status.startsWith('5');
+    // Who puts off before the message came may have a neighbour that takes it (RFC 5321 §5.1).
+    const reached = isFinal || begun;
+    return new SmtpFailure(isFinal ? 'smtp-permanent' : 'smtp-temporary', { reached, said, cause });
   }
   if (error.code === 'EENVELOPE') return new SmtpFailure('bad-mailbox', { reached: true, cause });
   if (error.code === 'EMESSAGE') return new SmtpFailure('smtp-too-large', { reached: true, cause });
