@@ -1,5 +1,6 @@
 /** All trials, in the order in which they are run. */
 import { signaturesTrial } from './signatures.ts';
+import { syncTrials } from './sync/sync.ts';
 import type { Trial } from './trial.ts';
 
-export const TRIALS: readonly Trial[] = [signaturesTrial];
+export const TRIALS: readonly Trial[] = [signaturesTrial, ...syncTrials];
