@@ -9,6 +9,7 @@ import type { Db } from './store/database.ts';
 import { forgetStrangeDomains } from './store/domains.ts';
 import { forgetEpochs } from './store/epochs.ts';
 import { forgetExpunged } from './store/expunged.ts';
+import { settleFlagChanges } from './store/flag-changes.ts';
 import { forgetOldKeys } from './store/key-issue.ts';
 import { forgetStsPolicies } from './store/mta-sts.ts';
 import { forgetOldPowFacts } from './store/pow-facts.ts';
@@ -73,6 +74,7 @@ export async function doChores(options: Parameters<typeof startChores>[0]): Prom
   await forgetFinishedSubmissions(db, new Date(now.getTime() - KEEP_FINISHED_MS));
   if (now.getUTCMinutes() % FORGET_CHANGES_EVERY_MINUTES === 0) {
     await forgetExpunged(db);
+    await settleFlagChanges(db);
     await forgetEpochs(db);
     await forgetUnpaired(db, new Date(now.getTime() - 2 * DAY_MS));
   }

@@ -16,8 +16,9 @@ import { openStorage, type StorageObject, sealStorage } from '../smimp/storage.t
 import { verifySignedHash } from '../smimp/transcript.ts';
 import { advanceMailbox } from '../store/accounts.ts';
 import type { Db, Tx } from '../store/database.ts';
+import { type FlagWrite, writeFlags } from '../store/flag-changes.ts';
 import { lockMailbox } from '../store/folders.ts';
-import { type FlagWrite, type SealedNotes, sealedNotes, writeFlags } from '../store/mailbox.ts';
+import { type SealedNotes, sealedNotes } from '../store/mailbox.ts';
 import { retryUnknownKey } from '../store/unopened.ts';
 import type { Inspection } from './inspect.ts';
 import { storedEnvelope } from './stored-envelope.ts';
@@ -146,8 +147,9 @@ async function takeStorageKey(tx: Tx, keys: AccountKeys, secret: SecretBody): Pr
   const rows = await sealedNotes(tx, keys.accountId);
   const writes = rows.flatMap((row) => resealed(keys, row, { present, next }));
   if (writes.length > 0) {
-    const { revision } = await advanceMailbox(tx, keys.accountId, { seqs: 0 });
-    await writeFlags(tx, keys.accountId, revision, writes);
+    const { accountId } = keys;
+    const { revision } = await advanceMailbox(tx, accountId, { seqs: 0 });
+    await writeFlags(tx, { accountId, revision }, writes);
   }
   await replaceStorageSecret(tx, keys, next);
 }

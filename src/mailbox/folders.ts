@@ -13,8 +13,8 @@ import {
   MAIL_TYPE,
   removeFolder,
   type StoredFolder,
+  shownMessageIds,
 } from '../store/folders.ts';
-import { shownSince } from '../store/mailbox.ts';
 import { deleteMessages } from '../store/messages.ts';
 import { dropSubscription, keepSubscription, lostSubscriptions } from '../store/subscriptions.ts';
 import { moveMessages } from '../store/transfers.ts';
@@ -225,7 +225,7 @@ async function moveInbox(
   { rows, inboxId, levels, now }: { rows: StoredFolder[]; inboxId: number; levels: readonly string[]; now: Date },
 ): Promise<void> {
   const target = await makeLevels(tx, accountId, { rows, levels, specialUse: null, subscribed: false });
-  const messageIds = (await shownSince(tx, inboxId, -1)).map(({ message_id }) => message_id);
+  const messageIds = await shownMessageIds(tx, inboxId);
   if (messageIds.length === 0) return;
   await moveMessages(tx, accountId, { chosen: { fromFolder: inboxId, messageIds }, toFolder: target.id, now });
 }

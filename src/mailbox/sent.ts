@@ -11,8 +11,9 @@ import type { EmailBody } from '../smimp/email.ts';
 import { pae, text } from '../smimp/transcript.ts';
 import { advanceMailbox } from '../store/accounts.ts';
 import type { Tx } from '../store/database.ts';
+import { writeFlags } from '../store/flag-changes.ts';
 import { lockMailbox } from '../store/folders.ts';
-import { shownAmong, writeFlags } from '../store/mailbox.ts';
+import { shownAmong } from '../store/mailbox.ts';
 import { deleteMessages } from '../store/messages.ts';
 import { findUnpaired, forgetSentCopy, insertSentCopy, type SentSource } from '../store/sent-copies.ts';
 import { changeFlags, withFlags } from './flags.ts';
@@ -69,8 +70,9 @@ async function addFlags(tx: Tx, { account, folderId, flags }: OwnMail, messageId
   const before = versionedMessage(account, row).message.flags;
   const write = withFlags(account, storedFlags(row), changeFlags(before, { mode: 'add', flags }));
   if (write === null) return;
-  const { revision } = await advanceMailbox(tx, account.accountId, { seqs: 0 });
-  await writeFlags(tx, account.accountId, revision, [{ messageId, ...write }]);
+  const { accountId } = account;
+  const { revision } = await advanceMailbox(tx, accountId, { seqs: 0 });
+  await writeFlags(tx, { accountId, revision }, [{ messageId, ...write }]);
 }
 
 /** Null for mail without a Message-ID: nothing says that two such are one. */

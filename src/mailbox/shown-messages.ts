@@ -65,6 +65,8 @@ export const storedFlags = ({ read, extensions_data: extensionsData, digest, not
   ...{ read, extensionsData, digest, leastVersion: notes_version },
 });
 
+type State = { revision: number; flags: readonly string[] };
+
 /** A message whose id and digest stand among those of others. */
 class PagedMessage implements ShownMessage {
   readonly uid: number;
@@ -73,12 +75,16 @@ class PagedMessage implements ShownMessage {
   readonly #page: ShownPage['ids'];
   readonly #at: number;
 
-  constructor(page: ShownPage, place: number, flags: readonly string[]) {
-    this.uid = page.seqs[place] ?? 0;
-    this.revision = page.revisions[place] ?? 0;
+  constructor(page: ShownPage['ids'], place: { uid: number; at: number }, { revision, flags }: State) {
+    this.uid = place.uid;
+    this.revision = revision;
     this.flags = flags;
-    this.#page = page.ids;
-    this.#at = place * ID_BYTES;
+    this.#page = page;
+    this.#at = place.at;
+  }
+
+  revised(state: State): PagedMessage {
+    return new PagedMessage(this.#page, { uid: this.uid, at: this.#at }, state);
   }
 
   get messageId(): Buffer {
@@ -88,6 +94,18 @@ class PagedMessage implements ShownMessage {
   get digest(): Buffer {
     return this.#page.digests.subarray(this.#at, this.#at + ID_BYTES);
   }
+}
+
+function pagedMessage(page: ShownPage, place: number, flags: readonly string[]): PagedMessage {
+  const uid = page.seqs[place] ?? 0;
+  return new PagedMessage(page.ids, { uid, at: place * ID_BYTES }, { revision: page.revisions[place] ?? 0, flags });
+}
+
+/** The same message in a later state. */
+export function revised(message: ShownMessage, state: State): ShownMessage {
+  if (message instanceof PagedMessage) return message.revised(state);
+  const { uid, messageId, digest } = message;
+  return { uid, messageId, digest, ...state };
 }
 
 export async function pagedMessages(
@@ -101,11 +119,11 @@ export async function pagedMessages(
     const isRead = page.read[place] === '1';
     const notes = page.notes.get(place);
     const trust = page.trust[place] ?? 0;
-    if (notes === undefined) return new PagedMessage(page, place, known.plain(isRead, trust));
+    if (notes === undefined) return pagedMessage(page, place, known.plain(isRead, trust));
     const digest = page.ids.digests.subarray(place * ID_BYTES, (place + 1) * ID_BYTES);
     const stored = { read: isRead, extensionsData: notes.data, digest, leastVersion: notes.version };
     const { flags, version } = readVersioned(account, stored);
-    const message = new PagedMessage(page, place, known.of([...flags, ...trustKeywords(trust)]));
+    const message = pagedMessage(page, place, known.of([...flags, ...trustKeywords(trust)]));
     if (version > notes.version) seen.push({ messageId: message.messageId, notesVersion: version });
     return message;
   });

@@ -1,16 +1,18 @@
 /** Changing flags of messages: one change for all of them, under the mailbox lock, so that changes of two sessions add up. */
 import { advanceMailbox } from '../store/accounts.ts';
 import type { Db, Tx } from '../store/database.ts';
+import { type FlagWrite, writeFlags } from '../store/flag-changes.ts';
 import { lockMailboxAt } from '../store/folders.ts';
-import { type FlagWrite, type ShownRow, writeFlags, writeRead } from '../store/mailbox.ts';
+import type { ShownRow } from '../store/mailbox.ts';
 import { type DefaultQuota, FREE_NOTES_BYTES, hasRoom } from '../store/quota.ts';
 import { MailboxError } from './errors.ts';
 import { changeFlags, type FlagChange, SEEN, withFlags } from './flags.ts';
-import { type FolderMemory, type FolderState, placeOf } from './folder-state.ts';
+import type { FolderMemory } from './folder-state.ts';
 import type { Folder } from './folder-tree.ts';
 import type { MailAccount } from './mail-account.ts';
 import { storedFlags, versionedMessage } from './shown-messages.ts';
 import { stillThere } from './still-there.ts';
+import { type Change, isRefused, type Stored, storeSeen } from './store-seen.ts';
 import { isTrustKeyword } from './trust-keywords.ts';
 import type { ConditionalChange, ShownMessage } from './types.ts';
 
@@ -22,12 +24,6 @@ interface Place {
   defaultQuota: DefaultQuota;
 }
 
-/** `unlessAfter`: passes over what changed after that revision. */
-type Change = FlagChange & { unlessAfter: number | null };
-
-/** What a change comes to. `revision`: that of the change; null when there was nothing to write. */
-type Stored = ConditionalChange & { revision: number | null; written: readonly ShownMessage[] };
-
 export async function storeFlags(
   place: Place,
   messages: readonly ShownMessage[],
@@ -38,7 +34,7 @@ export async function storeFlags(
   if (change.mode !== 'replace' && change.flags.some(isTrustKeyword)) throw new MailboxError('trust-keyword');
   const stored = await db.transaction().execute(async (tx) => {
     const state = states.at(folder, await lockMailboxAt(tx, account.accountId));
-    if (state !== null && isOfSeen(change)) return storeSeen(tx, place, known(state, messages), change);
+    if (state !== null && isOfSeen(change)) return storeSeen(tx, { account, folder, state }, messages, change);
     return storeAny(tx, place, messages, change);
   });
   if (stored.revision !== null) states.advance(folder, stored.revision, stored.written);
@@ -48,46 +44,6 @@ export async function storeFlags(
 /** \Seen alone is a column: nothing sealed has to be read for it. */
 function isOfSeen({ mode, flags }: FlagChange): boolean {
   return mode !== 'replace' && flags.length > 0 && flags.every((flag) => flag === SEEN);
-}
-
-/** Those of the messages that are still there, as they are at the locked revision. */
-function known({ messages }: FolderState, asked: readonly ShownMessage[]): ShownMessage[] {
-  const places = new Set(
-    asked.map(({ uid }) => placeOf(messages, uid)).filter((at, n) => messages[at]?.uid === asked[n]?.uid),
-  );
-  return [...places].sort((a, b) => a - b).map((at) => messages[at] as ShownMessage);
-}
-
-const isRefused = ({ unlessAfter }: Change, revision: number): boolean =>
-  unlessAfter !== null && revision > unlessAfter;
-
-async function storeSeen(
-  tx: Tx,
-  { account }: Place,
-  messages: readonly ShownMessage[],
-  change: Change,
-): Promise<Stored> {
-  const refused = messages.filter(({ revision }) => isRefused(change, revision)).map(({ uid }) => uid);
-  const asked = messages.filter(({ revision }) => !isRefused(change, revision));
-  const read = change.mode === 'add';
-  const differs = asked.filter(({ flags }) => flags.includes(SEEN) !== read);
-  if (differs.length === 0) return { after: asked, refused, revision: null, written: [] };
-  const { accountId } = account;
-  const { revision } = await advanceMailbox(tx, accountId, { seqs: 0 });
-  await writeRead(tx, { accountId, revision, read, seqs: differs.map(({ uid }) => uid) });
-  const lists = new Map<readonly string[], readonly string[]>();
-  const written = new Map(differs.map((message) => [message, withSeen(message, { change, revision, lists })]));
-  return { after: asked.map((one) => written.get(one) ?? one), refused, revision, written: [...written.values()] };
-}
-
-/** `lists`: the flags after the change by those before it, so that equal ones stay one object. */
-function withSeen(
-  { uid, messageId, digest, flags }: ShownMessage,
-  how: { change: FlagChange; revision: number; lists: Map<readonly string[], readonly string[]> },
-): ShownMessage {
-  const after = how.lists.get(flags) ?? changeFlags(flags, how.change);
-  how.lists.set(flags, after);
-  return { uid, messageId, digest, revision: how.revision, flags: after };
 }
 
 async function storeAny(
@@ -103,7 +59,8 @@ async function storeAny(
   const writes = asked.flatMap(({ write }) => (write === null ? [] : [write]));
   if (writes.length === 0) return { after: asked.map(({ message }) => message), refused, revision: null, written: [] };
   const { revision } = await advanceMailbox(tx, accountId, { seqs: 0 });
-  await writeFlags(tx, accountId, revision, writes);
+  const seqs = asked.flatMap(({ message, write }) => (write === null ? [] : [message.uid]));
+  await writeFlags(tx, { accountId, revision, within: { folderId: folder.id, seqs } }, writes);
   if (writes.some(isLong) && !(await hasRoom(tx, accountId, { addBytes: 0, defaultQuota })))
     throw new MailboxError('over-quota');
   const after = asked.map(({ message, write }) => (write === null ? message : { ...message, revision }));

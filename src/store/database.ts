@@ -30,6 +30,7 @@ import * as scram from './migrations/0015-scram.ts';
 import * as threads from './migrations/0015-threads.ts';
 import * as rendered from './migrations/0016-rendered.ts';
 import * as imapRecent from './migrations/0017-imap-recent.ts';
+import * as flagChanges from './migrations/0018-flag-changes.ts';
 import * as ownPlace from './migrations/0021-own-place.ts';
 import type { Database } from './schema.ts';
 
@@ -51,6 +52,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0013-original': original,
   '0016-rendered': rendered,
   '0017-imap-recent': imapRecent,
+  '0018-flag-changes': flagChanges,
   '0012-notes': notes,
   '0014-save-dates': saveDates,
   '0015-scram': scram,

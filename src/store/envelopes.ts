@@ -4,6 +4,7 @@ import { advanceMailbox } from './accounts.ts';
 import { type Executor, notify, type Tx } from './database.ts';
 import { expungedFloor } from './expunged.ts';
 import { notesBytes, type StoredMessage } from './messages.ts';
+import { changedStretches, currentRevision, revisionOfMessage } from './revisions.ts';
 
 /** What a Summary of §5 is made from. */
 export type SummaryRow = Pick<
@@ -19,8 +20,8 @@ const SUMMARY = [
   'message.size_bytes',
   'message.message_type',
   'message.seq',
-  'message.revision',
   'folder.folder_name',
+  currentRevision,
 ] as const;
 
 /** The folder of that type and name; null is the inbox, which holds every type. */
@@ -56,7 +57,7 @@ export function findPlace(
 ): Promise<Pick<StoredMessage, 'message_type' | 'revision'> | undefined> {
   return db
     .selectFrom('message')
-    .select(['message_type', 'revision'])
+    .select(['message_type', currentRevision])
     .where('account_id', '=', accountId)
     .where('message_id', '=', messageId)
     .executeTakeFirst();
@@ -88,7 +89,7 @@ export function findEnvelope(
     .selectFrom('message')
     .innerJoin('folder', 'folder.id', 'message.folder_id')
     .selectAll('message')
-    .select('folder.folder_name')
+    .select(['folder.folder_name', currentRevision])
     .where('message.account_id', '=', accountId)
     .where('message.message_id', '=', messageId)
     .executeTakeFirst();
@@ -111,7 +112,7 @@ export async function setRead(
 ): Promise<number | null> {
   const before = await tx
     .selectFrom('message')
-    .select(['read', 'revision'])
+    .select(['read', currentRevision])
     .where('account_id', '=', mark.accountId)
     .where('message_id', '=', mark.messageId)
     .executeTakeFirst();
@@ -139,7 +140,7 @@ export async function setExtensions(
   const { accountId, messageId } = set;
   const found = await tx
     .selectFrom('message')
-    .select(['revision', notesBytes])
+    .select([currentRevision, notesBytes])
     .where('account_id', '=', accountId)
     .where('message_id', '=', messageId)
     .executeTakeFirst();
@@ -180,16 +181,7 @@ export async function changesAfter(
     .select('revision')
     .where('id', '=', ask.accountId)
     .executeTakeFirstOrThrow();
-  const puts = await db
-    .selectFrom('message')
-    .innerJoin('folder', 'folder.id', 'message.folder_id')
-    .select(SUMMARY)
-    .where('message.account_id', '=', ask.accountId)
-    .where('message.revision', '>', ask.revision)
-    .where('message.revision', '<=', current)
-    .orderBy('message.revision')
-    .modifyEnd(sql`fetch first ${ask.limit} rows with ties`)
-    .execute();
+  const puts = await changedEnvelopes(db, { ...ask, current });
   const gone = await db
     .selectFrom('expunged')
     .select(['message_id', 'revision'])
@@ -209,6 +201,40 @@ export async function changesAfter(
     changes: changes.filter(({ revision }) => revision <= last).sort((a, b) => a.revision - b.revision),
     ...{ last, current, floor: await expungedFloor(db, ask.accountId) },
   };
+}
+
+/** Messages whose revision lies after `revision`, up to `current`, in its order: about `limit`, whole revisions. */
+function changedEnvelopes(
+  db: Executor,
+  {
+    accountId,
+    revision: after,
+    limit,
+    current,
+  }: { accountId: number; revision: number; limit: number; current: number },
+): Promise<SummaryRow[]> {
+  const shown = db
+    .selectFrom('message')
+    .innerJoin('folder', 'folder.id', 'message.folder_id')
+    .select(SUMMARY)
+    .where('message.account_id', '=', accountId)
+    .where(sql<boolean>`${revisionOfMessage} <= ${current}`)
+    .orderBy('revision')
+    .modifyEnd(sql`fetch first ${limit} rows with ties`);
+  const one = shown.where(sql<boolean>`message.revision > ${after} and message.revision >= message.flags_revision`);
+  const ofMany = shown
+    .where(sql<boolean>`message.flags_revision > ${after} and message.flags_revision > message.revision`)
+    .innerJoin(changedStretches({ accountId, after }).as('stretch'), (join) =>
+      join.on(sql<boolean>`stretch.in_folder = message.folder_id and message.seq >= stretch.first
+        and message.seq < stretch.beyond`),
+    );
+  return db
+    .selectFrom(one.as('one'))
+    .selectAll()
+    .unionAll(db.selectFrom(ofMany.as('of_many')).selectAll())
+    .orderBy('revision')
+    .modifyEnd(sql`fetch first ${limit} rows with ties`)
+    .execute();
 }
 
 /** Up to which revision a page is complete. */

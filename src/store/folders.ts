@@ -5,6 +5,7 @@
 import type { Insertable, Selectable, Updateable } from 'kysely';
 import { sql } from 'kysely';
 import { type Executor, notify, type Tx } from './database.ts';
+import { revisionOfMessage } from './revisions.ts';
 import type { FolderTable } from './schema.ts';
 
 export type StoredFolder = Selectable<FolderTable>;
@@ -106,7 +107,7 @@ export async function countShown(db: Executor, folderIds: readonly number[]): Pr
   const { rows } = await sql<{ id: number; messages: number; unseen: number; recent: number; highest: number | null }>`
     select folder.id, count(message.seq) as messages, count(message.seq) filter (where not message.read) as unseen,
       count(message.seq) filter (where message.seq >= folder.recent_from) as recent,
-      greatest(max(message.revision), (select max(revision) from expunged where folder_id = folder.id)) as highest
+      greatest(max(${revisionOfMessage}), (select max(revision) from expunged where folder_id = folder.id)) as highest
     from folder left join message on message.folder_id = folder.id and message.state = 'shown'
     where folder.id = any(${folderIds}::bigint[])
     group by folder.id`.execute(db);

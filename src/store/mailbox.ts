@@ -5,8 +5,9 @@
  * account's revision first and the rows after it misses nothing.
  */
 import { sql } from 'kysely';
-import { type Db, type Executor, notify, type Tx } from './database.ts';
+import type { Db, Executor, Tx } from './database.ts';
 import { lockMailbox } from './folders.ts';
+import { changedStretches, currentRevision, revisionOfMessage } from './revisions.ts';
 
 /** What is listed of a shown message without opening anything. */
 export type ShownRow = {
@@ -44,35 +45,30 @@ export async function folderRevision(
   return { revision: row.revision, uidValidity: row.uid_validity };
 }
 
-/** Shown messages changed after `afterRevision`, all of them with -1; ascending by seq. */
-export function shownSince(db: Executor, folderId: number, afterRevision: number): Promise<ShownRow[]> {
-  return db
+const SHOWN = ['message_id', 'seq', 'read', 'extensions_data', 'notes_version', 'trust'] as const;
+
+const shownIn = (db: Executor, folderId: number) =>
+  db
     .selectFrom('message')
-    .select(['message_id', 'seq', 'revision', 'read', 'extensions_data', 'notes_version', 'trust'])
-    .select(digestColumn)
+    .select(SHOWN)
+    .select([currentRevision, digestColumn])
     .where('folder_id', '=', folderId)
-    .where('state', '=', 'shown')
-    .where('revision', '>', afterRevision)
-    .orderBy('seq')
-    .execute();
-}
+    .where('state', '=', 'shown');
 
 /** Shown messages of one folder changed after a revision, ascending by seq: few of them, found by their revision. */
 export function changedSince(
   db: Executor,
   { accountId, folderId }: { accountId: number; folderId: number },
-  afterRevision: number,
+  after: number,
 ): Promise<ShownRow[]> {
-  return db
-    .selectFrom('message')
-    .select(['message_id', 'seq', 'revision', 'read', 'extensions_data', 'notes_version', 'trust'])
-    .select(digestColumn)
+  const one = shownIn(db, folderId)
     .where('account_id', '=', accountId)
-    .where('folder_id', '=', folderId)
-    .where('state', '=', 'shown')
-    .where('revision', '>', afterRevision)
-    .orderBy('seq')
-    .execute();
+    .where(sql<boolean>`message.revision > ${after}`);
+  const ofMany = shownIn(db, folderId).innerJoin(changedStretches({ accountId, after }).as('stretch'), (join) =>
+    join.on(sql<boolean>`stretch.in_folder = message.folder_id and message.seq >= stretch.first
+        and message.seq < stretch.beyond and message.flags_revision > ${after} and message.revision <= ${after}`),
+  );
+  return one.unionAll(ofMany).orderBy('seq').execute();
 }
 
 /** Shown messages of a folder side by side, ascending by seq: a row for each would cost more than what is in it. */
@@ -105,7 +101,7 @@ export async function shownPage(
       string_agg(notes_version::text, ',' order by seq) as versions,
       string_agg(coalesce(extensions_data, ''), '' order by seq) as notes
     from (
-      select seq, revision, read, trust, message_id, message_hash, extensions_data, notes_version from message
+      select seq, ${currentRevision}, read, trust, message_id, message_hash, extensions_data, notes_version from message
       where folder_id = ${folderId} and state = 'shown' and seq > ${afterSeq} order by seq limit ${limit}
     ) as page`.execute(db);
   const [row] = rows;
@@ -145,7 +141,7 @@ export async function countedRevision(
     from account
     left join folder on folder.id = ${folderId}
     cross join (
-      select count(*) as messages, coalesce(sum(revision), 0)::bigint as sum from message
+      select count(*) as messages, coalesce(sum(${revisionOfMessage}), 0)::bigint as sum from message
       where folder_id = ${folderId} and state = 'shown' and seq >= ${fromSeq}
     ) as counted
     where account.id = ${accountId}`.execute(db);
@@ -198,42 +194,7 @@ export async function lastExpunged(db: Executor, folderId: number): Promise<numb
 
 /** Those of `messageIds` that are shown in the folder now, ascending by seq. The caller holds the mailbox. */
 export function shownAmong(tx: Tx, folderId: number, messageIds: Buffer[]): Promise<ShownRow[]> {
-  return tx
-    .selectFrom('message')
-    .select(['message_id', 'seq', 'revision', 'read', 'extensions_data', 'notes_version', 'trust'])
-    .select(digestColumn)
-    .where('folder_id', '=', folderId)
-    .where('state', '=', 'shown')
-    .where(sql<boolean>`message_id = any(${messageIds}::bytea[])`)
-    .orderBy('seq')
-    .execute();
-}
-
-/** `notesVersion`: of the blob; absent when it is not known, as for what another server says. */
-export type FlagWrite = { messageId: Buffer; read: boolean; extensionsData: Buffer | null; notesVersion?: number };
-
-/** Writes flags of messages at one revision. The caller holds the mailbox. */
-export async function writeFlags(tx: Tx, accountId: number, revision: number, writes: FlagWrite[]): Promise<void> {
-  const ids = writes.map(({ messageId }) => messageId);
-  const reads = writes.map(({ read }) => read);
-  const data = writes.map(({ extensionsData }) => extensionsData);
-  const versions = writes.map(({ notesVersion }) => notesVersion ?? 0);
-  await sql`
-    with before as (
-      select sum(octet_length(extensions_data)) as bytes from message
-      where message_id = any(${ids}::bytea[]) and account_id = ${accountId}
-    ), written as (
-      update message set read = d.read, extensions_data = d.data, revision = ${revision},
-        notes_version = greatest(notes_version, d.version)
-      from unnest(${ids}::bytea[], ${reads}::boolean[], ${data}::bytea[], ${versions}::bigint[])
-        as d(id, read, data, version)
-      where message.message_id = d.id and message.account_id = ${accountId}
-      returning octet_length(message.extensions_data) as bytes
-    )
-    update account set size_bytes = size_bytes - coalesce((select bytes from before), 0)
-      + coalesce((select sum(bytes) from written), 0)
-    where id = ${accountId}`.execute(tx);
-  await notify(tx, 'mailbox_changed', accountId);
+  return shownIn(tx, folderId).where(sql<boolean>`message_id = any(${messageIds}::bytea[])`).orderBy('seq').execute();
 }
 
 /** Blobs of these versions were opened here: none older is believed from now on. */
@@ -251,15 +212,4 @@ export async function rememberNotes(
       from unnest(${ids}::bytea[], ${versions}::bigint[]) as d(id, version)
       where message.message_id = d.id and message.account_id = ${accountId}`.execute(tx);
   });
-}
-
-/** Marks messages as read, or as not read, at one revision. The caller holds the mailbox. */
-export async function writeRead(
-  tx: Tx,
-  { accountId, revision, read, seqs }: { accountId: number; revision: number; read: boolean; seqs: number[] },
-): Promise<void> {
-  await sql`
-    update message set read = ${read}, revision = ${revision}
-    where account_id = ${accountId} and seq = any(${seqs}::bigint[])`.execute(tx);
-  await notify(tx, 'mailbox_changed', accountId);
 }

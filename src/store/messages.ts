@@ -10,12 +10,13 @@ import { sql } from 'kysely';
 import { advanced, advanceMailbox } from './accounts.ts';
 import { type Channel, type Executor, notify, notifying, type Tx } from './database.ts';
 import { readLargeRow, writeLarge } from './large-column.ts';
+import { currentRevision } from './revisions.ts';
 import type { Database, MessageTable } from './schema.ts';
 
-export type StoredMessage = Selectable<MessageTable>;
+export type StoredMessage = Omit<Selectable<MessageTable>, 'revision' | 'flags_revision'> & { revision: number };
 export type NewMessage = Omit<
   Insertable<MessageTable>,
-  'seq' | 'revision' | 'size_bytes' | 'attempts' | 'next_attempt_at' | 'reason'
+  'seq' | 'revision' | 'flags_revision' | 'size_bytes' | 'attempts' | 'next_attempt_at' | 'reason'
 >;
 
 /** Stores one envelope under the mailbox lock and wakes whoever opens mail. Returns its place. */
@@ -33,7 +34,7 @@ export async function insertMessage(tx: Tx, message: NewMessage): Promise<{ seq:
       seq: sql<number>`(select next_seq - 1 from place)`,
       revision: sql<number>`(select revision from place)`,
     })
-    .returning(['seq', 'revision'])
+    .returning(['seq', currentRevision])
     .returning(notifying(channel, message.account_id).as('told'))
     .executeTakeFirstOrThrow();
   return { seq, revision };
@@ -64,6 +65,7 @@ export async function findMessage(
     db
       .selectFrom('message')
       .select(WITHOUT_CIPHERTEXT)
+      .select(currentRevision)
       .select(slice('ciphertext'))
       .where('account_id', '=', accountId)
       .where('message_id', '=', messageId)
@@ -75,7 +77,7 @@ export async function findMessage(
 }
 
 const WITHOUT_CIPHERTEXT = [
-  ...(['message_id', 'account_id', 'folder_id', 'seq', 'revision', 'message_type', 'size_bytes'] as const),
+  ...(['message_id', 'account_id', 'folder_id', 'seq', 'message_type', 'size_bytes'] as const),
   ...(['message_public_key', 'nonce', 'proof_of_work', 'message_hash', 'sender_address'] as const),
   ...(['sender_public_key', 'time_received', 'pow_zero_bits', 'pow_nonce', 'login_token_hash'] as const),
   ...([

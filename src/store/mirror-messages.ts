@@ -6,7 +6,7 @@ import type { Insertable, Selectable } from 'kysely';
 import { sql } from 'kysely';
 import { advanceMailbox } from './accounts.ts';
 import type { Executor, Tx } from './database.ts';
-import { writeFlags } from './mailbox.ts';
+import { writeFlags } from './flag-changes.ts';
 import { deleteMessages, eraseUnneededSecrets } from './messages.ts';
 import type { MirrorMessageTable } from './schema.ts';
 import { moveMessages } from './transfers.ts';
@@ -146,7 +146,7 @@ export async function writeLocal(
     await moveMessages(tx, accountId, { chosen: { messageId }, toFolder: to.folder_id, now });
   }
   const { revision } = await advanceMailbox(tx, accountId, { seqs: 0 });
-  await writeFlags(tx, accountId, revision, [{ messageId, read: to.read, extensionsData: to.extensions_data }]);
+  await writeFlags(tx, { accountId, revision }, [{ messageId, read: to.read, extensionsData: to.extensions_data }]);
 }
 
 /** Messages here with exactly this envelope that the home is not known to have. */

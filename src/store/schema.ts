@@ -37,6 +37,7 @@ import type {
   AccountTable,
   AvatarTable,
   ExpungedTable,
+  FlagChangeTable,
   FolderTable,
   KeyIssueTable,
   ListEntryTable,
@@ -77,6 +78,7 @@ export interface Database {
   message: MessageTable;
   sent_envelope: SentEnvelopeTable;
   expunged: ExpungedTable;
+  flag_change: FlagChangeTable;
   list_entry: ListEntryTable;
   avatar: AvatarTable;
   mail_user: MailUserTable;

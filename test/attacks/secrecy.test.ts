@@ -50,7 +50,7 @@ const accountId = async ({ opened, site }: Pick<LookedInto, 'opened' | 'site'>):
 async function keepEnvelopes(): Promise<void> {
   for (const { opened } of [pair.acme, pair.corp])
     for (const row of await opened.db.selectFrom('message').selectAll().execute())
-      archive.set(toHex(row.message_id), row);
+      archive.set(toHex(row.message_id), { ...row, revision: 0 });
 }
 
 /** All secrets that are there to be found. */

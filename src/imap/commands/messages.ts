@@ -1,5 +1,5 @@
 /** STORE, COPY, MOVE, EXPUNGE (RFC 3501 §6.4; RFC 4315 UIDPLUS, RFC 6851 MOVE). */
-import { changeFlags, sameFlags } from '../../mailbox/flags.ts';
+import { changeFlags, type FlagChange, sameFlags } from '../../mailbox/flags.ts';
 import type { ShownMessage, Transferred } from '../../mailbox/types.ts';
 import {
   type Done,
@@ -37,21 +37,24 @@ export const store: Handler<'STORE'> = async (session, { uid, set, mode, silent,
     unchangedSince === null
       ? { after: await view.changeFlags(before, { mode, flags }), refused: [] }
       : await view.changeFlagsUnlessChanged(before, { mode, flags }, unchangedSince);
-  const expected = new Map(before.map((message) => [message.uid, changeFlags(message.flags, { mode, flags })]));
-  const isExpected = (message: ShownMessage): boolean => sameFlags(expected.get(message.uid) ?? [], message.flags);
   await session.send(...selected.know(after));
   const numbers = new Map(positions.map((position) => [selected.at(position).uid, position + 1]));
   const numberOf = (own: number): number => numbers.get(own) ?? 0;
-  const answers = after.map((message) => ({
-    message,
-    values: storeValues(selected, message, { uid, silent: silent && isExpected(message) }),
-  }));
-  const told = answers.filter(({ values }) => values.length > 0);
+  const isExpected = silent ? expectation(before, { mode, flags }) : () => false;
   const answer = new Answer();
-  for (const { message, values } of told) answer.add(selected.fetchPieces(numberOf(message.uid) - 1, values));
+  for (const message of after) {
+    const values = storeValues(selected, message, { uid, silent: silent && isExpected(message) });
+    if (values.length > 0) answer.add(selected.fetchPieces(numberOf(message.uid) - 1, values));
+  }
   await session.send(...answer.take());
   return endStore(uid, uid ? refused : refused.map(numberOf));
 };
+
+/** Whether a message has the flags that follow from those it had. */
+function expectation(before: readonly ShownMessage[], change: FlagChange): (after: ShownMessage) => boolean {
+  const expected = new Map(before.map(({ uid, flags }) => [uid, changeFlags(flags, change)]));
+  return ({ uid, flags }) => sameFlags(expected.get(uid) ?? [], flags);
+}
 
 /**
  * SILENT leaves the flags out, not the mod-sequence (RFC 7162 §3.1.3); but not flags that another session changed, too, of

@@ -1,5 +1,5 @@
 /** The server half: what any SMIMP server knows of its accounts (SMIMP 0.1 §5). */
-import type { Generated } from 'kysely';
+import type { ColumnType, Generated } from 'kysely';
 import type { ByDefault, Bytes, Instant, MaybeInstant } from './columns.ts';
 
 export interface AccountTable {
@@ -118,12 +118,17 @@ export interface LostSubscriptionTable {
  * `hidden`: a type people do not see. */
 export type MessageState = 'pending' | 'shown' | 'held' | 'quarantined' | 'hidden';
 
+/** The revision of a message is the greater one of two columns: `currentRevision` of ../revisions.ts reads it. */
+export type PartOfRevision = { readonly partOf: 'revision' };
+
 export interface MessageTable {
   message_id: Bytes;
   account_id: number;
   folder_id: number;
   seq: number;
-  revision: number;
+  revision: ColumnType<PartOfRevision, number, number>;
+  /** Of the last change of flags of many messages at once. */
+  flags_revision: ColumnType<PartOfRevision, number | undefined, number>;
   message_type: string;
   ciphertext: Bytes;
   /** Length of `ciphertext`. */
@@ -180,6 +185,15 @@ export interface ExpungedTable {
   seq: number;
   message_id: Bytes;
   gone: boolean;
+}
+
+/** Flags of many messages in this part of a folder were changed, and perhaps not of all there (../flag-changes.ts). */
+export interface FlagChangeTable {
+  account_id: number;
+  revision: number;
+  folder_id: number;
+  first_seq: number;
+  last_seq: number;
 }
 
 export type ListName = 'whitelist' | 'blacklist';
