@@ -158,7 +158,7 @@ async function buildParts(stack: AsyncDisposableStack, base: Base): Promise<Part
   const gateway = (await ofGateway?.gatewayOf(config, { db, https, network, clock })) ?? null;
   const limits = pipelineLimits(config);
   const { giveUpAfterMs } = limits;
-  const outward = gateway === null ? null : createOutward({ gateway, giveUpAfterMs, clock });
+  const outward = gateway === null ? null : createOutward({ gateway, giveUpAfterMs, events, clock });
   const quotaBytes = config.limits.quota;
   const mailbox = createMailbox({
     ...{ db, listener, keystore, identity, events, clock, quotaBytes, outward },

@@ -321,6 +321,27 @@ describe('what never leaves', () => {
     expect(site.old.received).toHaveLength(0);
   });
 
+  it('what cannot be written: its sender is told, the log says it, and it is kept', async () => {
+    await site[Symbol.asyncDispose]();
+    site = await gatewaySite({
+      write: () => {
+        throw new RangeError('no such page');
+      },
+    });
+    expect(await carry({ subject: 'A riddle' })).toMatchObject({ stage: 'failed', error_code: 'not-rendered' });
+    expect(JSON.stringify(await reports())).toContain(
+      'could not write the message to bob@old.test as mail of the old internet',
+    );
+    const kept = await site.opened.db.selectFrom('message').select(['state', 'reason', 'ciphertext']).execute();
+    expect(kept).toEqual([expect.objectContaining({ state: 'quarantined', reason: 'not-rendered' })]);
+    expect(kept[0]?.ciphertext.length).toBeGreaterThan(0);
+    expect(await site.open()).toBe(0);
+    const unexpected = site.log.filter((line) => line.includes('"unexpected"'));
+    expect(unexpected).toEqual([expect.stringContaining('"writing a message that leaves"')]);
+    expect(unexpected.join()).not.toMatch(/riddle|old\.test/);
+    site.log.length = 0;
+  });
+
   it('mail for a domain that was seen speaking SMIMP', async () => {
     const spoken = { domain: 'old.test', outcome: 'found', baseUrl: 'https://old.test', spoke: true } as const;
     await saveDomain(site.opened.db, { ...spoken, now: site.clock.read() });

@@ -59,7 +59,7 @@ export interface OpenServices extends DisplayRules {
   /** At a gateway: what carries mail for its legacy identities on. Nobody reads it here, and nobody is told anything. */
   outward?: {
     serves(address: Address): boolean;
-    take(account: MailAccount, opened: OpenedMessage): (tx: Tx) => Promise<void>;
+    take(account: MailAccount, opened: OpenedMessage): Onward;
   } | null;
   /** Most bytes of a mailbox whose account has no limit of its own; null or absent: no limit. */
   quotaBytes?: DefaultQuota;
@@ -185,8 +185,8 @@ async function show({ services, account }: Opening, row: StoredMessage, opened: 
     { kind: 'uid', value: seenUid(account, opened.header.from, opened.header.uid) },
   ];
   const { outward = null } = services;
-  const carry = outward?.serves(account.address) === true ? outward.take(account, opened) : null;
-  const isKept = carry === null && isShown(opened.content);
+  const onward = outward?.serves(account.address) === true ? outward.take(account, opened) : null;
+  const isKept = onward === null && isShown(opened.content);
   const trace = isKept ? await traceOf(services.db, account, { opened, row }) : null;
   const kept = isKept ? await contentToKeep(services, account, { ...opened, trace }, row.time_received) : null;
   const content = kept?.content ?? null;
@@ -199,7 +199,7 @@ async function show({ services, account }: Opening, row: StoredMessage, opened: 
       await deleteMessages(tx, accountId, [messageId], now);
       return null;
     }
-    if (carry !== null) return handOn(tx, { accountId, messageId, carry, now });
+    if (onward !== null) return handOn(tx, { accountId, messageId, onward, now });
     const seq =
       content === null ? await hide(tx, messageId) : await showIn(tx, { account, opened, row, content, unopened });
     return { seq, raised: await raiseAll(tx, about, cautionAlarms(opened, row)) };
@@ -211,13 +211,16 @@ async function show({ services, account }: Opening, row: StoredMessage, opened: 
   reportAlarms(services.events, accountId, { raised, ended: [] });
 }
 
+type Onward = { carry(tx: Tx): Promise<void>; kept: string | null };
+
 /** It is nobody's to read here: what is left is that it was seen, and its way on. */
 async function handOn(
   tx: Tx,
-  on: { accountId: number; messageId: Buffer; carry: (tx: Tx) => Promise<void>; now: Date },
+  { accountId, messageId, onward, now }: { accountId: number; messageId: Buffer; onward: Onward; now: Date },
 ): Promise<{ seq: null; raised: [] }> {
-  await deleteMessages(tx, on.accountId, [on.messageId], on.now);
-  await on.carry(tx);
+  if (onward.kept === null) await deleteMessages(tx, accountId, [messageId], now);
+  else await setApart(tx, messageId, { state: 'quarantined', reason: onward.kept });
+  await onward.carry(tx);
   return { seq: null, raised: [] };
 }
 

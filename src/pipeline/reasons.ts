@@ -23,6 +23,7 @@ type OwnReason =
   | 'content-lost'
   | 'relay-denied'
   | 'not-relayed'
+  | 'not-rendered'
   | 'retired-key'
   | 'speaks-smimp'
   | 'local';
@@ -115,6 +116,11 @@ const WORDINGS: Partial<Record<Reason, Wording>> = {
     status: '5.6.1',
     what: (mailbox) => `Messages of this kind, such as secret keys, never leave SMIMP, so ${mailbox} cannot get one.`,
     advice: 'Send an ordinary message.',
+  },
+  'not-rendered': {
+    status: '5.6.0',
+    what: (mailbox) => `The gateway could not write the message to ${mailbox} as mail of the old internet.`,
+    advice: 'This is a fault of the gateway. Send it in another form, such as plain text, and tell whoever runs it.',
   },
   'retired-key': {
     status: '5.7.7',

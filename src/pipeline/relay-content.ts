@@ -14,7 +14,7 @@ const contentSchema = z.object({
   from: z.string().nullable(),
   to: z.string(),
   /** Why it may not leave; its bytes are not kept then. */
-  refused: z.enum(['relay-denied', 'not-relayed', 'retired-key']).nullable(),
+  refused: z.enum(['relay-denied', 'not-relayed', 'retired-key', 'not-rendered']).nullable(),
   subject: z.string(),
   message_id: z.string().nullable(),
   thread_id: hex32,

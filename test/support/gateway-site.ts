@@ -57,7 +57,12 @@ export interface GatewaySite extends AsyncDisposable {
 }
 
 export async function gatewaySite(
-  options: { senders?: readonly string[]; dkim?: Record<string, { selector: string; key_file: string }> } = {},
+  options: {
+    senders?: readonly string[];
+    dkim?: Record<string, { selector: string; key_file: string }>;
+    /** Another way in which what leaves is written. */
+    write?: NonNullable<Parameters<typeof createOutward>[0]['write']>;
+  } = {},
 ): Promise<GatewaySite> {
   const opened = await testDatabase();
   const { db, listener } = opened;
@@ -74,7 +79,7 @@ export async function gatewaySite(
   const common = { db, home, keystore, events, clock: clock.read };
   const discovery = createDiscovery({ ...common, https });
   const identity = createIdentity({ ...common, discovery, baseUrl: 'https://smimp.gw.test' as BaseUrl });
-  const { senders = ['acme.test'], dkim = {} } = options;
+  const { senders = ['acme.test'], dkim = {}, ...writing } = options;
   const settings = { tls: 'opportunistic' as const, smarthost: null, routes: { 'old.test': old.target }, dkim };
   const outgoing = await createOutgoing({
     ...{ settings, name: 'mx.gw.test', password: null, network: { allow: [], ca }, https, db },
@@ -93,7 +98,7 @@ export async function gatewaySite(
       ...{ delayNoticeAfterMs: DELAY_NOTICE_MS, giveUpAfterMs: GIVE_UP_MS },
     },
   });
-  const outward = createOutward({ gateway, giveUpAfterMs: GIVE_UP_MS, clock: clock.read });
+  const outward = createOutward({ gateway, giveUpAfterMs: GIVE_UP_MS, events, clock: clock.read, ...writing });
   const bob = await db
     .transaction()
     .execute((tx) =>
@@ -114,9 +119,13 @@ export async function gatewaySite(
       return receive(into, { from: alice, ...letter });
     },
     open: ({ dying = false } = {}) => {
-      const take: typeof outward.take = (account, message) => async (tx) => {
-        await outward.take(account, message)(tx);
-        if (dying) throw new Error('killed');
+      const take: typeof outward.take = (account, message) => {
+        const onward = outward.take(account, message);
+        const carry: typeof onward.carry = async (tx) => {
+          await onward.carry(tx);
+          if (dying) throw new Error('killed');
+        };
+        return { ...onward, carry };
       };
       return openPending({ ...services, gate, outward: { ...outward, take } }, bob.accountId);
     },
