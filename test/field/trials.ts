@@ -1,6 +1,7 @@
 /** All trials, in the order in which they are run. */
+import { sessionsTrial } from './sessions/sessions.ts';
 import { signaturesTrial } from './signatures.ts';
 import { syncTrials } from './sync/sync.ts';
 import type { Trial } from './trial.ts';
 
-export const TRIALS: readonly Trial[] = [signaturesTrial, ...syncTrials];
+export const TRIALS: readonly Trial[] = [signaturesTrial, ...syncTrials, sessionsTrial];
