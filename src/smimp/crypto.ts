@@ -1,6 +1,6 @@
 /**
  * Every use of libsodium, and the only source of randomness (SMIMP 0.1 §1.3, §1.4, §4.1). sodium-native does
- * what is hot (hashing, boxes, Ed25519 verification) and what the WebAssembly build lacks; libsodium-wrappers does the rest.
+ * what is hot (hashing, keys, boxes, signatures) and what the WebAssembly build lacks; libsodium-wrappers does the rest.
  * Nonces for sealing are drawn here. Functions that take one are named `…WithNonce` and are for formats that store it apart.
  */
 import { Buffer } from 'node:buffer';
@@ -77,24 +77,33 @@ export type MessageKeyPair = { readonly publicKey: Uint8Array; readonly secretKe
 
 /** A random master key, or the one of a 32-byte seed. */
 export function masterKeyPair(seed?: Uint8Array): MasterKeyPair {
-  const pair = seed ? wrappers.crypto_sign_seed_keypair(seed) : wrappers.crypto_sign_keypair();
-  return { publicKey: pair.publicKey, secretKey: pair.privateKey };
+  const publicKey = Buffer.alloc(KEY_BYTES);
+  const secretKey = Buffer.alloc(MASTER_SECRET_BYTES);
+  if (seed === undefined) native.crypto_sign_keypair(publicKey, secretKey);
+  else native.crypto_sign_seed_keypair(publicKey, secretKey, view(seed));
+  return { publicKey, secretKey };
 }
 
 /** A random message key. */
 export function messageKeyPair(): MessageKeyPair {
-  const pair = wrappers.crypto_box_keypair();
-  return { publicKey: pair.publicKey, secretKey: pair.privateKey };
+  const publicKey = Buffer.alloc(KEY_BYTES);
+  const secretKey = Buffer.alloc(KEY_BYTES);
+  native.crypto_box_keypair(publicKey, secretKey);
+  return { publicKey, secretKey };
 }
 
 /** The public key of a 32-byte X25519 secret. */
 export function messagePublicKey(secret: Uint8Array): Uint8Array {
-  return wrappers.crypto_scalarmult_base(secret);
+  const publicKey = Buffer.alloc(KEY_BYTES);
+  native.crypto_scalarmult_base(publicKey, view(secret));
+  return publicKey;
 }
 
 /** `crypto_sign` = signature (64) ‖ digest (32). */
 export function sign(digest: Uint8Array, masterSecret: Uint8Array): Uint8Array {
-  return wrappers.crypto_sign(digest, masterSecret);
+  const signed = Buffer.alloc(SIGNATURE_BYTES + digest.byteLength);
+  native.crypto_sign(signed, view(digest), view(masterSecret));
+  return signed;
 }
 
 /** Cofactorless Ed25519 verification. Says nothing about the encoding of key and R: `verifySignedHash` does. */
@@ -128,7 +137,9 @@ export function masterToBoxPublicKey(masterPublicKey: Uint8Array): Uint8Array | 
 
 /** Ed25519 secret key (64 bytes) → X25519 secret (32 bytes). The caller wipes it. */
 export function masterToBoxSecretKey(masterSecret: Uint8Array): Uint8Array {
-  return wrappers.crypto_sign_ed25519_sk_to_curve25519(masterSecret);
+  const secret = Buffer.alloc(KEY_BYTES);
+  native.crypto_sign_ed25519_sk_to_curve25519(secret, view(masterSecret));
+  return secret;
 }
 
 const ANY_SCALAR = Buffer.alloc(KEY_BYTES, 1);

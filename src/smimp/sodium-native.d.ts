@@ -10,6 +10,12 @@ declare module 'sodium-native' {
     crypto_generichash_init(state: Uint8Array, key: null, outSizeBytes: number): void;
     crypto_generichash_update(state: Uint8Array, part: Uint8Array): void;
     crypto_generichash_final(state: Uint8Array, out: Uint8Array): void;
+    crypto_sign_keypair(publicKey: Uint8Array, secretKey: Uint8Array): void;
+    crypto_sign_seed_keypair(publicKey: Uint8Array, secretKey: Uint8Array, seed: Uint8Array): void;
+    crypto_sign(out: Uint8Array, message: Uint8Array, secretKey: Uint8Array): void;
+    crypto_sign_ed25519_sk_to_curve25519(out: Uint8Array, secretKey: Uint8Array): void;
+    crypto_box_keypair(publicKey: Uint8Array, secretKey: Uint8Array): void;
+    crypto_scalarmult_base(out: Uint8Array, scalar: Uint8Array): void;
     crypto_sign_verify_detached(signature: Uint8Array, message: Uint8Array, publicKey: Uint8Array): boolean;
     crypto_scalarmult(out: Uint8Array, scalar: Uint8Array, point: Uint8Array): void;
     crypto_core_ed25519_is_valid_point(point: Uint8Array): boolean;
