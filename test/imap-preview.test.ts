@@ -93,6 +93,23 @@ describe('a preview', () => {
     expect(faces.isWellFormed()).toBe(true);
   });
 
+  it.each([
+    ['spaces', '\u2003'],
+    ['joiners', '\u200c'],
+    ['soft hyphens', '\u00ad '],
+    ['halves of a letter', '\u{1d552}\u200d'],
+  ])('finds them wherever they begin, behind %s', (_name, filler) => {
+    for (let count = 1_100 / filler.length; count < 1_700; count += 7) {
+      const shown = text(`${filler.repeat(count)} ${'ab '.repeat(400)}`);
+      const all = `${filler.repeat(count)} ${'ab '.repeat(400)}`.replace(
+        /\u00ad|\u200c(?=[\u200c\s])|\u200d(?=\s)/g,
+        '',
+      );
+      const expected = Array.from(all.replace(/\s+/g, ' ').trim()).slice(0, PREVIEW_CHARS).join('').trimEnd();
+      expect(shown).toBe(expected);
+    }
+  });
+
   it('leaves out quotations and what introduces them, unless there is nothing else', () => {
     expect(text('On Monday, Alice wrote:', '> Shall we?', '>> Maybe', '', 'Yes.')).toBe('Yes.');
     expect(text('> Only', '> quoted')).toBe('Only quoted');

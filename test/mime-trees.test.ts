@@ -83,6 +83,34 @@ describe('mail as it comes', () => {
     );
   });
 
+  test('that is one text as it stands is what the parser makes of it', async () => {
+    const body = fc.array(
+      fc.constantFrom('a', 'é', '\0', '=', '--b', ' ', '\t', '\r', '\n', '\r\n', '.', 'x'.repeat(2_000)),
+    );
+    const type = fc.constantFrom(
+      '',
+      'Text/Plain',
+      'text/html; charset="x-y"',
+      'text/plain;charset=utf-8; format=flowed; name=a',
+    );
+    const encoding = fc.constantFrom('', '7bit', ' 8BIT ', 'binary (c)', 'base64');
+    const ends = fc.constantFrom('\r\n', '\n');
+    await fc.assert(
+      fc.asyncProperty(type, encoding, body, ends, async (contentType, transfer, pieces, end) => {
+        const fields = [
+          ...(contentType === '' ? [] : [`Content-type: ${contentType.replace(';', `;${end}\t`)}`]),
+          ...(transfer === '' ? [] : [`Content-Transfer-Encoding: ${transfer}`]),
+        ];
+        // Nobody looks at this field, but with it the parser is asked.
+        const parsed = (more: string[]) =>
+          parseMail(Buffer.from([...fields, ...more, 'Subject: s', '', pieces.join('')].join(end)));
+        expect((await parsed([])).root).toEqual((await parsed(['Content-Duration: 1'])).root);
+        expect(await parsed([])).toMatchObject({ charset: (await parsed(['Content-Duration: 1'])).charset });
+      }),
+      { ...SEED, numRuns: 300 },
+    );
+  });
+
   test('costs no more than in proportion to its length', async () => {
     const size = (mail: Buffer): number => JSON.stringify(indexMessage(mail)).length;
     await fc.assert(

@@ -90,7 +90,8 @@ function isDisguised(raw: Buffer, end: number): boolean {
   if (RESERVED_LINE.test(raw.toString('latin1', 0, end))) return true;
   // As it is, and as those read it who take a bare CR for the end of a line.
   const header = raw.subarray(0, end);
-  return holdsDisguise(header) || holdsDisguise(withCrlf(header));
+  const lines = withCrlf(header);
+  return holdsDisguise(header) || (lines.length !== header.length && holdsDisguise(lines));
 }
 
 function holdsDisguise(header: Buffer): boolean {

@@ -60,10 +60,19 @@ const LOOKALIKES: Readonly<Record<string, string>> = {
   ...{ в: 'b', ь: 'b', β: 'b', г: 'r', ԁ: 'd', ɡ: 'g', ց: 'g', е: 'e', ε: 'e', μ: 'm', '3': 'e', '5': 's', '6': 'b' },
 };
 
+const ASCII = /^[\x00-\x7f]*$/;
+const ASCII_LOOKALIKES = /[l1|!356]/g;
+const lookalike = (letter: string): string => LOOKALIKES[letter] ?? letter;
+
 /** What the eye sees of a text: compatibility forms, accents, case, look-alikes and all that is no letter taken away. */
 function skeleton(text: string): string {
+  if (ASCII.test(text))
+    return text
+      .toLowerCase()
+      .replace(ASCII_LOOKALIKES, lookalike)
+      .replace(/[^a-z0-9]/g, '');
   const plain = text.normalize('NFKD').toLowerCase().replace(/\p{M}/gu, '');
-  const brought = Array.from(plain, (letter) => LOOKALIKES[letter] ?? letter).join('');
+  const brought = Array.from(plain, lookalike).join('');
   return brought.replace(/[^a-z0-9]/g, '').replace(/l/g, 'i');
 }
 

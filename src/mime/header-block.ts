@@ -15,10 +15,11 @@ const ESSENTIAL = new Set([
 ]);
 const LF = 0x0a;
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
+const STRUCTURE_FIELD = /^content-/i;
 const FIELD_START = /^[\x21-\x39\x3b-\x7e]+[ \t]*:/;
 
-/** `header` ends with an empty line. `bodyStart` is an offset into the message. */
-export type HeaderBlock = { header: Buffer; fields: RawField[]; bodyStart: number };
+/** `structure`: the fields that say how the body is made, as they came. `bodyStart` is an offset into the message. */
+export type HeaderBlock = { structure: string[]; fields: RawField[]; bodyStart: number };
 
 /** Splits and bounds. A message that does not start with a field is all body. Linear in the header's size. */
 export function readHeaderBlock(message: Buffer): HeaderBlock {
@@ -93,15 +94,10 @@ class KeptFields {
     this.#sizeBytes += line.length;
   }
 
-  finish(): { header: Buffer; fields: RawField[] } {
-    const last = this.#lines.at(-1);
-    const ending = last === undefined || last.at(-1) === LF ? '\r\n' : '\r\n\r\n';
-    return { header: Buffer.concat([...this.#lines, Buffer.from(ending)]), fields: this.#fields() };
-  }
-
-  #fields(): RawField[] {
+  finish(): { structure: string[]; fields: RawField[] } {
     const texts = unfoldedLines(this.#lines);
-    return texts.map(parseRawField).filter((field) => field !== null);
+    const fields = texts.map(parseRawField).filter((field) => field !== null);
+    return { structure: texts.filter((text) => STRUCTURE_FIELD.test(text)), fields };
   }
 }
 

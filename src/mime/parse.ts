@@ -94,7 +94,9 @@ function withLines(bytes: Buffer): Buffer {
 
 type SplitResult = { root: MailPart; charset: string | null } | { failed: Degraded };
 
-async function splitParts(block: HeaderBlock, body: Buffer): Promise<SplitResult> {
+async function splitParts({ structure }: HeaderBlock, body: Buffer): Promise<SplitResult> {
+  const only = onlyText(structure);
+  if (only !== null) return splitResult(only, new Map([[only.headers, body]]));
   const parser = new MailParser({
     ...{ skipHtmlToText: true, skipTextToHtml: true, skipTextLinks: true, skipImageLinks: true },
     ...{ checksumAlgo: false, ignoreEmbedded: true, maxChildNodes: MAX_PARTS, maxHeadSize: 2 * MAX_HEADER_BYTES },
@@ -104,19 +106,42 @@ async function splitParts(block: HeaderBlock, body: Buffer): Promise<SplitResult
   // sets and format=flowed are decided in one place, select.ts, and not by how mailparser joins texts.
   inside.textTypes = [];
   try {
-    const contents = await readLeaves(Readable.from(chunksOf(block.header, body)).pipe(parser));
+    const contents = await readLeaves(Readable.from(chunksOf(structure, body)).pipe(parser));
     if (inside.tree === false) return { root: textPart(body), charset: null };
-    const charset = charsetOf(inside.tree);
-    return { root: toPart(inside.tree, contents, charset), charset };
+    return splitResult(inside.tree, contents);
   } catch (error) {
     return { failed: isLengthError(error) ? 'too-many-parts' : 'unreadable' };
   }
 }
 
-function* chunksOf(header: Buffer, body: Buffer): Generator<Buffer> {
-  yield header;
+function splitResult(tree: ParserNode, contents: ReadonlyMap<AttachmentStream['headers'], Buffer>): SplitResult {
+  const charset = charsetOf(tree);
+  return { root: toPart(tree, contents, charset), charset };
+}
+
+const ONE_TEXT = /^text\/(?:plain|html)(?=;|$)/i;
+const AS_IT_IS = /^(?:7bit|8bit|binary)$/i;
+
+/** What the parser would make of a text that stands as it is and alone: most of what people write, so it is not asked. */
+function onlyText(structure: readonly string[]): ParserNode | null {
+  const fields = structure.map(parseRawField).filter((field) => field !== null);
+  const [type] = fields.filter(({ name }) => name === 'content-type');
+  const [encoding] = fields.filter(({ name }) => name === 'content-transfer-encoding');
+  const known = [type, encoding].filter((field) => field !== undefined);
+  if (known.length !== structure.length || (encoding !== undefined && !AS_IT_IS.test(encoding.value))) return null;
+  const contentType = type === undefined ? 'text/plain' : ONE_TEXT.exec(type.value)?.[0].toLowerCase();
+  if (contentType === undefined) return null;
+  const headerLines = fields.map(({ name }, n) => ({ key: name, line: structure[n] ?? '' }));
+  return { contentType, headers: new Map(), headerLines, children: [] };
+}
+
+/** The other fields of the top header are read elsewhere. */
+function* chunksOf(structure: readonly string[], body: Buffer): Generator<Buffer> {
+  yield Buffer.from(`${structure.map(withLineEnd).join('')}\r\n`, 'latin1');
   for (let offset = 0; offset < body.length; offset += CHUNK_BYTES) yield body.subarray(offset, offset + CHUNK_BYTES);
 }
+
+const withLineEnd = (field: string): string => (field.endsWith('\n') ? field : `${field}\r\n`);
 
 function isLengthError(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'EMAXLEN';

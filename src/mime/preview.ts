@@ -8,6 +8,8 @@ import { decodeTextPart } from './text-search.ts';
 
 /** RFC 8970 §3.3: so many characters suffice in any language. */
 export const PREVIEW_CHARS = 200;
+/** Of two for each character, where there is one of them more. */
+const LOOKED_AT_CHARS = 2 * PREVIEW_CHARS + 2;
 /** Encoded bytes that are looked at: newsletters have this much of styles before their first word. */
 const LOOKED_AT_BYTES = 256 * 1024;
 
@@ -54,14 +56,22 @@ function beforeSignature(lines: readonly string[]): readonly string[] {
 }
 
 const introduces = (line: string, next: string | undefined): boolean =>
-  next !== undefined && INTRODUCTION.test(line) && QUOTED_LINE.test(next);
+  next !== undefined && QUOTED_LINE.test(next) && INTRODUCTION.test(line);
+
+/** In so much of nearly every text there are the words of a preview. */
+const FIRST_CHARS = 8 * PREVIEW_CHARS;
 
 function onOneLine(lines: readonly string[]): string {
-  return lines.join(' ').replace(UNSEEN, '').replace(CONTROLS, ' ').replace(/\s+/g, ' ').trim();
+  const text = lines.join(' ');
+  const first = tidied(text.slice(0, FIRST_CHARS));
+  // What follows it changes its last character at most.
+  return first.length > LOOKED_AT_CHARS ? first : tidied(text);
 }
+
+const tidied = (text: string): string => text.replace(UNSEEN, '').replace(CONTROLS, ' ').replace(/\s+/g, ' ').trim();
 
 /** Whole characters only. */
 function cut(text: string): string {
-  const characters = Array.from(text.slice(0, 2 * PREVIEW_CHARS + 2));
+  const characters = Array.from(text.slice(0, LOOKED_AT_CHARS));
   return characters.slice(0, PREVIEW_CHARS).join('').trimEnd();
 }
