@@ -1,7 +1,8 @@
 /**
  * Sent mail, kept once. The bridge keeps what is submitted; many programs put a copy of their own into the folder, before or
- * after. Two copies are one message when they have the same Message-ID, the same people in To and Cc, date, subject, text and
- * attachments: how they are encoded, Bcc and marks of the program do not count. The first waits a day for the second, and
+ * after. Two copies are one message when they have the same Message-ID, the same people in To and Cc, subject, text and
+ * attachments: how they are encoded, Bcc and marks of the program do not count, nor does the date, which mutt writes anew for
+ * its copy. The first waits a day for the second, and
  * each is the twin of one other: the same message put in twice by a program is there twice.
  */
 import { readLegacyData } from '../mime/legacy-data.ts';
@@ -80,7 +81,7 @@ function sentDigest({ keys }: MailAccount, body: EmailBody): Buffer | null {
   const { message_id: messageId } = readLegacyData(body.extensions_data);
   if (messageId === null) return null;
   const people = JSON.stringify([body.to, body.cc]);
-  const said = [messageId, people, body.date_sent, body.subject, body.body, body.signature_text ?? ''].map(text);
+  const said = [messageId, people, body.subject, body.body, body.signature_text ?? ''].map(text);
   const files = body.attachments.flatMap(({ file_name, content }) => [text(file_name), hash(text(content))]);
   return keys.blind('sent-copy', pae([...said, ...files]));
 }
