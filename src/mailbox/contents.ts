@@ -3,8 +3,8 @@
  * sealed at rest with the account key, the bytes of small messages only, and go with the row of their message. Listing never
  * touches ciphertext; the body of a large message is decrypted when it is asked for.
  *
- * Kept in memory up to a number of bytes. A message was verified before it was shown (SMIMP 0.1 §4.4); here it is only
- * decrypted again, and nothing is fetched.
+ * Kept in memory up to a number of bytes, and dropped when its message is seen to have left a folder. A message was verified
+ * before it was shown (SMIMP 0.1 §4.4); here it is only decrypted again, and nothing is fetched.
  */
 import type { ByteGate } from '../memory/byte-gate.ts';
 import { freeMemory } from '../memory/free-memory.ts';
@@ -64,6 +64,8 @@ export interface Contents {
   raw(account: MailAccount, messageId: Buffer): Promise<Buffer | null>;
   /** The bytes of those that are kept at rest, read at once, by `contentKey`. They are not kept in memory here. */
   prefetch(account: MailAccount, messageIds: readonly Buffer[]): Promise<ReadonlyMap<string, Buffer>>;
+  /** Drops from memory what is known of messages that left a folder: they may be deleted. One that moved is read again. */
+  forget(account: MailAccount, messageIds: readonly Buffer[]): void;
   /** Ciphertexts opened so far, for the metric and for tests. */
   readonly opened: number;
 }
@@ -127,8 +129,11 @@ function sealedRendered(account: MailAccount, sealedFor: Buffer, raw: Buffer): B
 /** So many asked for at once are no list on a screen but all of a folder. */
 const MANY = 100;
 
-/** A key for a Map: shorter than in hex. */
+/** A key for a Map of one account's messages: shorter than in hex. */
 export const contentKey = (messageId: Buffer): string => messageId.toString('latin1');
+
+/** … and of the messages of all accounts: what one may see no other is given, whatever it calls its messages. */
+const sharedKey = ({ accountId }: MailAccount, messageId: Buffer): string => `${accountId}.${contentKey(messageId)}`;
 
 function unsealRendered(account: MailAccount, row: StoredRendered): Buffer {
   const padded = account.keys.unsealInPlace(RENDERED, row.sealed_for, row.rendered);
@@ -145,16 +150,19 @@ export function createContents(options: { db: Db; gate: ByteGate }): Contents {
     set: (key: string, raw: Buffer): void =>
       (raw.length > KEPT_RENDERED_BYTES ? large : small).set(key, raw, raw.length),
   };
+  const forget: Contents['forget'] = (account, messageIds) => {
+    for (const id of messageIds) for (const kept of [indexes, large, small]) kept.delete(sharedKey(account, id));
+  };
   let opened = 0;
 
-  const remember = (messageId: Buffer, content: PackedContent): PackedContent => {
-    indexes.set(contentKey(messageId), content, content.memoryBytes);
+  const remember = (account: MailAccount, messageId: Buffer, content: PackedContent): PackedContent => {
+    indexes.set(sharedKey(account, messageId), content, content.memoryBytes);
     return content;
   };
 
   /** Whoever goes through a large folder takes the place of nothing: it would be the place of what comes next. */
-  const rememberOfMany = (messageId: Buffer, content: PackedContent): PackedContent =>
-    indexes.usedBytes + content.memoryBytes > INDEX_CACHE_BYTES ? content : remember(messageId, content);
+  const rememberOfMany: typeof remember = (account, messageId, content) =>
+    indexes.usedBytes + content.memoryBytes > INDEX_CACHE_BYTES ? content : remember(account, messageId, content);
 
   const unseal = (account: MailAccount, row: StoredContent): PackedContent =>
     unpackContent(
@@ -168,7 +176,7 @@ export function createContents(options: { db: Db; gate: ByteGate }): Contents {
     const content = await decrypt(account, message, by.cautions, { inPlace: true });
     const { raw } = renderOpened({ ...content, ...decided(by) }, account, by.version);
     freeMemory(message.ciphertext);
-    rendered.set(contentKey(message.message_id), raw);
+    rendered.set(sharedKey(account, message.message_id), raw);
     const internalDate = internalDateOf(content.header, account.address, message.time_received);
     return { raw, internalDate };
   };
@@ -181,7 +189,7 @@ export function createContents(options: { db: Db; gate: ByteGate }): Contents {
   ) => {
     const content = contentOf(from.raw, from);
     await replaceContent(db, sealedContent(account, messageId, content));
-    return remember(messageId, unpackContent(packContent(content), RENDERER_VERSION));
+    return remember(account, messageId, unpackContent(packContent(content), RENDERER_VERSION));
   };
 
   const rebuild = async (account: MailAccount, messageId: Buffer, stale: PackedContent | null) => {
@@ -193,7 +201,7 @@ export function createContents(options: { db: Db; gate: ByteGate }): Contents {
   };
 
   const list: Contents['list'] = async (account, messageIds) => {
-    const found = messageIds.map((id) => indexes.get(contentKey(id)) ?? null);
+    const found = messageIds.map((id) => indexes.get(sharedKey(account, id)) ?? null);
     const missing = messageIds.filter((_id, n) => found[n] === null);
     if (missing.length === 0) return found;
     const rows = await findContents(db, account.accountId, missing);
@@ -204,14 +212,15 @@ export function createContents(options: { db: Db; gate: ByteGate }): Contents {
       const row = byId.get(contentKey(id));
       const content = row === undefined ? null : unseal(account, row);
       if (content === null || content.version === null) found[n] = await rebuild(account, id, content);
-      else found[n] = keep(id, content);
+      else found[n] = keep(account, id, content);
     }
     return found;
   };
 
   const openLarge = (account: MailAccount, messageId: Buffer, content: PackedContent): Promise<Buffer | null> =>
     gate.pass(content.index.sizeBytes, async () => {
-      const message = rendered.get(contentKey(messageId)) ?? (await findMessage(db, account.accountId, messageId));
+      const key = sharedKey(account, messageId);
+      const message = rendered.get(key) ?? (await findMessage(db, account.accountId, messageId));
       if (message === undefined || Buffer.isBuffer(message)) return message ?? null;
       const known = decided(content);
       const made = await render(account, message, { ...known, version: content.version ?? RENDERER_VERSION });
@@ -223,13 +232,15 @@ export function createContents(options: { db: Db; gate: ByteGate }): Contents {
 
   return {
     list,
+    forget,
     async raw(account, messageId) {
-      const known = rendered.get(contentKey(messageId));
+      const key = sharedKey(account, messageId);
+      const known = rendered.get(key);
       if (known !== undefined) return known;
       const [kept] = await findRendered(db, account.accountId, [messageId]);
       if (kept !== undefined) {
         const raw = unsealRendered(account, kept);
-        rendered.set(contentKey(messageId), raw);
+        rendered.set(key, raw);
         return raw;
       }
       const [content] = await list(account, [messageId]);

@@ -52,7 +52,16 @@ export interface FolderMemory {
   advance(folder: Folder, revision: number, changed: readonly ShownMessage[]): void;
 }
 
-export function createFolderMemory({ db, bytes = STATES_BYTES }: { db: Db; bytes?: number }): FolderMemory {
+/** `left` is told of messages that are seen to have left a folder, whoever deleted or moved them. */
+export function createFolderMemory({
+  db,
+  bytes = STATES_BYTES,
+  left = () => undefined,
+}: {
+  db: Db;
+  bytes?: number;
+  left?: Left;
+}): FolderMemory {
   const states = new ByteLru<FolderState>(bytes);
   const loading = new Map<string, Promise<FolderState>>();
   const keyOf = ({ id, uidValidity }: Folder): string => `${id}.${uidValidity}`;
@@ -65,7 +74,7 @@ export function createFolderMemory({ db, bytes = STATES_BYTES }: { db: Db; bytes
 
   const make = (account: MailAccount, folder: Folder, revision: number, base: FolderState | null) => {
     const key = keyOf(folder);
-    const made = base === null ? load(db, account, folder) : follow(db, account, folder, base, revision);
+    const made = base === null ? load(db, account, folder) : follow({ db, account, folder, left }, base, revision);
     const kept = made.then((state) => keep(folder, state)).finally(() => loading.delete(key));
     loading.set(key, kept);
     return kept;
@@ -97,7 +106,9 @@ export function createFolderMemory({ db, bytes = STATES_BYTES }: { db: Db; bytes
       const sum = counted.reduce((total, { revision }) => total + revision, 0);
       if (counted.length === now.messages && sum === now.sum) return state;
       states.delete(keyOf(folder));
-      return reach(account, folder, now.revision, null);
+      const anew = await reach(account, folder, now.revision, null);
+      left(account, idsOf(state.messages, changesBetween(state.messages, anew.messages).removed));
+      return anew;
     },
     async refresh(account, folder, since) {
       const now = await folderRevision(db, account.accountId, folder.id);
@@ -115,6 +126,16 @@ export function createFolderMemory({ db, bytes = STATES_BYTES }: { db: Db; bytes
       keep(folder, { ...held, revision, highestRevision: revision, messages });
     },
   };
+}
+
+type Left = (account: MailAccount, messageIds: readonly Buffer[]) => void;
+
+/** Of those of the UIDs that are there. */
+function idsOf(messages: readonly ShownMessage[], uids: readonly number[]): Buffer[] {
+  return uids.flatMap((uid) => {
+    const message = messages[placeOf(messages, uid)];
+    return message?.uid === uid ? [message.messageId] : [];
+  });
 }
 
 /** A folder that is gone is seen to become empty. */
@@ -144,9 +165,7 @@ async function load(db: Db, account: MailAccount, folder: Folder): Promise<Folde
 
 /** From an earlier state to one at `revision`. */
 async function follow(
-  db: Db,
-  account: MailAccount,
-  folder: Folder,
+  { db, account, folder, left }: { db: Db; account: MailAccount; folder: Folder; left: Left },
   base: FolderState,
   revision: number,
 ): Promise<FolderState> {
@@ -156,7 +175,9 @@ async function follow(
   if (base.revision < (await expungedFloor(db, accountId))) return load(db, account, folder);
   if (rows.length === 0 && expunged.length === 0) return { ...base, revision };
   const changed = await shownMessages(db, account, rows, new KnownFlags());
-  const messages = merged(base.messages, { removed: expunged.map(({ seq }) => seq), changed });
+  const removed = expunged.map(({ seq }) => seq);
+  left(account, idsOf(base.messages, removed));
+  const messages = merged(base.messages, { removed, changed });
   return { revision, highestRevision: highest(revision, base.highestRevision, [...changed, ...expunged]), messages };
 }
 

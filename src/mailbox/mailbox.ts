@@ -61,7 +61,7 @@ export function createMailbox(options: MailboxOptions): Mailbox {
   const contents = createContents({ db, gate });
   const lookAt = (accountId: number, before: FoldersLook | null) => lookAtFolders(db, accountId, before);
   const following = createFollowing({ ...options, channel: 'mailbox_changed', lookAt });
-  const shared = { contents, states: createFolderMemory({ db }), following };
+  const shared = { contents, states: createFolderMemory({ db, left: contents.forget }), following };
   const inspection = createInspection({ db, keystore, contents });
   return {
     async open(accountId) {
