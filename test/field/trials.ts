@@ -1,9 +1,19 @@
 /** All trials, in the order in which they are run. */
+import { curlTrial } from './curl.ts';
 import { fetchmailTrial } from './fetchmail.ts';
 import { getmailTrial } from './getmail.ts';
+import { muttTrial } from './mutt.ts';
 import { sessionsTrial } from './sessions/sessions.ts';
 import { signaturesTrial } from './signatures.ts';
 import { syncTrials } from './sync/sync.ts';
 import type { Trial } from './trial.ts';
 
-export const TRIALS: readonly Trial[] = [signaturesTrial, ...syncTrials, sessionsTrial, getmailTrial, fetchmailTrial];
+export const TRIALS: readonly Trial[] = [
+  signaturesTrial,
+  ...syncTrials,
+  sessionsTrial,
+  getmailTrial,
+  fetchmailTrial,
+  muttTrial,
+  curlTrial,
+];
