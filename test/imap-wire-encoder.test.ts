@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { FetchSection } from '../src/imap/wire/commands.ts';
 import { ASCII, UTF8 } from '../src/imap/wire/dialect.ts';
 import { ResponseLine } from '../src/imap/wire/encoder.ts';
+import type { FetchSection } from '../src/imap/wire/fetch-items.ts';
 import { type FetchValue, fetchLine } from '../src/imap/wire/fetch-response.ts';
 import {
   capabilityLine,

@@ -6,8 +6,9 @@
 import type { Folder } from '../mailbox/folder-tree.ts';
 import type { AccountMailbox, FolderState, FolderStates } from '../mailbox/types.ts';
 import { MAX_NOTIFICATIONS } from './limits.ts';
-import type { FetchItem, NotifyEvent, NotifyFilter, NotifyGroup, StatusItem } from './wire/commands.ts';
+import type { NotifyEvent, NotifyFilter, NotifyGroup, StatusItem } from './wire/commands.ts';
 import type { Dialect } from './wire/dialect.ts';
+import type { FetchItem } from './wire/fetch-items.ts';
 import { isOfSelected } from './wire/notify-parser.ts';
 import { listLine, statusLine } from './wire/responses.ts';
 

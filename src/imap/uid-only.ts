@@ -1,6 +1,7 @@
 /** UIDONLY (RFC 9586): who turned it on neither says message numbers nor hears them. */
 import { Refusal } from './replies.ts';
-import type { Command, SearchKey } from './wire/commands.ts';
+import type { Command } from './wire/commands.ts';
+import type { SearchKey } from './wire/search-commands.ts';
 import { SAVED } from './wire/sets.ts';
 
 /** Throws Refusal `UIDREQUIRED` for a command with message numbers (RFC 9586 §3). */

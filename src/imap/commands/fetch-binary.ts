@@ -3,7 +3,7 @@ import { decodeSection } from '../../mime/binary.ts';
 import { applyPartial } from '../../mime/structure/section.ts';
 import type { MessageIndex } from '../../mime/structure/types.ts';
 import { Refusal } from '../replies.ts';
-import type { FetchBinary, FetchBinarySize } from '../wire/commands.ts';
+import type { FetchBinary, FetchBinarySize } from '../wire/fetch-items.ts';
 import type { FetchValue } from '../wire/fetch-response.ts';
 
 /** Throws Refusal `UNKNOWN-CTE`. A part that is not there is NIL, or has no bytes. */

@@ -3,7 +3,7 @@ import type { ShownMessage } from '../../mailbox/types.ts';
 import type { Session } from '../context.ts';
 import { emailId } from '../object-id.ts';
 import type { Selected } from '../selected.ts';
-import type { FetchItem } from '../wire/commands.ts';
+import type { FetchItem } from '../wire/fetch-items.ts';
 import { fetchHead, type KnownValue, knownText } from '../wire/fetch-response.ts';
 
 /** Enough for one write to be worth it, little enough to be held. */

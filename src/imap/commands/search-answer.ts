@@ -1,8 +1,8 @@
 /** What a client is told of what SEARCH found (RFC 3501 §7.2.5, RFC 4731 §3.1), and what is kept of it (RFC 5182). */
 import type { ShownMessage } from '../../mailbox/types.ts';
-import type { SearchReturn } from '../wire/commands.ts';
 import { inWindow } from '../wire/partial.ts';
 import { esearchLine, searchLine } from '../wire/responses.ts';
+import type { SearchReturn } from '../wire/search-commands.ts';
 
 export interface Found {
   message: ShownMessage;

@@ -1,6 +1,6 @@
 /** How much work one search may make: keys that are compared, and bytes of messages that are opened for it. */
 import { Refusal } from '../replies.ts';
-import type { SearchKey } from '../wire/commands.ts';
+import type { SearchKey } from '../wire/search-commands.ts';
 
 export class SearchBudget {
   #bytesLeft: number;

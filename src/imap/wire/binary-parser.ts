@@ -1,6 +1,6 @@
 /** BINARY, BINARY.PEEK and BINARY.SIZE of FETCH (RFC 3516 §4.2, §7). */
 import type { CommandReader } from './command-reader.ts';
-import type { FetchBinary, FetchBinarySize } from './commands.ts';
+import type { FetchBinary, FetchBinarySize } from './fetch-items.ts';
 import { parsePartial, partNumbers } from './part-parser.ts';
 
 const NAMES: ReadonlySet<string> = new Set(['BINARY', 'BINARY.PEEK', 'BINARY.SIZE']);

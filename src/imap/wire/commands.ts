@@ -6,11 +6,11 @@
  * STATUS=SIZE (8438), APPENDLIMIT (7889), OBJECTID (8474), QUOTA (2087), SORT and THREAD (5256, 5957, 5267), NOTIFY
  * (5465), as checked values.
  */
-import type { DayComparison, EpochDay } from '../../mime/structure/calendar-day.ts';
-import type { Section } from '../../mime/structure/section.ts';
 import type { ImapDateTime } from './date-time.ts';
+import type { FetchItem } from './fetch-items.ts';
 import type { MailboxName } from './mailbox-name.ts';
 import type { PartialRange } from './partial.ts';
+import type { SearchCommand, SortCommand, ThreadCommand } from './search-commands.ts';
 import type { SequenceSet } from './sets.ts';
 
 export type SimpleCommandName =
@@ -101,53 +101,6 @@ export interface AppendMessage {
   utf8: boolean;
 }
 
-/** ALL is true also when nothing was named. */
-export interface SearchReturn {
-  min: boolean;
-  max: boolean;
-  all: boolean;
-  count: boolean;
-  /** The result is kept and `$` stands for it (RFC 5182). */
-  save: boolean;
-  partial: PartialRange | null;
-}
-
-export interface SearchCommand {
-  name: 'SEARCH';
-  uid: boolean;
-  /** What is to be told of the result (RFC 4731 §3.1); null: the answer of RFC 3501. */
-  returns: SearchReturn | null;
-  /** As sent; the strings of the keys are already decoded from it. */
-  charset: string | null;
-  /** `and` of everything asked. */
-  key: SearchKey;
-}
-
-/** RFC 5256 §3, RFC 5957 §3. */
-export type SortKey = 'ARRIVAL' | 'CC' | 'DATE' | 'FROM' | 'SIZE' | 'SUBJECT' | 'TO' | 'DISPLAYFROM' | 'DISPLAYTO';
-
-export interface SortCriterion {
-  key: SortKey;
-  reverse: boolean;
-}
-
-export interface SortCommand extends Omit<SearchCommand, 'name' | 'charset'> {
-  name: 'SORT';
-  /** At least one. */
-  criteria: SortCriterion[];
-  charset: string;
-}
-
-export type ThreadAlgorithm = 'REFERENCES' | 'ORDEREDSUBJECT';
-
-export interface ThreadCommand {
-  name: 'THREAD';
-  uid: boolean;
-  algorithm: ThreadAlgorithm;
-  charset: string;
-  key: SearchKey;
-}
-
 /** RFC 5465 §5. */
 export type NotifyEvent = 'MessageNew' | 'MessageExpunge' | 'FlagChange' | 'MailboxName' | 'SubscriptionChange';
 
@@ -235,79 +188,3 @@ export type CommandBody =
 /** One command. The tag is echoed in its answer. */
 export type Command = { tag: string } & CommandBody;
 export type CommandName = CommandBody['name'];
-
-export type SearchKey =
-  | { type: 'all' }
-  /** A flag or keyword that is set, or not set; system flags are canonical. `\Recent` occurs here. */
-  | { type: 'flag'; flag: string; present: boolean }
-  /** Substring of the decoded header field; an empty value asks whether the field is there. */
-  | { type: 'header'; field: string; value: string }
-  | { type: 'body' | 'text'; value: string }
-  /** BEFORE, ON, SINCE. */
-  | { type: 'internaldate'; comparison: DayComparison; day: EpochDay }
-  /** SAVEDBEFORE, SAVEDON, SAVEDSINCE (RFC 8514 §4.3). */
-  | { type: 'savedate'; comparison: DayComparison; day: EpochDay }
-  /** SENTBEFORE, SENTON, SENTSINCE. */
-  | { type: 'sentdate'; comparison: DayComparison; day: EpochDay }
-  | { type: 'larger' | 'smaller'; sizeBytes: number }
-  | { type: 'sequence' | 'uid'; set: SequenceSet }
-  /** By age in seconds (RFC 5032). */
-  | { type: 'older' | 'younger'; seconds: number }
-  /** RFC 8474 §7. */
-  | { type: 'emailid' | 'threadid'; id: string }
-  /** At least this mod-sequence (RFC 7162 §3.1.5). */
-  | { type: 'modseq'; least: number }
-  | { type: 'not'; key: SearchKey }
-  | { type: 'or'; left: SearchKey; right: SearchKey }
-  | { type: 'and'; keys: SearchKey[] };
-
-export interface FetchSection {
-  type: 'section';
-  section: Section;
-  /** False when fetching sets \Seen. */
-  peek: boolean;
-  partial: { offset: number; count: number } | null;
-  /** Name of the item in the answer: `BODY` takes the section in brackets, the others stand alone. */
-  label: 'BODY' | 'RFC822' | 'RFC822.HEADER' | 'RFC822.TEXT';
-}
-
-/** A part without its transfer encoding (RFC 3516 §4.2). */
-export interface FetchBinary {
-  type: 'binary';
-  /** Part numbers; empty for the message itself. */
-  part: number[];
-  /** False when fetching sets \Seen. */
-  peek: boolean;
-  partial: { offset: number; count: number } | null;
-}
-
-export interface FetchBinarySize {
-  type: 'binary.size';
-  part: number[];
-}
-
-/** The first words of a message (RFC 8970 §3.1). `lazy`: only when they are known already. */
-export interface FetchPreview {
-  type: 'preview';
-  lazy: boolean;
-}
-
-export type FetchItem =
-  | {
-      type:
-        | 'flags'
-        | 'uid'
-        | 'modseq'
-        | 'emailid'
-        | 'threadid'
-        | 'internaldate'
-        | 'savedate'
-        | 'rfc822.size'
-        | 'envelope'
-        | 'body'
-        | 'bodystructure';
-    }
-  | FetchSection
-  | FetchBinary
-  | FetchBinarySize
-  | FetchPreview;

@@ -3,8 +3,9 @@
  * and the MODSEQ key of SEARCH. Parameters not known to the server are refused.
  */
 import type { CommandReader } from './command-reader.ts';
-import type { FetchCommand, Resync, SearchKey, SelectCommand } from './commands.ts';
+import type { FetchCommand, Resync, SelectCommand } from './commands.ts';
 import { parsePartialRange } from './partial.ts';
+import type { SearchKey } from './search-commands.ts';
 import { countOfAscending, SAVED, type SequenceSet } from './sets.ts';
 
 const ENTRY_TYPE = /(?:all|priv|shared)(?= )/iy;

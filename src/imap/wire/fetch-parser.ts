@@ -2,8 +2,9 @@
 import { type Section, WHOLE_MESSAGE } from '../../mime/structure/section.ts';
 import { parseBinary } from './binary-parser.ts';
 import type { CommandReader } from './command-reader.ts';
-import type { FetchBinary, FetchBinarySize, FetchCommand, FetchItem, FetchPreview, FetchSection } from './commands.ts';
+import type { FetchCommand } from './commands.ts';
 import { parseFetchModifiers } from './condstore-parser.ts';
+import type { FetchBinary, FetchBinarySize, FetchItem, FetchPreview, FetchSection } from './fetch-items.ts';
 import { parsePartial, partNumbers } from './part-parser.ts';
 import { parsePreviewModifiers } from './preview-parser.ts';
 

@@ -1,10 +1,10 @@
 /** The FETCH response (RFC 3501 §7.4.2). */
 import type { Section } from '../../mime/structure/section.ts';
 import type { Envelope, Part } from '../../mime/structure/types.ts';
-import type { FetchBinary, FetchBinarySize, FetchSection } from './commands.ts';
 import { formatDateTime, type ImapDateTime } from './date-time.ts';
 import { ASCII, type Dialect } from './dialect.ts';
 import { ResponseLine } from './encoder.ts';
+import type { FetchBinary, FetchBinarySize, FetchSection } from './fetch-items.ts';
 import { writeEnvelope, writeStructure } from './structure-encoder.ts';
 
 export type FetchValue =

@@ -1,6 +1,6 @@
 /** Part numbers and ranges of bytes, as BODY and BINARY of FETCH have them (RFC 3501 §6.4.5, RFC 3516 §7). */
 import type { CommandReader } from './command-reader.ts';
-import type { FetchSection } from './commands.ts';
+import type { FetchSection } from './fetch-items.ts';
 
 /** `1.2` or `1.2.`; `closed` when no name may follow. */
 export function partNumbers(reader: CommandReader): { part: number[]; closed: boolean } {

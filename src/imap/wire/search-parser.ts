@@ -4,12 +4,12 @@
  */
 import type { DayComparison, EpochDay } from '../../mime/structure/calendar-day.ts';
 import type { CommandReader } from './command-reader.ts';
-import type { SearchCommand, SearchKey, SearchReturn } from './commands.ts';
 import { parseModSequenceKey } from './condstore-parser.ts';
 import { parseDay } from './date-time.ts';
 import { canonicalFlag } from './flags.ts';
 import { parsePartialRange } from './partial.ts';
 import { decodeSearchString, isSearchCharset } from './search-charset.ts';
+import type { SearchCommand, SearchKey, SearchReturn } from './search-commands.ts';
 import { WireError } from './wire-error.ts';
 
 type KeyParser = (context: KeyContext) => SearchKey;

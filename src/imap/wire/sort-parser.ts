@@ -1,6 +1,6 @@
 /** SORT and THREAD (RFC 5256 §3), with the keys of RFC 5957 and the return options of RFC 5267 §3. */
 import type { CommandReader } from './command-reader.ts';
-import type { SortCommand, SortCriterion, SortKey, ThreadAlgorithm, ThreadCommand } from './commands.ts';
+import type { SortCommand, SortCriterion, SortKey, ThreadAlgorithm, ThreadCommand } from './search-commands.ts';
 import { parseCharset, parseReturns, parseSearchKeys } from './search-parser.ts';
 
 const SORT_KEYS: ReadonlySet<string> = new Set<SortKey>([

@@ -1,7 +1,7 @@
 /** The order that SORT asks for (RFC 5256 §3): key by key, and at last that of the mailbox, which REVERSE does not turn. */
 import { displayKey, mailboxKey, sentSeconds, subjectKey } from '../../mime/structure/sort-values.ts';
 import type { Envelope } from '../../mime/structure/types.ts';
-import type { SortCriterion, SortKey } from './commands.ts';
+import type { SortCriterion, SortKey } from './search-commands.ts';
 
 /** What is compared; the rest of a message need not be kept. */
 export interface Sortable {
