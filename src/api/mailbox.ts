@@ -158,20 +158,9 @@ async function importMessage(services: ApiServices, call: Call<'import_message'>
     const messageId = randomBytes(ID_BYTES);
     const place = await insertMessage(tx, {
       ...envelopeColumns(envelope),
-      proof_of_work: null,
-      message_id: messageId,
-      account_id: accountId,
-      folder_id: folder,
-      sender_address: address,
-      sender_public_key: Buffer.from(master, 'hex'),
-      time_received: call.now,
-      pow_zero_bits: null,
-      pow_nonce: null,
-      login_token_hash,
-      received_via: 'import_api',
-      read,
-      extensions_data: null,
-      state: 'pending',
+      ...{ message_id: messageId, account_id: accountId, folder_id: folder, sender_address: address, login_token_hash },
+      ...{ sender_public_key: Buffer.from(master, 'hex'), time_received: call.now, received_via: 'import_api' },
+      ...{ proof_of_work: null, pow_zero_bits: null, pow_nonce: null, read, extensions_data: null, state: 'pending' },
     });
     return { body: { message_id: toHex<Hex32>(messageId), ...place } };
   });

@@ -118,31 +118,17 @@ export async function deleteMessages(
     .returning(notesBytes)
     .execute();
   if (gone.length === 0) return null;
-  await tx
-    .insertInto('expunged')
-    .values(
-      gone.map(({ message_id, folder_id, seq }) => ({
-        account_id: accountId,
-        revision,
-        folder_id,
-        seq,
-        message_id,
-        gone: true,
-      })),
-    )
-    .execute();
+  const about = { account_id: accountId, revision, gone: true };
+  const expunged = gone.map(({ message_id, folder_id, seq }) => ({ ...about, folder_id, seq, message_id }));
+  await tx.insertInto('expunged').values(expunged).execute();
   const freed = gone.reduce((sum, { size_bytes, notes_bytes }) => sum + size_bytes + notes_bytes, 0);
   await tx
     .updateTable('account')
     .set((eb) => ({ size_bytes: eb('size_bytes', '-', freed) }))
     .where('id', '=', accountId)
     .execute();
-  await eraseUnneededSecrets(
-    tx,
-    accountId,
-    [...new Set(gone.map((row) => row.message_public_key.toString('hex')))],
-    now,
-  );
+  const keys = [...new Set(gone.map((row) => row.message_public_key.toString('hex')))];
+  await eraseUnneededSecrets(tx, accountId, keys, now);
   await notify(tx, 'mailbox_changed', accountId);
   return revision;
 }

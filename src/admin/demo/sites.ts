@@ -12,7 +12,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import runtime from '../../runtime.json' with { type: 'json' };
-import { createAuthority, issueCertificate } from '../certificates.ts';
+import { type Authority, createAuthority, issueCertificate } from '../certificates.ts';
 
 const MAIN = fileURLToPath(new URL('../../main.ts', import.meta.url));
 /** A start that takes longer than this has failed. */
@@ -37,8 +37,7 @@ export interface Site {
   readonly ca: string;
 }
 
-/** Makes a directory, a certificate and a configuration for every domain; each site can reach each other one. */
-export async function layOutSites(options: {
+interface LayOut {
   directory: string;
   domains: readonly string[];
   settings?: Record<string, unknown>;
@@ -48,7 +47,10 @@ export async function layOutSites(options: {
   ) => { network?: { hosts?: Record<string, string>; dns?: readonly string[] } } & Record<string, unknown>;
   /** Those of `domains` that are no homes but proxies: the domain is only a name for its directory then. */
   proxies?: readonly string[];
-}): Promise<Site[]> {
+}
+
+/** Makes a directory, a certificate and a configuration for every domain; each site can reach each other one. */
+export async function layOutSites(options: LayOut): Promise<Site[]> {
   const authority = await createAuthority();
   const caPath = join(options.directory, 'ca.pem');
   await mkdir(options.directory, { recursive: true });
@@ -66,28 +68,28 @@ export async function layOutSites(options: {
   return Promise.all(
     options.domains.map(async (domain, index) => {
       const directory = join(options.directory, domain);
-      const site: Site = {
-        domain,
-        directory,
-        configPath: join(directory, 'smimp-bridge.yaml'),
-        ports: ports[index] as Ports,
-        ca: authority.certificate,
-      };
-      const names = [domain, `smimp.${domain}`, 'localhost'];
-      const issued = await issueCertificate({ authority, names, ips: ['127.0.0.1'] });
-      await mkdir(directory, { recursive: true });
-      await writeFile(join(directory, 'tls.pem'), issued.certificate);
-      await writeFile(join(directory, 'tls.key'), issued.key, { mode: 0o600 });
-      const deployment = options.proxies?.includes(domain) ? 'proxy' : 'home';
-      const base = siteConfig(site, hosts, caPath);
-      const { network = {}, ...own } = options.settingsOf?.(domain) ?? {};
-      const reached = { ...base.network.hosts, ...network.hosts };
-      const net = { ...base.network, ...network, hosts: reached };
-      const config = { ...base, deployment, ...options.settings, ...own, network: net };
-      await writeFile(site.configPath, stringify(config));
+      const configPath = join(directory, 'smimp-bridge.yaml');
+      const site = { domain, directory, configPath, ports: ports[index] as Ports, ca: authority.certificate };
+      await writeCertificate(site, authority);
+      await writeFile(configPath, stringify(configOf(options, site, siteConfig(site, hosts, caPath))));
       return site;
     }),
   );
+}
+
+async function writeCertificate({ domain, directory }: Site, authority: Authority): Promise<void> {
+  const names = [domain, `smimp.${domain}`, 'localhost'];
+  const issued = await issueCertificate({ authority, names, ips: ['127.0.0.1'] });
+  await mkdir(directory, { recursive: true });
+  await writeFile(join(directory, 'tls.pem'), issued.certificate);
+  await writeFile(join(directory, 'tls.key'), issued.key, { mode: 0o600 });
+}
+
+function configOf({ proxies, settings, settingsOf }: LayOut, { domain }: Site, base: ReturnType<typeof siteConfig>) {
+  const deployment = proxies?.includes(domain) ? 'proxy' : 'home';
+  const { network = {}, ...own } = settingsOf?.(domain) ?? {};
+  const hosts = { ...base.network.hosts, ...network.hosts };
+  return { ...base, deployment, ...settings, ...own, network: { ...base.network, ...network, hosts } };
 }
 
 function siteConfig(site: Site, hosts: Record<string, string>, caPath: string) {
