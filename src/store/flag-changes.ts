@@ -9,6 +9,7 @@
 import { sql } from 'kysely';
 import { type Db, type Executor, notify, type Tx } from './database.ts';
 import { lockMailbox } from './folders.ts';
+import { mergedStretches } from './revisions.ts';
 
 /** Fewer are written like every other change: a row for each revision would take more than it saves. */
 export const MANY_FLAGS = 64;
@@ -120,9 +121,9 @@ export async function settleFlagChanges(db: Db, keep: number = FLAG_CHANGES_KEPT
       await lockMailbox(tx, account_id);
       await sql`
         with settled as (delete from flag_change where account_id = ${account_id} and revision <= ${last} returning *)
-        update message set revision = flags_revision from settled
-        where message.folder_id = settled.folder_id and message.seq between settled.first_seq and settled.last_seq
-          and message.flags_revision = settled.revision and message.revision < message.flags_revision`.execute(tx);
+        update message set revision = flags_revision from ${mergedStretches(sql`settled`)} as stretch
+        where message.folder_id = stretch.in_folder and message.seq >= stretch.first and message.seq < stretch.beyond
+          and message.flags_revision <= ${last} and message.revision < message.flags_revision`.execute(tx);
     });
 }
 

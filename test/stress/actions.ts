@@ -124,9 +124,9 @@ async function copy(doer: Doer): Promise<void> {
   const chosen = some(doer);
   if (chosen === null) return;
   const { session, random } = doer;
-  const tokens = uidsAt(session, chosen.positions).flatMap((uid) => session.ledger.tokenAt(session.place(uid)) ?? []);
+  const adds = uidsAt(session, chosen.positions).map((uid) => session.ledger.tokenAt(session.place(uid)));
   const { uidValidity } = session.model ?? { uidValidity: 0 };
-  const { ok, text } = await session.say([`${chosen.uid}copy ${chosen.set} ${random.pick(BOXES)}`], { adds: tokens });
+  const { ok, text } = await session.say([`${chosen.uid}copy ${chosen.set} ${random.pick(BOXES)}`], { adds });
   if (ok) transferred(session, uidValidity, text, { isMove: false });
 }
 
@@ -135,24 +135,26 @@ async function move(doer: Doer): Promise<void> {
   if (chosen === null || doer.session.model === null) return;
   const { session, random } = doer;
   const uids = uidsAt(session, chosen.positions);
-  const tokens = uids.flatMap((uid) => session.ledger.tokenAt(session.place(uid)) ?? []);
+  const adds = uids.map((uid) => session.ledger.tokenAt(session.place(uid)));
   const { uidValidity } = doer.session.model;
   const { text, lines } = await session.say([`${chosen.uid}move ${chosen.set} ${random.pick(BOXES)}`], {
-    adds: tokens,
+    adds,
     moves: uids.map((uid) => session.place(uid)),
   });
   for (const line of [...lines, text]) transferred(session, uidValidity, line, { isMove: true });
 }
 
 function transferred(session: StressSession, from: number, text: string, { isMove }: { isMove: boolean }): void {
-  const [, uidValidity, source, target] = /\[COPYUID (\d+) ([\d:,]+) ([\d:,]+)\]/.exec(text) ?? [];
-  if (source === undefined || target === undefined) return;
-  const [left, came] = [numbersIn(source), numbersIn(target)];
+  const [, uidValidity, source, targets] = /\[COPYUID (\d+) ([\d:,]+) ([\d:,]+)\]/.exec(text) ?? [];
+  if (source === undefined || targets === undefined) return;
+  const [left, came] = [numbersIn(source), numbersIn(targets)];
   if (left.length !== came.length) session.mistake(`COPYUID: ${text}`);
   for (const [n, uid] of left.entries()) {
     const place = placeOf(from, uid);
     const token = session.ledger.tokenAt(place);
-    if (token !== null) session.ledger.put(placeOf(Number(uidValidity), came[n] ?? 0), token, place);
+    const target = placeOf(Number(uidValidity), came[n] ?? 0);
+    if (token === null) session.ledger.putUnread(target);
+    else session.ledger.put(target, token, place);
     if (isMove) session.ledger.moved(place);
   }
 }

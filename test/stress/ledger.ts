@@ -21,14 +21,22 @@ export class Ledger {
   readonly #tokens = new Map<Place, string>();
   /** Somebody was about to mark it \Deleted, or to move it away. */
   readonly #mayBeGone = new Set<Place>();
+  /** How often somebody was. */
+  readonly #touches = new Map<Place, number>();
+  /** Those of them of which nobody was told what they hold, since the last comparison. */
+  readonly #blind = new Set<Place>();
   readonly #moved = new Set<Place>();
   /** Mailboxes that somebody was about to delete. */
   readonly #deleted = new Set<string>();
   /** Places that somebody saw, and nobody said yet to have filled. */
   readonly #appeared = new Map<Place, string>();
+  /** Places that the server said to have filled with a letter that nobody had read. */
+  readonly #filled = new Set<Place>();
   /** How many more copies of a letter there may be, by commands without an answer. */
   readonly #unsure = new Map<string, number>();
-  #unsureMoves: { place: Place; token: string }[] = [];
+  /** The same of letters that nobody had read. */
+  #unsureUnread = 0;
+  #unsureMoves: { place: Place; token: string; touches: number }[] = [];
 
   mistake(text: string): void {
     this.mistakes.push(text);
@@ -39,6 +47,11 @@ export class Ledger {
     this.see(place, token);
     this.#appeared.delete(place);
     if (copyOf !== null && this.#mayBeGone.has(copyOf) && !this.#moved.has(copyOf)) this.#mayBeGone.add(place);
+  }
+
+  /** The server said that a letter is there now, which nobody had read where it came from. */
+  putUnread(place: Place): void {
+    this.#filled.add(place);
   }
 
   /** Somebody read the letter at a place. */
@@ -56,6 +69,12 @@ export class Ledger {
 
   mayGo(place: Place): void {
     this.#mayBeGone.add(place);
+    this.#touches.set(place, this.touches(place) + 1);
+    if (!this.#tokens.has(place)) this.#blind.add(place);
+  }
+
+  touches(place: Place): number {
+    return this.#touches.get(place) ?? 0;
   }
 
   /** The server said that it left; where it went is told by `put`. */
@@ -74,9 +93,14 @@ export class Ledger {
     this.#unsure.set(token, (this.#unsure.get(token) ?? 0) + 1);
   }
 
-  /** A letter may have moved. Nobody else was about to remove it when the command was sent. */
-  unsureMove(place: Place, token: string): void {
-    this.#unsureMoves.push({ place, token });
+  /** Letters that nobody had read may have come. */
+  unsureUnread(count: number): void {
+    this.#unsureUnread += count;
+  }
+
+  /** A letter may have moved. `touches`: when the command was sent; nobody else was about to remove it then. */
+  unsureMove(place: Place, token: string, touches: number): void {
+    this.#unsureMoves.push({ place, token, touches });
   }
 
   wasSafe(place: Place): boolean {
@@ -100,21 +124,34 @@ export class Ledger {
         this.#mayBeGone.add(place);
       }
     }
-    for (const { place, token } of this.#unsureMoves) {
-      if (!there.has(place) && !adopted.has(token)) this.mistake(`${token} is lost on its way from ${place}`);
+    // Where it went somebody may have removed it without having read it.
+    const isBlind = [...this.#blind].some((place) => !there.has(place) && !this.#tokens.has(place));
+    for (const { place, token, touches } of isBlind ? [] : this.#unsureMoves) {
+      const isOnlyMove = this.touches(place) === touches;
+      if (isOnlyMove && !there.has(place) && !adopted.has(token))
+        this.mistake(`${token} is lost on its way from ${place}`);
     }
     this.#unsureMoves = [];
+    this.#blind.clear();
     this.#unsure.clear();
+    this.#unsureUnread = 0;
   }
 
-  /** Nobody was told of it: only commands without an answer can have brought it. */
+  /** Nobody was told what it is: only commands without an answer can have brought it, or a copy of what nobody had read. */
   #adopt(place: Place, token: string, adopted: Set<string>): void {
     const left = this.#unsure.get(token) ?? 0;
-    if (left === 0) this.mistake(`${token} is at ${place}, where nobody put it`);
-    this.#unsure.set(token, left - 1);
+    if (this.#filled.has(place)) this.#filled.delete(place);
+    else if (left > 0) this.#unsure.set(token, left - 1);
+    else if (this.#unsureUnread > 0) this.#unsureUnread -= 1;
+    else this.mistake(`${token} is at ${place}, where nobody put it; it was ${this.#placesOf(token)}`);
     adopted.add(token);
     this.#tokens.set(place, token);
     this.#mayBeGone.add(place);
+  }
+
+  #placesOf(token: string): string {
+    const places = [...this.#tokens].filter(([, one]) => one === token).map(([place]) => place);
+    return `at ${places.map((place) => (this.#moved.has(place) ? `${place} (moved)` : place)).join(', ')}`;
   }
 
   get letters(): number {

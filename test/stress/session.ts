@@ -91,7 +91,7 @@ export class StressSession {
   }
 
   /**
-   * Says a command and learns from the answer. `adds`: letters that may be there when no answer comes; `moves`: places that
+   * Says a command and learns from the answer. `adds`: letters that may be there when no answer comes, null for one that nobody has read; `moves`: places that
    * may be left then; `next`: what is selected once nothing else is. A BAD, or a NO for no good reason, is a mistake.
    */
   async say(
@@ -100,10 +100,11 @@ export class StressSession {
       adds = [],
       moves = [],
       next = null,
-    }: { adds?: readonly string[]; moves?: readonly Place[]; next?: Model | null } = {},
+    }: { adds?: readonly (string | null)[]; moves?: readonly Place[]; next?: Model | null } = {},
   ): Promise<{ ok: boolean; text: string; lines: string[] }> {
     const safe = moves.filter((place) => this.ledger.wasSafe(place));
     for (const place of moves) this.ledger.mayGo(place);
+    const leaving = safe.map((place) => ({ place, touches: this.ledger.touches(place) }));
     try {
       const { status, text, lines } = await this.#said(...parts);
       const first = String(parts[0]);
@@ -116,14 +117,17 @@ export class StressSession {
       if (status === 'BAD' || (status === 'NO' && !isAllowed(text))) this.mistake(`${first} → ${status} ${text}`);
       return { ok: status === 'OK', text, lines };
     } catch (error) {
-      if (error instanceof ConnectionLost) this.#unanswered(adds, safe);
+      if (error instanceof ConnectionLost) this.#unanswered(adds, leaving);
       throw error;
     }
   }
 
-  #unanswered(adds: readonly string[], safe: readonly Place[]): void {
-    for (const token of adds) this.ledger.unsure(token);
-    for (const place of safe) this.ledger.unsureMove(place, this.ledger.tokenAt(place) ?? '');
+  #unanswered(adds: readonly (string | null)[], leaving: readonly { place: Place; touches: number }[]): void {
+    for (const token of adds) {
+      if (token === null) this.ledger.unsureUnread(1);
+      else this.ledger.unsure(token);
+    }
+    for (const { place, touches } of leaving) this.ledger.unsureMove(place, this.ledger.tokenAt(place) ?? '', touches);
   }
 
   /** Selects, and learns the UIDs and flags of everything; with QRESYNC from what it knew before. */
