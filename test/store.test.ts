@@ -6,6 +6,7 @@ import { createAccount, findAccount } from '../src/store/accounts.ts';
 import { findContents, findRendered, insertContents, ROW_BYTES } from '../src/store/contents.ts';
 import { notify, type OpenedDatabase } from '../src/store/database.ts';
 import { deleteMessages, findMessage, inboxId, insertMessage, type NewMessage } from '../src/store/messages.ts';
+import { statement } from '../src/store/statement.ts';
 import { testDatabase } from './support/database.ts';
 
 const NOW = new Date('2026-01-15T12:00:00Z');
@@ -19,6 +20,14 @@ afterAll(() => opened[Symbol.asyncDispose]());
 
 it('keeps the database of a test, or of a demonstration, where it is deleted with the rest, also for root', () => {
   expect(inject('postgres').host.startsWith(`${tmpdir()}/smimp-test-`)).toBe(true);
+});
+
+it('a statement takes its values by name, as often as they stand in it, and tells them from casts', async () => {
+  const ask = statement<{ first: number; second_one: Buffer | null }, object>(
+    "select :first::int + :first::int as twice, :second_one::bytea is null as none, ':'::text as colon",
+  );
+  expect(await ask(opened.db, { second_one: null, first: 4 })).toEqual([{ twice: 8, none: true, colon: ':' }]);
+  expect(await ask(opened.db, { first: 1, second_one: bytes(1, 0) })).toEqual([{ twice: 2, none: false, colon: ':' }]);
 });
 
 function message(accountId: number, folderId: number, number: number): NewMessage {

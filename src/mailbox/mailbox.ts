@@ -129,33 +129,44 @@ function accountMailbox(
 
 type Appending = Parameters<AccountMailbox['append']>[0];
 
-async function append(
-  options: MailboxOptions,
-  account: MailAccount,
-  { folder, more = [], replaces, ...first }: Appending,
-): ReturnType<AccountMailbox['append']> {
+async function append(options: MailboxOptions, account: MailAccount, appending: Appending) {
   const { db, clock, quotaBytes: defaultQuota = null } = options;
-  const own = { account, folderId: folder.id, notice: null, defaultQuota };
+  const { folder: to, more = [], replaces, ...first } = appending;
+  const isOne = more.length === 0 && replaces === undefined;
+  const asked = Promise.all([to, isOne ? ownMeans(db, account.accountId) : null]);
+  // Whatever comes of it, the message is made ready first, so that no work is left behind.
+  asked.catch(() => undefined);
+  const prepared = await prepareAll(options, account, [first, ...more]);
+  const [folder, means] = await asked;
   // What takes the place of another message is not what was sent.
   const isSent = folder.specialUse === SENT_USE && replaces === undefined;
-  if (more.length === 0 && replaces === undefined && !isSent) {
-    const [mail, means] = await Promise.all([prepareMail(options, account, first), ownMeans(db, account.accountId)]);
-    const { uid } = await importAtOnce(db, { ...own, ...mail, now: clock() }, means);
-    return { uidValidity: folder.uidValidity, uids: [uid] };
-  }
-  const prepared: PreparedMail[] = [];
-  for (const mail of [first, ...more]) prepared.push(await prepareMail(options, account, mail));
-  const uids = await db.transaction().execute(async (tx) => {
-    const imported: number[] = [];
-    for (const one of prepared) {
-      const mail = { ...own, ...one, now: clock() };
-      const put = isSent ? await putSent(tx, mail, 'append') : await importOwn(tx, mail);
-      imported.push(put.uid);
-    }
-    if (replaces !== undefined) await takeAway(tx, account.accountId, { ...replaces, now: clock() });
-    return imported;
-  });
+  const mails = prepared.map((mail) => ({
+    ...{ account, folderId: folder.id, notice: null, now: clock(), defaultQuota },
+    ...mail,
+  }));
+  const [only] = mails;
+  const uids =
+    only !== undefined && means !== null && !isSent
+      ? [(await importAtOnce(db, only, means)).uid]
+      : await db.transaction().execute(async (tx) => {
+          const imported: number[] = [];
+          for (const mail of mails) {
+            imported.push((isSent ? await putSent(tx, mail, 'append') : await importOwn(tx, mail)).uid);
+          }
+          if (replaces !== undefined) await takeAway(tx, account.accountId, { ...replaces, now: clock() });
+          return imported;
+        });
   return { uidValidity: folder.uidValidity, uids };
+}
+
+async function prepareAll(
+  options: MailboxOptions,
+  account: MailAccount,
+  mails: readonly NewMail[],
+): Promise<PreparedMail[]> {
+  const prepared: PreparedMail[] = [];
+  for (const mail of mails) prepared.push(await prepareMail(options, account, mail));
+  return prepared;
 }
 
 /** Throws MailboxError `expunged` when it is gone. */

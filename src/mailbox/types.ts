@@ -126,7 +126,8 @@ export interface AccountMailbox {
   /** All of them or none, in the order of `more`. `replaces`: deleted for good in the same step; throws `expunged` when it is gone. */
   append(
     message: NewMail & {
-      folder: Folder;
+      /** It may be looked for while the message is made ready. */
+      folder: Folder | Promise<Folder>;
       more?: readonly NewMail[];
       replaces?: { message: ShownMessage; folder: Folder };
     },

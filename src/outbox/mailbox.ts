@@ -45,7 +45,6 @@ type Parts = OutboxOptions & { messages: OutboxMessages; following: Following<Fo
 
 function accountWithOutbox(mailbox: AccountMailbox, accountId: number, parts: Parts): AccountMailbox {
   const { db, listener, keystore, messages, operations, name } = parts;
-  const isVirtual = ({ id }: Folder): boolean => id === OUTBOX_ID;
   return {
     ...mailbox,
     folders: foldersWithOutbox(mailbox.folders, { db, accountId, name }),
@@ -72,10 +71,7 @@ function accountWithOutbox(mailbox: AccountMailbox, accountId: number, parts: Pa
       const keys = await keystore.open(accountId);
       return openOutboxView({ db, keys, folder, messages, withdraw: operations.withdraw, append: mailbox.append });
     },
-    async append(mail) {
-      if (isVirtual(mail.folder)) throw new MailboxError('virtual');
-      return mailbox.append(mail);
-    },
+    append: (mail) => mailbox.append({ ...mail, folder: real(mail.folder) }),
     followFolders(changed) {
       return followBoth(mailbox.followFolders, parts.following, { accountId, changed });
     },
@@ -138,4 +134,12 @@ function foldersWithOutbox(
       await subscribeOutbox(db, accountId, subscribed);
     },
   };
+}
+
+const isVirtual = ({ id }: Folder): boolean => id === OUTBOX_ID;
+
+async function real(folder: Folder | Promise<Folder>): Promise<Folder> {
+  const found = await folder;
+  if (isVirtual(found)) throw new MailboxError('virtual');
+  return found;
 }

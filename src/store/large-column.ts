@@ -14,12 +14,26 @@ export function isLarge(bytes: Uint8Array | undefined): boolean {
 }
 
 /**
- * What stands for `bytes` in an INSERT or UPDATE of this transaction. Large ones are sent ahead, slice by slice, into a
- * table that only this connection sees and that ends with the transaction; the statement then puts them together.
+ * What stands for `bytes` in an INSERT or UPDATE of this transaction. Large ones are sent ahead, and the statement puts them
+ * together.
  */
 export async function writeLarge(db: Executor, bytes: Uint8Array): Promise<RawBuilder<Buffer>> {
   const whole = view(bytes);
   if (!isLarge(whole)) return sql<Buffer>`${whole}::bytea`;
+  const id = await sendAhead(db, whole);
+  return sql<Buffer>`(select string_agg(bytes, ''::bytea order by part) from pg_temp.large_value where id = ${id})`;
+}
+
+/** The same in the text of a statement (statement.ts), where the id stands at `place`. */
+export function largeValue(place: string): string {
+  return `(select string_agg(bytes, ''::bytea order by part) from pg_temp.large_value where id = ${place}::bytea)`;
+}
+
+/**
+ * Sends a large value slice by slice into a table that only this connection sees and that ends with the transaction; the id
+ * that it has there.
+ */
+export async function sendAhead(db: Executor, whole: Buffer): Promise<Buffer> {
   if (!db.isTransaction) throw new TypeError('a large value is written in a transaction');
   await sql`create temporary table if not exists large_value (id bytea, part int, bytes bytea) on commit drop`.execute(
     db,
@@ -29,7 +43,7 @@ export async function writeLarge(db: Executor, bytes: Uint8Array): Promise<RawBu
     const slice = whole.subarray(part * SLICE_BYTES, (part + 1) * SLICE_BYTES);
     await sql`insert into pg_temp.large_value values (${id}, ${part}, ${slice})`.execute(db);
   }
-  return sql<Buffer>`(select string_agg(bytes, ''::bytea order by part) from pg_temp.large_value where id = ${id})`;
+  return id;
 }
 
 type Slice = (column: string) => [AliasedRawBuilder<Buffer, 'part'>, AliasedRawBuilder<number, 'total'>];

@@ -1,12 +1,12 @@
 /** Mail that its owner puts in: what is asked before, and all that is written, each in one statement. */
 import type { Insertable } from 'kysely';
-import { sql } from 'kysely';
-import { type Executor, notifying } from './database.ts';
-import { writeLarge } from './large-column.ts';
+import type { Executor } from './database.ts';
+import { isLarge, largeValue, sendAhead } from './large-column.ts';
 import type { NewMessage } from './messages.ts';
 import type { DefaultQuota } from './quota.ts';
 import type { ContentTable } from './schema.ts';
-import { joinedThread, type ThreadChoice } from './threads.ts';
+import { statement } from './statement.ts';
+import type { ThreadChoice } from './threads.ts';
 
 /** By what it is sealed and signed. Keys are null where there are none. */
 export type OwnMeans = {
@@ -17,20 +17,23 @@ export type OwnMeans = {
   lastRecord: Buffer | null;
 };
 
+const findMeans = statement<
+  { account: number },
+  Record<'master_key' | 'master_sealed' | 'message_key' | 'last_record', Buffer | null>
+>(`
+  select master.public_key as master_key, master.sealed as master_sealed,
+    (select public_key from secret
+      where account_id = account.id and purpose = 'message' and kind = 'non-ephemeral' and retired_at is null
+      order by created_at desc limit 1) as message_key,
+    (select signed_hash from own_record where account_id = account.id order by seq desc limit 1) as last_record
+  from account
+  left join secret as master
+    on master.account_id = account.id and master.purpose = 'master' and master.retired_at is null
+  where account.id = :account`);
+
 /** True until somebody else changes it: for good only to who holds the mailbox. */
-export async function ownMeans(db: Executor, accountId: number): Promise<OwnMeans> {
-  type Row = Record<'master_key' | 'master_sealed' | 'message_key' | 'last_record', Buffer | null>;
-  const { rows } = await sql<Row>`
-    select master.public_key as master_key, master.sealed as master_sealed,
-      (select public_key from secret
-        where account_id = account.id and purpose = 'message' and kind = 'non-ephemeral' and retired_at is null
-        order by created_at desc limit 1) as message_key,
-      (select signed_hash from own_record where account_id = account.id order by seq desc limit 1) as last_record
-    from account
-    left join secret as master
-      on master.account_id = account.id and master.purpose = 'master' and master.retired_at is null
-    where account.id = ${accountId}`.execute(db);
-  const [row] = rows;
+export async function ownMeans(db: Executor, account: number): Promise<OwnMeans> {
+  const [row] = await findMeans(db, { account });
   if (row === undefined) throw new TypeError('there is no such account');
   const { master_key: publicKey, master_sealed: sealed } = row;
   return {
@@ -59,52 +62,66 @@ export interface OwnMailRows {
 /** `stale`: it was sealed by what is not in use any more. */
 export type OwnMailRefusal = 'no-folder' | 'over-quota' | 'stale';
 
+/** `ciphertext`: what stands for it in the statement. */
+const putText = (ciphertext: string): string => `
+  with place as materialized (
+    select * from take_own_place(:account, :folder, :added, :default_quota, :slack, :master, :message_key, :last_record)
+  ), taken as materialized (
+    select seq, revision, :account::bigint as account, :id::bytea as id, :now::timestamptz as now
+    from place where refused is null
+  ), put as (
+    insert into message (message_id, account_id, folder_id, seq, revision, message_type, ciphertext, size_bytes,
+      message_public_key, nonce, message_hash, sender_address, sender_public_key, time_received, login_token_hash,
+      received_via, read, extensions_data, notes_version, state, thread_id)
+    select id, account, :folder::bigint, seq, revision, :type::text, ${ciphertext}, :size::bigint,
+      :message_key::bytea, :nonce::bytea, :hash::bytea, :sender::text, :master::bytea, now, :token::bytea,
+      :via::text, :read::boolean, :notes::bytea, :notes_version::int, 'shown',
+      join_thread(account, :references::bytea[], :fresh_thread::bytea, null)
+    from taken
+  ), received as (
+    insert into seen (account_id, kind, value, message_id, first_seen_at)
+    select account, 'digest', :digest::bytea, id, now from taken on conflict do nothing
+  ), listed as (
+    insert into content (message_id, account_id, renderer_version, sealed, sealed_for, rendered)
+    select id, account, :renderer::int, :content::bytea, :sealed_for::bytea, :rendered::bytea from taken
+  ), referred as (
+    insert into message_reference (account_id, reference, uid)
+    select account, :reference::bytea, :uid::bytea from taken where :reference::bytea is not null
+    on conflict do nothing
+  )
+  select seq, refused, case when refused is null then pg_notify('mailbox_changed', :account::bigint::text) end from place`;
+
+type Put = ReturnType<typeof valuesOf> & { ciphertext: Buffer };
+type Place = { seq: number; refused: null } | { seq: null; refused: OwnMailRefusal };
+const put = statement<Put, Place>(putText(':ciphertext::bytea'));
+const putLarge = statement<Put, Place>(putText(largeValue(':ciphertext')));
+
 /**
  * The message, shown at the end of its folder; its UID there. Holds the mailbox from then on. Where it is refused, nothing is
  * written.
  */
-export async function insertOwnMail(
-  db: Executor,
-  { message, content, digest, reference, thread, by, room }: OwnMailRows,
-): Promise<number | OwnMailRefusal> {
-  const { account_id: account, message_id: id, time_received: now } = message;
-  const size = message.ciphertext.length;
-  const added = size + (message.extensions_data?.length ?? 0);
-  const ciphertext = await writeLarge(db, message.ciphertext);
-  const { rows } = await sql<{ seq: number; refused: null } | { seq: null; refused: OwnMailRefusal }>`
-    with place as materialized (
-      select * from take_own_place(${account}, ${message.folder_id}, ${added}, ${room.defaultQuota}, ${room.slackBytes},
-        ${by.master}, ${by.messageKey}, ${by.lastRecord})
-    ), taken as materialized (
-      select seq, revision, ${account}::bigint as account, ${id}::bytea as id, ${now}::timestamptz as now
-      from place where refused is null
-    ), put as (
-      insert into message (message_id, account_id, folder_id, seq, revision, message_type, ciphertext, size_bytes,
-        message_public_key, nonce, message_hash, sender_address, sender_public_key, time_received, login_token_hash,
-        received_via, read, extensions_data, notes_version, state, thread_id)
-      select id, account, ${message.folder_id}::bigint, seq, revision, ${message.message_type}::text, ${ciphertext},
-        ${size}::bigint, ${by.messageKey}::bytea, ${message.nonce}::bytea, ${message.message_hash}::bytea,
-        ${message.sender_address}::text, ${by.master}::bytea, now, ${message.login_token_hash}::bytea,
-        ${message.received_via}::text, ${message.read}::boolean, ${message.extensions_data}::bytea,
-        ${message.notes_version}::int, 'shown', ${joinedThread(account, thread)}
-      from taken
-    ), received as (
-      insert into seen (account_id, kind, value, message_id, first_seen_at)
-      select account, 'digest', ${digest}::bytea, id, now from taken on conflict do nothing
-    ), listed as (
-      insert into content (message_id, account_id, renderer_version, sealed, sealed_for, rendered)
-      select id, account, ${content.renderer_version}::int, ${content.sealed}::bytea, ${content.sealed_for}::bytea,
-        ${content.rendered}::bytea from taken
-    ), referred as (
-      insert into message_reference (account_id, reference, uid)
-      select account, reference, ${reference?.uid ?? null}::bytea
-      from taken, (select ${reference?.reference ?? null}::bytea as reference) as own where reference is not null
-      on conflict do nothing
-    )
-    select seq, refused, case when refused is null then ${notifying('mailbox_changed', account)} end from place`.execute(
-    db,
-  );
-  const [place] = rows;
+export async function insertOwnMail(db: Executor, rows: OwnMailRows): Promise<number | OwnMailRefusal> {
+  const { ciphertext } = rows.message;
+  const values = valuesOf(rows);
+  const [place] = isLarge(ciphertext)
+    ? await putLarge(db, { ...values, ciphertext: await sendAhead(db, ciphertext) })
+    : await put(db, { ...values, ciphertext });
   if (place === undefined) throw new TypeError('a function answers in one row');
   return place.refused ?? place.seq;
+}
+
+function valuesOf({ message, content, digest, reference, thread, by, room }: OwnMailRows) {
+  const size = message.ciphertext.length;
+  return {
+    ...{ account: message.account_id, folder: message.folder_id, id: message.message_id, type: message.message_type },
+    ...{ size, added: size + (message.extensions_data?.length ?? 0), now: message.time_received },
+    ...{ nonce: message.nonce, hash: message.message_hash, token: message.login_token_hash, digest },
+    ...{ sender: message.sender_address, via: message.received_via, read: message.read },
+    ...{ notes: message.extensions_data, notes_version: message.notes_version },
+    ...{ master: by.master, message_key: by.messageKey, last_record: by.lastRecord },
+    ...{ default_quota: room.defaultQuota, slack: room.slackBytes },
+    ...{ references: thread.references, fresh_thread: thread.fresh },
+    ...{ renderer: content.renderer_version, content: content.sealed, sealed_for: content.sealed_for },
+    ...{ rendered: content.rendered, reference: reference?.reference ?? null, uid: reference?.uid ?? null },
+  };
 }

@@ -28,13 +28,16 @@ type Needles = { attachment: number; content: string; letters: Buffer; bytes: Bu
 
 /** In the order of their places, none within another. `at` of a reference is not set yet. */
 export function findAttachments(raw: Buffer, attachments: readonly Pick<Attachment, 'content'>[]): Found[] {
+  if (!attachments.some(isLookedFor)) return [];
   const search = new Search(raw);
-  for (const [attachment, { content }] of attachments.entries()) {
+  for (const [attachment, one] of attachments.entries()) {
     if (search.found.length === MAX_REFERENCES) break;
-    if (decodedBytes(content) >= MIN_BYTES) search.add(needlesOf(attachment, content));
+    if (isLookedFor(one)) search.add(needlesOf(attachment, one.content));
   }
   return search.found.sort((a, b) => a.start - b.start);
 }
+
+const isLookedFor = ({ content }: Pick<Attachment, 'content'>): boolean => decodedBytes(content) >= MIN_BYTES;
 
 function needlesOf(attachment: number, content: string): Needles {
   const beginning = content.slice(0, NEEDLE_LETTERS);

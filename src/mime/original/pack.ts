@@ -3,7 +3,7 @@
  * together again, as far as its hash, before anybody relies on it.
  */
 import { Buffer } from 'node:buffer';
-import { deflateRawSync } from 'node:zlib';
+import { deflateRawSync, type ZlibOptions } from 'node:zlib';
 import { equal, hash, hashPieces } from '../../smimp/crypto.ts';
 import type { Attachment } from '../../smimp/email.ts';
 import { toBase64, toHex } from '../../smimp/encoding.ts';
@@ -37,7 +37,7 @@ export function packOriginal(message: ToPack): Original | null {
 function packWith({ raw, attachments, internalDate = null }: ToPack, found: readonly Found[]): Original | null {
   const { skeleton, references } = cutOut(raw, found);
   if (skeleton.length > MAX_SKELETON_BYTES) return null;
-  const packed = deflateRawSync(skeleton);
+  const packed = deflateRawSync(skeleton, windowFor(skeleton.length));
   if (packed.length > MAX_PACKED_BYTES || !isHonest(packed.length, skeleton.length)) return null;
   const digest = hash(raw);
   if (!equal(digestOfPieces(references, skeleton, attachments), digest)) return null;
@@ -50,6 +50,13 @@ function packWith({ raw, attachments, internalDate = null }: ToPack, found: read
     internal_date: internalDate,
   };
 }
+
+/** What looks back no farther than the message is long, and takes memory for no more: most mail is short. */
+function windowFor(sizeBytes: number): ZlibOptions {
+  return sizeBytes > SHORT_BYTES ? {} : { windowBits: Math.log2(SHORT_BYTES), memLevel: 6 };
+}
+
+const SHORT_BYTES = 8 * 1024;
 
 /** Of what would come back; of nothing where nothing would. */
 function digestOfPieces(references: Reference[], skeleton: Buffer, attachments: ToPack['attachments']): Buffer {
