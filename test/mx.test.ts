@@ -250,6 +250,9 @@ describe('a message from outside', () => {
     expect(await client.say('.')).toMatch(ACCEPTED);
     const [taken] = await site.taken();
     expect(taken?.data.from).toBe('zoë@xn--bcher-kva.test');
+    // And byte for byte: what names her is believed.
+    const row = site.opened.db.selectFrom('submission').select('original').orderBy('id', 'desc');
+    expect((await row.executeTakeFirst())?.original).not.toBeNull();
   });
 });
 

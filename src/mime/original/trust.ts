@@ -3,7 +3,7 @@
  * on ugly headers, so what any of them could read as another sender is not trusted: two From fields, groups, comments and
  * quotes that hide an address, lines that end where only some see an end, another Sender.
  */
-import { Buffer } from 'node:buffer';
+import { Buffer, isUtf8 } from 'node:buffer';
 import { domainToASCII, domainToUnicode } from 'node:url';
 import { namesBridge } from '../bridge-mail.ts';
 import { decodeText } from '../headers.ts';
@@ -15,10 +15,11 @@ const MAX_VALUE_BYTES = 4_096;
 const MAX_NAME_BYTES = 100;
 /** A bare CR, NUL, and what some take for the end of a line; a name whose colon is on another line. */
 const AMBIGUOUS = /\r(?!\n)|[\0\x0b\x0c\x1c-\x1e]|(?:^|\n)(?:from|sender)[ \t]*\r?\n/i;
-const PLAIN = /^([^\s<>()[\]\\,;:@"]+@[^\s<>()[\]\\,;:@"]+)(?:\s*\(([^()<>[\]\\,;:@"]*)\))?$/;
+const PLAIN = /^([^ \t\r\n<>()[\]\\,;:@"]+@[^ \t\r\n<>()[\]\\,;:@"]+)(?:\s*\(([^()<>[\]\\,;:@"]*)\))?$/;
 const NAMED =
-  /^((?:"(?:[^"\\]|\\.)*"|\([^()<>[\]\\,;:@"]*\)|[^()<>[\]\\,;:@"])*)<([^\s<>()[\]\\,;:@"]+@[^\s<>()[\]\\,;:@"]+)>$/;
+  /^((?:"(?:[^"\\]|\\.)*"|\([^()<>[\]\\,;:@"]*\)|[^()<>[\]\\,;:@"])*)<([^ \t\r\n<>()[\]\\,;:@"]+@[^ \t\r\n<>()[\]\\,;:@"]+)>$/;
 const ASCII_DOMAIN = /^[A-Za-z0-9.-]+$/;
+const UNSEEN = /[\p{C}\p{Z}]/u;
 const ADDRESS_IN_NAME = /[^\s<>()[\]\\,;:"']+@[^\s<>()[\]\\,;:"']+/g;
 
 /**
@@ -69,20 +70,26 @@ function names(raw: Buffer, field: FieldRange, mailbox: string): boolean {
   const value = unfoldedValue(raw, field, MAX_VALUE_BYTES);
   const [, plain, comment] = PLAIN.exec(value) ?? [];
   const [, name, angled] = NAMED.exec(value) ?? [];
-  const address = plain ?? angled;
-  if (address === undefined || smallLetters(address) !== mailbox || namesBridge(value)) return false;
+  const address = inUtf8(plain ?? angled ?? '');
+  if (address === null || smallLetters(address) !== mailbox || namesBridge(value)) return false;
   const shown = decodeText(name ?? comment ?? '').normalize('NFKC');
   const others = [...shown.matchAll(ADDRESS_IN_NAME)].filter(([found]) => smallLetters(found) !== mailbox);
   return others.length === 0;
 }
 
+/** Of bytes, its letters (RFC 6532 §3.2); null where they are no UTF-8, or some of them cannot be seen: readers differ on those. */
+function inUtf8(address: string): string | null {
+  const bytes = Buffer.from(address, 'latin1');
+  const text = bytes.toString('utf8');
+  return isUtf8(bytes) && !UNSEEN.test(text) ? text : null;
+}
+
 /** ASCII small letters, the domain as A-labels; as it is where it is written in a way that only some take for that domain. */
 function smallLetters(address: string): string {
   const at = address.lastIndexOf('@');
-  const local = address.slice(0, at).toLowerCase();
+  const local = address.slice(0, at).replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
   const domain = address.slice(at + 1);
   if (ASCII_DOMAIN.test(domain)) return `${local}@${domain.toLowerCase()}`;
-  const text = Buffer.from(domain, 'latin1').toString('utf8');
-  const ascii = domainToASCII(text);
-  return domainToUnicode(ascii) === text ? `${local}@${ascii}` : address;
+  const ascii = domainToASCII(domain);
+  return domainToUnicode(ascii) === domain ? `${local}@${ascii}` : address;
 }
