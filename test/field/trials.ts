@@ -3,6 +3,7 @@ import { curlTrial } from './curl.ts';
 import { fetchmailTrial } from './fetchmail.ts';
 import { getmailTrial } from './getmail.ts';
 import { muttTrial } from './mutt.ts';
+import { postfixTrial } from './postfix/relay.ts';
 import { sessionsTrial } from './sessions/sessions.ts';
 import { signaturesTrial } from './signatures.ts';
 import { syncTrials } from './sync/sync.ts';
@@ -11,9 +12,10 @@ import type { Trial } from './trial.ts';
 export const TRIALS: readonly Trial[] = [
   signaturesTrial,
   ...syncTrials,
-  sessionsTrial,
   getmailTrial,
   fetchmailTrial,
   muttTrial,
   curlTrial,
+  postfixTrial,
+  sessionsTrial,
 ];
