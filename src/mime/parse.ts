@@ -6,6 +6,7 @@
 import { Buffer } from 'node:buffer';
 import { Readable } from 'node:stream';
 import { type AttachmentStream, MailParser } from 'mailparser';
+import { type CleanPart, cleanPart } from './clean-parts.ts';
 import { type HeaderBlock, MAX_HEADER_BYTES, readHeaderBlock } from './header-block.ts';
 import { decodeParameters, parseRawField, type RawField } from './headers.ts';
 import { parsePartTree } from './structure/part-tree.ts';
@@ -95,8 +96,8 @@ function withLines(bytes: Buffer): Buffer {
 type SplitResult = { root: MailPart; charset: string | null } | { failed: Degraded };
 
 async function splitParts({ structure }: HeaderBlock, body: Buffer): Promise<SplitResult> {
-  const only = onlyText(structure);
-  if (only !== null) return splitResult(only, new Map([[only.headers, body]]));
+  const clean = splitClean(structure, body);
+  if (clean !== null) return clean;
   const parser = new MailParser({
     ...{ skipHtmlToText: true, skipTextToHtml: true, skipTextLinks: true, skipImageLinks: true },
     ...{ checksumAlgo: false, ignoreEmbedded: true, maxChildNodes: MAX_PARTS, maxHeadSize: 2 * MAX_HEADER_BYTES },
@@ -119,20 +120,22 @@ function splitResult(tree: ParserNode, contents: ReadonlyMap<AttachmentStream['h
   return { root: toPart(tree, contents, charset), charset };
 }
 
-const ONE_TEXT = /^text\/(?:plain|html)(?=;|$)/i;
-const AS_IT_IS = /^(?:7bit|8bit|binary)$/i;
+/** Nobody looks at another field, so with one the parser is asked. */
+const PLAIN_FIELD = /^content-(?:type|transfer-encoding)[ \t]*:/i;
 
-/** What the parser would make of a text that stands as it is and alone: most of what people write, so it is not asked. */
-function onlyText(structure: readonly string[]): ParserNode | null {
-  const fields = structure.map(parseRawField).filter((field) => field !== null);
-  const [type] = fields.filter(({ name }) => name === 'content-type');
-  const [encoding] = fields.filter(({ name }) => name === 'content-transfer-encoding');
-  const known = [type, encoding].filter((field) => field !== undefined);
-  if (known.length !== structure.length || (encoding !== undefined && !AS_IT_IS.test(encoding.value))) return null;
-  const contentType = type === undefined ? 'text/plain' : ONE_TEXT.exec(type.value)?.[0].toLowerCase();
-  if (contentType === undefined) return null;
-  const headerLines = fields.map(({ name }, n) => ({ key: name, line: structure[n] ?? '' }));
-  return { contentType, headers: new Map(), headerLines, children: [] };
+/** Taken apart without the parser, where it would make the same of it. */
+function splitClean(structure: readonly string[], body: Buffer): SplitResult | null {
+  const clean = structure.every((field) => PLAIN_FIELD.test(field)) ? cleanPart(structure, body) : null;
+  if (clean === null) return null;
+  const contents = new Map<AttachmentStream['headers'], Buffer>();
+  return splitResult(nodeOf(clean, contents), contents);
+}
+
+function nodeOf(part: CleanPart, contents: Map<AttachmentStream['headers'], Buffer>): ParserNode {
+  const { contentType, headerLines, content } = part;
+  const headers: ParserNode['headers'] = new Map();
+  contents.set(headers, content);
+  return { contentType, headers, headerLines, children: part.children.map((child) => nodeOf(child, contents)) };
 }
 
 /** The other fields of the top header are read elsewhere. */
