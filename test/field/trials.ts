@@ -7,6 +7,7 @@ import { postfixTrial } from './postfix/relay.ts';
 import { sessionsTrial } from './sessions/sessions.ts';
 import { signaturesTrial } from './signatures.ts';
 import { syncTrials } from './sync/sync.ts';
+import { thunderbirdTrial } from './thunderbird.ts';
 import type { Trial } from './trial.ts';
 
 export const TRIALS: readonly Trial[] = [
@@ -16,6 +17,7 @@ export const TRIALS: readonly Trial[] = [
   fetchmailTrial,
   muttTrial,
   curlTrial,
+  thunderbirdTrial,
   postfixTrial,
   sessionsTrial,
 ];
