@@ -53,7 +53,8 @@ function bundledNode() {
 }
 
 function run() {
-  // Large messages come and go: with these the memory they took is given back.
+  // Messages come and go: with these the memory they took is given back, and garbage is collected before it is as much
+  // again as what is in use.
   const { nodeFlags, environment } = JSON.parse(readFileSync(join(project, 'src', 'runtime.json'), 'utf8'));
   const env = { ...environment, ...process.env };
   const child = spawn(bundledNode(), [...nodeFlags, join(project, file), ...args], { stdio: 'inherit', env });

@@ -3,6 +3,9 @@
  * first: Ctrl-C reaches the program and its launcher, which passes it on.
  */
 import { runCommandLine } from './admin/cli.ts';
+import { useSmallSlabs } from './memory/buffer-slabs.ts';
+
+useSmallSlabs();
 
 const ending = new AbortController();
 const SAME_SIGNAL_MS = 1_000;
