@@ -1,13 +1,14 @@
 import { tmpdir } from 'node:os';
 import { sql } from 'kysely';
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { openQueue } from '../src/pipeline/queue.ts';
 import { createAccount, findAccount } from '../src/store/accounts.ts';
 import { findContents, findRendered, insertContents, ROW_BYTES } from '../src/store/contents.ts';
-import { notify, type OpenedDatabase } from '../src/store/database.ts';
+import { notify, type OpenedDatabase, openDatabase } from '../src/store/database.ts';
 import { deleteMessages, findMessage, inboxId, insertMessage, type NewMessage } from '../src/store/messages.ts';
 import { statement } from '../src/store/statement.ts';
-import { testDatabase } from './support/database.ts';
+import { newDatabase, testDatabase } from './support/database.ts';
 
 const NOW = new Date('2026-01-15T12:00:00Z');
 const bytes = (size: number, value: number): Buffer => Buffer.alloc(size, value);
@@ -20,6 +21,24 @@ afterAll(() => opened[Symbol.asyncDispose]());
 
 it('keeps the database of a test, or of a demonstration, where it is deleted with the rest, also for root', () => {
   expect(inject('postgres').host.startsWith(`${tmpdir()}/smimp-test-`)).toBe(true);
+});
+
+it('leaves no connection behind when it cannot be brought up to date', async () => {
+  const connection = await newDatabase();
+  const client = new pg.Client(connection);
+  await client.connect();
+  try {
+    const later = { name: '9999-of-a-later-version', timestamp: NOW.toISOString() };
+    await client.query('insert into kysely_migration (name, timestamp) values ($1, $2)', [later.name, later.timestamp]);
+    const opening = openDatabase({ connection, onError: (error) => process.emitWarning(error) });
+    await expect(opening).rejects.toThrow('could not be brought up to date');
+    const others = 'select 1 from pg_stat_activity where datname = $1 and pid <> pg_backend_pid()';
+    const count = async () => (await client.query(others, [connection.database])).rowCount;
+    // Sooner than connections end that nobody uses any more.
+    await expect.poll(count, { timeout: 8_000 }).toBe(0);
+  } finally {
+    await client.end();
+  }
 });
 
 it('a statement takes its values by name, as often as they stand in it, and tells them from casts', async () => {

@@ -81,7 +81,10 @@ export async function openDatabase(options: {
 }): Promise<OpenedDatabase> {
   const connection = { ...options.connection, types: { getTypeParser } };
   const pool = new pg.Pool({ ...connection, max: options.poolSize ?? 20, Client: PreparingClient });
-  pool.on('error', options.onError);
+  // That the server goes down is no news to connections that are being ended.
+  pool.on('error', (error) => {
+    if (!pool.ending) options.onError(error);
+  });
   const db: Db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
   await migrate(db);
   const listener = new Listener({ connection, onError: options.onError });
@@ -110,7 +113,9 @@ function parseInt8(text: string): number {
 async function migrate(db: Db): Promise<void> {
   const migrator = new Migrator({ db, provider: { getMigrations: async () => MIGRATIONS } });
   const { error } = await migrator.migrateToLatest();
-  if (error !== undefined) throw new Error('The database could not be brought up to date', { cause: error });
+  if (error === undefined) return;
+  await db.destroy();
+  throw new Error('The database could not be brought up to date', { cause: error });
 }
 
 /** The channels between processes. A payload is an account id or empty: ids only, never an address. */
