@@ -6,6 +6,7 @@ import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createKeyMaintenance } from '../src/identity/maintenance.ts';
 import type { Folder } from '../src/mailbox/folder-tree.ts';
+import { AT_ONCE_BYTES } from '../src/mailbox/import.ts';
 import type { AccountMailbox, ShownMessage } from '../src/mailbox/types.ts';
 import type { Tx } from '../src/store/database.ts';
 import { lockMailbox, removeFolder } from '../src/store/folders.ts';
@@ -124,6 +125,24 @@ describe('a message put in while', () => {
     expect(messages.map(({ uid }) => uid)).toEqual([messages[0]?.uid ?? 0, (messages[0]?.uid ?? 0) + 1]);
     const view = await (await site.mailbox.open(site.bobId)).view(inbox);
     expect(await view.raw(messages[1] as ShownMessage)).toEqual(raw);
+  });
+
+  it.each([
+    ['of the size that is just written at once', AT_ONCE_BYTES, 'x'],
+    ['of one byte more', AT_ONCE_BYTES + 1, 'x'],
+    // Each is written as four bytes of the body.
+    ['of few bytes and a large body', AT_ONCE_BYTES, '\\'],
+  ])('keys are replaced comes back byte for byte, %s', async (_name, size, filler) => {
+    const maintenance = createKeyMaintenance({ ...site, db: site.opened.db });
+    const head = letter({ Subject: 'size' });
+    const raw = Buffer.concat([head, Buffer.alloc(size - head.length, filler)]);
+    await during(
+      () => append(inbox, raw),
+      nothing,
+      () => rotated('master', maintenance),
+    );
+    const view = await (await site.mailbox.open(site.bobId)).view(inbox);
+    expect((await view.raw(view.opened[0] as ShownMessage))?.equals(raw)).toBe(true);
   });
 
   it('the message that it answers comes in joins its thread', async () => {

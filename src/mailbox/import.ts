@@ -51,6 +51,16 @@ export interface OwnMail {
   now: Date;
   /** Most bytes of a mailbox without a limit of its own. */
   defaultQuota: DefaultQuota;
+  /** What was made ready of it already. */
+  ready?: ReadyMail | null;
+}
+
+/** All of a message that depends on nothing but the message. `listed`: null where it has to be rendered first. */
+export interface ReadyMail {
+  messageId: Buffer;
+  body: Buffer;
+  original: MessageHeader['original'];
+  listed: ReturnType<typeof listedAs> | null;
 }
 
 /** What the bridge writes to a full mailbox's owner still fits: some thousand notices without attachments. */
@@ -60,7 +70,9 @@ export const NOTICE_SLACK_BYTES = 16 * 1024 * 1024;
 export type Imported = { uid: number; messageId: Buffer };
 
 /** Larger mail goes by way of a transaction, which sends it in slices and never has to seal it twice. */
-const AT_ONCE_BYTES = 256 * 1024;
+export const AT_ONCE_BYTES = 256 * 1024;
+/** What was made of it; with its original and padding it fits into one statement. */
+const MAX_BODY_BYTES = 1024 * 1024;
 
 /**
  * Puts the message in. The caller's transaction decides whether it happened. Throws MailboxError `no-folder` and
@@ -79,24 +91,54 @@ export async function importOwn(tx: Tx, mail: OwnMail): Promise<Imported> {
  * mailbox was held; when others took their place meanwhile nothing is written, and it is sealed again while the mailbox is held.
  */
 export async function importAtOnce(db: Db, mail: OwnMail, means: OwnMeans): Promise<Imported> {
-  const isSmall = mail.original !== null && mail.original.raw.length <= AT_ONCE_BYTES;
-  const imported = isSmall ? await putIn(db, mail, means) : null;
+  const imported = mail.ready == null ? null : await putIn(db, mail, means);
   return imported ?? db.transaction().execute((tx) => importOwn(tx, mail));
+}
+
+/** Of mail small enough to be written at once; null of what is larger. */
+export function readyAtOnce(mail: Omit<OwnMail, 'folderId'>): ReadyMail | null {
+  if (mail.original === null || mail.original.raw.length > AT_ONCE_BYTES) return null;
+  const ready = makeReady(mail);
+  return ready.body.length > MAX_BODY_BYTES ? null : ready;
+}
+
+function makeReady(mail: Omit<OwnMail, 'folderId'>): ReadyMail {
+  const { account, now } = mail;
+  const messageId = randomBytes(ID_BYTES);
+  const body = emailBytes(mail.body);
+  collectGarbage(body.byteLength);
+  const original = originalField(mail, body);
+  // What comes back byte for byte need not be put together again to be listed.
+  const given = original?.format === ORIGINAL_FORMAT ? mail.original : null;
+  if (given === null) return { messageId, body, original, listed: null };
+  const raw = withoutDisguise(given.raw, toMailbox(account.address));
+  const header = { from: account.address, to: account.address, original };
+  const content = contentOf(raw, { internalDate: internalDateOf(header, account.address, now), cautions: [] });
+  return { messageId, body, original, listed: listedAs(mail, messageId, content) };
+}
+
+function listedAs(mail: Omit<OwnMail, 'folderId'>, messageId: Buffer, content: Content) {
+  const { account, uid } = mail;
+  return {
+    content: sealedContent(account, messageId, content),
+    thread: threadChoice(account, { messageId, index: content.index, body: contentOfBody(mail) }),
+    reference: referenceTo(account, content.index, uid),
+  };
 }
 
 /** Null: `means` are not in use any more, and nothing was written. */
 async function putIn(db: Executor, mail: OwnMail, means: OwnMeans): Promise<Imported | null> {
   const { account, folderId, defaultQuota, notice, now } = mail;
-  const messageId = randomBytes(ID_BYTES);
-  const body = emailBytes(mail.body);
-  collectGarbage(body.byteLength);
-  const header = ownHeader(mail, body, await ownHistory(db, account, means));
-  const content = listedOf(mail, header, body);
+  const ready = mail.ready ?? makeReady(mail);
+  const { messageId, body } = ready;
+  const header = ownHeader(mail, ready, await ownHistory(db, account, means));
+  const listed = ready.listed ?? listedAs(mail, messageId, renderedContent(mail, header, body));
   mail.original?.release?.();
   const { columns, by } = sealToSelf(account, means, header, body);
   const digest = Buffer.from(digestOf(toHex(columns.message_hash)), 'hex');
   const flags = withFlags(account, { read: false, extensionsData: null, digest }, mail.flags);
-  freeMemory(body);
+  // What was made ready may be sealed once more.
+  if (mail.ready == null) freeMemory(body);
   collectGarbage(columns.ciphertext.length);
   const uid = await insertOwnMail(db, {
     message: {
@@ -112,26 +154,21 @@ async function putIn(db: Executor, mail: OwnMail, means: OwnMeans): Promise<Impo
       extensions_data: flags?.extensionsData ?? null,
       notes_version: flags?.notesVersion ?? 0,
     },
-    content: sealedContent(account, messageId, content),
-    thread: threadChoice(account, { messageId, index: content.index, body: contentOfBody(mail) }),
     room: { defaultQuota, slackBytes: notice === null ? 0 : NOTICE_SLACK_BYTES },
-    ...{ digest, by, reference: referenceTo(account, content.index, header.uid) },
+    ...{ ...listed, digest, by },
   });
   if (uid === 'stale') return null;
   if (typeof uid === 'string') throw new MailboxError(uid);
   return { uid, messageId };
 }
 
-/** What is listed of it. What comes back byte for byte need not be put together again for that. */
-function listedOf(mail: OwnMail, header: MessageHeader, body: Uint8Array): Content {
-  const { account, original, now } = mail;
-  const opened = { header, body, content: contentOfBody(mail), cautions: [] };
-  const isWhole = original !== null && header.original?.format === ORIGINAL_FORMAT;
-  const raw = isWhole ? withoutDisguise(original.raw, toMailbox(account.address)) : renderOpened(opened, account).raw;
+function renderedContent(mail: OwnMail, header: MessageHeader, body: Uint8Array): Content {
+  const { account, now } = mail;
+  const { raw } = renderOpened({ header, body, content: contentOfBody(mail), cautions: [] }, account);
   return contentOf(raw, { internalDate: internalDateOf(header, account.address, now), cautions: [] });
 }
 
-const contentOfBody = ({ body }: OwnMail) => ({ type: 'email' as const, value: body });
+const contentOfBody = ({ body }: Pick<OwnMail, 'body'>) => ({ type: 'email' as const, value: body });
 
 /** The history of an account while its keys are open, and by which record it was verified. Records are only ever added. */
 const verified = new WeakMap<AccountKeys, { last: Buffer; history: VerifiedHistory }>();
@@ -150,21 +187,21 @@ async function ownHistory(
   return history;
 }
 
-function ownHeader(mail: OwnMail, body: Uint8Array, history: VerifiedHistory): MessageHeader {
+function ownHeader(mail: OwnMail, { original }: ReadyMail, history: VerifiedHistory): MessageHeader {
   const { account, uid, now } = mail;
   const head = { seq: history.seq, head: history.head };
-  const unixSeconds = Math.floor(now.getTime() / 1000);
   const people = { from: account.address, to: account.address };
   const heads = { sender_head: head, recipient_head: head };
-  const original = originalField(mail, body, unixSeconds);
-  return { v: 1, ...people, uid, sent: formatTimestamp(unixSeconds), ...heads, via: null, original };
+  return { v: 1, ...people, uid, sent: formatTimestamp(secondsOf(now)), ...heads, via: null, original };
 }
 
+const secondsOf = (time: Date): number => Math.floor(time.getTime() / 1000);
+
 /** What makes the owner's mail hers again, or the bridge's mail the bridge's. */
-function originalField(mail: OwnMail, body: Uint8Array, unixSeconds: number) {
-  const { account, uid, original, notice } = mail;
+function originalField(mail: Omit<OwnMail, 'folderId'>, body: Uint8Array): MessageHeader['original'] {
+  const { account, uid, original, notice, now } = mail;
   if (notice !== null) return noticeOriginal(account, { uid, kind: notice, body });
-  const date = original?.internalDate ?? { unixSeconds, zoneMinutes: 0 };
+  const date = original?.internalDate ?? { unixSeconds: secondsOf(now), zoneMinutes: 0 };
   const { attachments } = mail.body;
   return original && originalOf(original.raw, { attachments, bodyBytes: body.byteLength, date });
 }

@@ -23,7 +23,7 @@ import { createFolderMemory, type FolderMemory } from './folder-state.ts';
 import type { Folder } from './folder-tree.ts';
 import { createFolders } from './folders.ts';
 import { createFollowing, type FoldersLook, type Following, lookAtFolders } from './following.ts';
-import { importAtOnce, importOwn, type OwnMail } from './import.ts';
+import { importAtOnce, importOwn, type OwnMail, readyAtOnce } from './import.ts';
 import { createInspection, type Inspection } from './inspect.ts';
 import { type MailAccount, openMailAccount } from './mail-account.ts';
 import { newUid } from './notices.ts';
@@ -136,14 +136,14 @@ async function append(options: MailboxOptions, account: MailAccount, appending: 
   const asked = Promise.all([to, isOne ? ownMeans(db, account.accountId) : null]);
   // Whatever comes of it, the message is made ready first, so that no work is left behind.
   asked.catch(() => undefined);
-  const prepared = await prepareAll(options, account, [first, ...more]);
+  const prepared = (await prepareAll(options, account, [first, ...more])).map((mail) => {
+    const own = { account, notice: null, now: clock(), defaultQuota, ...mail };
+    return { ...own, ready: isOne ? readyAtOnce(own) : null };
+  });
   const [folder, means] = await asked;
   // What takes the place of another message is not what was sent.
   const isSent = folder.specialUse === SENT_USE && replaces === undefined;
-  const mails = prepared.map((mail) => ({
-    ...{ account, folderId: folder.id, notice: null, now: clock(), defaultQuota },
-    ...mail,
-  }));
+  const mails = prepared.map((mail) => ({ ...mail, folderId: folder.id }));
   const [only] = mails;
   const uids =
     only !== undefined && means !== null && !isSent

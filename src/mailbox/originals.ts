@@ -60,8 +60,11 @@ function isPutIn({ from, to }: MessageHeader, { internal_date }: Original, owner
   return from === owner && to === owner && internal_date !== null;
 }
 
+/** Of a header what says when its owner put the message in. */
+export type DatedHeader = Pick<MessageHeader, 'from' | 'to' | 'original'>;
+
 /** When mail that its owner put in came, by her word; null for all other mail. */
-export function ownDate(header: MessageHeader, owner: Address): Original['internal_date'] {
+export function ownDate(header: DatedHeader, owner: Address): Original['internal_date'] {
   if (header.original?.format !== ORIGINAL_FORMAT || header.from !== owner || header.to !== owner) return null;
   try {
     return parseOriginal(header.original).internal_date;

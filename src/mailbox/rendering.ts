@@ -21,7 +21,7 @@ import type { MessageHeader } from '../smimp/header.ts';
 import type { Caution } from '../smimp/open.ts';
 import { readNotice } from './bridge-mark.ts';
 import type { MailAccount } from './mail-account.ts';
-import { findOriginal, ownDate, undisguisedFields, withCrlf } from './originals.ts';
+import { type DatedHeader, findOriginal, ownDate, undisguisedFields, withCrlf } from './originals.ts';
 
 /** An instant and the zone it was given in. */
 export type InternalDate = { unixSeconds: number; zoneMinutes: number };
@@ -81,7 +81,7 @@ export function originalOf(
 }
 
 /** Only the owner's own word is taken for what her mail looked like. */
-function readOwnFields(header: MessageHeader, owner: Address): OwnFields | null {
+function readOwnFields(header: DatedHeader, owner: Address): OwnFields | null {
   if (header.original === null || header.from !== owner || header.to !== owner) return null;
   const parsed = fieldsSchema.safeParse(header.original);
   return parsed.success ? parsed.data : null;
@@ -149,7 +149,7 @@ function withOriginalAttached(content: ParsedBody, raw: Buffer): ParsedBody {
 }
 
 /** When the message came in, or what its owner said it was. */
-export function internalDateOf(header: MessageHeader, owner: Address, receivedAt: Date): InternalDate {
+export function internalDateOf(header: DatedHeader, owner: Address, receivedAt: Date): InternalDate {
   const date = ownDate(header, owner) ?? readOwnFields(header, owner)?.internal_date;
   if (date !== undefined) return { unixSeconds: date.unix_seconds, zoneMinutes: date.zone_minutes };
   return { unixSeconds: Math.floor(receivedAt.getTime() / 1000), zoneMinutes: 0 };
