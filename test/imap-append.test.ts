@@ -2,7 +2,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { setQuota } from '../src/store/quota.ts';
 import { forEachTest } from './support/each-session.ts';
-import type { ImapClient } from './support/imap-client.ts';
+import { ImapClient } from './support/imap-client.ts';
 import { LIMITS, type MailSite, PASSWORD, plainMail } from './support/mail-site.ts';
 
 let site: MailSite;
@@ -16,6 +16,23 @@ forEachTest(async (given) => {
 const letter = (subject: string): Buffer => plainMail({ Subject: subject }, 'text');
 const messagesIn = async (name: string): Promise<string | undefined> =>
   /MESSAGES (\d+)/.exec((await client.ok(`status ${name} (messages)`)).join())?.[1];
+
+describe('APPEND', () => {
+  it('of a stranger is refused, and nothing is left that ends the server', async () => {
+    using stranger = await ImapClient.open({ port: site.ports.imaps, ca: site.ca });
+    const unheard: unknown[] = [];
+    const hear = (error: unknown): number => unheard.push(error);
+    process.on('unhandledRejection', hear);
+    try {
+      stranger.send('a append inbox {0+}\r\n\r\n');
+      expect(await stranger.line()).toBe('a BAD Log in first');
+      await client.ok('noop');
+      expect(unheard).toEqual([]);
+    } finally {
+      process.off('unhandledRejection', hear);
+    }
+  });
+});
 
 describe('MULTIAPPEND', () => {
   it('puts several messages in, each with its flags and date, and says their UIDs in order', async () => {

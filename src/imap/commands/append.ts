@@ -9,12 +9,14 @@ import { namedLine } from './list.ts';
 import { messagesOf } from './messages.ts';
 
 export const append: Handler<'APPEND'> = async (session, { mailbox: path, messages }) => {
+  // First: before the folder is looked for, whose refusal nobody would wait for.
+  const mailbox = mailboxOf(session);
   const [first, ...more] = messages.map((message) => newMail(session, message));
   if (first === undefined) throw new RangeError('APPEND without a message');
   // RFC 3502 §6.3.11: with an empty message behind others the client takes all of them back.
   if (more.some(({ raw }) => raw.length === 0)) throw new Refusal('NO', 'APPEND cancelled');
   const folder = targetFolder(session, path);
-  const appended = await mailboxOf(session).append({ folder, ...first, more });
+  const appended = await mailbox.append({ folder, ...first, more });
   await session.send(...namedLine(session, await folder, { said: path }));
   return done('APPEND completed', { name: 'APPENDUID', ...appended });
 };
