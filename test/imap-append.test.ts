@@ -83,6 +83,14 @@ describe('MULTIAPPEND', () => {
     expect(await messagesIn('Drafts')).toBe('0');
   });
 
+  it('puts in no message of no bytes, which no program could fetch, and replaces none by it', async () => {
+    expect(await client.no('append Drafts ', Buffer.alloc(0))).toContain('no bytes');
+    await client.ok('append Drafts ', letter('One'));
+    await client.ok('select Drafts');
+    await client.no('replace 1 Drafts ', Buffer.alloc(0));
+    expect(await client.search('subject one')).toEqual([1]);
+  });
+
   it('bounds all messages together as one', async () => {
     const half = Buffer.concat([letter('Half'), Buffer.alloc(LIMITS.messageBytes / 2, 'x')]);
     expect(await client.no('append Drafts ', half, ' ', half)).toContain('[TOOBIG]');

@@ -13,8 +13,6 @@ export const append: Handler<'APPEND'> = async (session, { mailbox: path, messag
   const mailbox = mailboxOf(session);
   const [first, ...more] = messages.map((message) => newMail(session, message));
   if (first === undefined) throw new RangeError('APPEND without a message');
-  // RFC 3502 §6.3.11: with an empty message behind others the client takes all of them back.
-  if (more.some(({ raw }) => raw.length === 0)) throw new Refusal('NO', 'APPEND cancelled');
   const folder = targetFolder(session, path);
   const appended = await mailbox.append({ folder, ...first, more });
   await session.send(...namedLine(session, await folder, { said: path }));
@@ -35,6 +33,8 @@ export const replace: Handler<'REPLACE'> = async (session, { uid, set, mailbox: 
 
 /** What a literal8 brings may hold NULs, which no mail program takes outside of BINARY (RFC 3516 §4.4). */
 function newMail(session: Session, { message, flags, internalDate, utf8 }: AppendMessage): NewMail {
+  // RFC 3502 §6.3.11: an error, by which a client takes back what stood before it.
+  if (message.length === 0) throw new Refusal('NO', 'A message of no bytes cannot be kept: nothing was');
   const sent = session.enabled.has('UTF8=ACCEPT') && !utf8 ? unwrapped(message) : message;
   return { raw: withoutNul(sent), flags, internalDate };
 }
