@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import LongestFirst from './test/support/longest-first.ts';
 
 const source = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
@@ -18,6 +19,9 @@ export default defineConfig({
     environment: 'node',
     pool: 'forks',
     maxWorkers: 2,
+    // A worker loads each module once: what modules keep is caches, which every file may find warm or cold.
+    isolate: false,
+    sequence: { sequencer: LongestFirst },
     // Times are for tests that hang: on a busy machine some take twenty seconds. A poll ends as soon as it holds.
     testTimeout: 60_000,
     hookTimeout: 120_000,

@@ -1,6 +1,5 @@
 /** Deliveries from one home server to another, both real, over HTTPS: what the sender calls done is there exactly once. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { issueCertificate } from '../src/admin/certificates.ts';
 import { createApi } from '../src/api/server.ts';
 import { createAccounts } from '../src/identity/accounts.ts';
 import { createKeystore, type Keystore } from '../src/keystore/keystore.ts';
@@ -19,7 +18,7 @@ import type { OpenedDatabase } from '../src/store/database.ts';
 import { findDelivery } from '../src/store/outbound.ts';
 import { testDatabase } from './support/database.ts';
 import { BODY, type OutboundSite, outboundSite, TestClock } from './support/outbound-site.ts';
-import { testAuthority } from './support/tls-server.ts';
+import { testAuthority, testCertificate } from './support/tls-server.ts';
 
 const owned = new AsyncDisposableStack();
 const clock = new TestClock();
@@ -36,7 +35,7 @@ async function serve(
   events: OutboundSite['events'],
 ): Promise<Record<string, string>> {
   const host = `smimp.${domain}`;
-  const issued = await issueCertificate({ authority: await testAuthority(), names: [domain, host] });
+  const issued = await testCertificate(domain, host);
   const api = createApi({
     db: opened.db,
     listener: opened.listener,

@@ -5,7 +5,6 @@
 import { simpleParser } from 'mailparser';
 import { createTransport, type SendMailOptions } from 'nodemailer';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { issueCertificate } from '../src/admin/certificates.ts';
 import { referenceOf } from '../src/keystore/references.ts';
 import { renderMessage } from '../src/mime/from-email.ts';
 import { MAX_BODY_BYTES, REPEAT_WINDOW_MS } from '../src/pipeline/accept.ts';
@@ -27,7 +26,7 @@ import {
   TestClock,
   unseal,
 } from './support/outbound-site.ts';
-import { answerText, testAuthority } from './support/tls-server.ts';
+import { answerText, testAuthority, testCertificate } from './support/tls-server.ts';
 
 let owned: AsyncDisposableStack;
 let clock: TestClock;
@@ -278,7 +277,7 @@ describe('a failure', () => {
 describe('the whole way', () => {
   async function mailProgram(pipeline: Pipeline): Promise<(mail: SendMailOptions) => Promise<string>> {
     const authority = await testAuthority();
-    const issued = await issueCertificate({ authority, names: ['localhost'] });
+    const issued = await testCertificate('localhost');
     const submission = owned.use(
       createSubmission({
         name: 'localhost',

@@ -5,7 +5,6 @@
 import { connect as connectTls } from 'node:tls';
 import { createTransport } from 'nodemailer';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { issueCertificate } from '../src/admin/certificates.ts';
 import { createEvents } from '../src/events.ts';
 import { createKeystore, type Keystore } from '../src/keystore/keystore.ts';
 import { hashPassword } from '../src/keystore/password.ts';
@@ -24,7 +23,7 @@ import { createAccount } from '../src/store/accounts.ts';
 import type { OpenedDatabase } from '../src/store/database.ts';
 import { testDatabase } from './support/database.ts';
 import { plainToken, SmtpDialogue } from './support/smtp-dialogue.ts';
-import { testAuthority } from './support/tls-server.ts';
+import { testAuthority, testCertificate } from './support/tls-server.ts';
 
 const NOW = new Date('2026-01-15T12:00:00Z');
 const PASSWORD = 'correct horse battery staple';
@@ -54,7 +53,7 @@ beforeAll(async () => {
   opened = await testDatabase();
   keystore = createKeystore({ db: opened.db, serverKey: Buffer.alloc(32, 7) });
   const authority = await testAuthority();
-  const issued = await issueCertificate({ authority, names: ['localhost'] });
+  const issued = await testCertificate('localhost');
   tls = { cert: issued.certificate, key: issued.key };
   ca = authority.certificate;
   alice = await newUser('alice#acme.test');

@@ -6,7 +6,6 @@ import { once } from 'node:events';
 import type { IncomingHttpHeaders } from 'node:http';
 import { Agent, request as httpsRequest, type RequestOptions } from 'node:https';
 import { connect } from 'node:tls';
-import { issueCertificate } from '../../src/admin/certificates.ts';
 import { type ApiLimits, createApi } from '../../src/api/server.ts';
 import { createEvents } from '../../src/events.ts';
 import type { LegacyIdentities } from '../../src/legacy/identities.ts';
@@ -27,7 +26,7 @@ import { createAccount } from '../../src/store/accounts.ts';
 import type { OpenedDatabase } from '../../src/store/database.ts';
 import { initializeAccount } from '../../src/store/records.ts';
 import { testDatabase } from './database.ts';
-import { testAuthority } from './tls-server.ts';
+import { testAuthority, testCertificate } from './tls-server.ts';
 
 export const BASE_URL = parseBaseUrl('https://smimp.corp.test');
 export const START = new Date('2026-03-01T09:00:00Z');
@@ -93,7 +92,7 @@ export async function startApi(options: ApiSiteOptions = {}): Promise<ApiSite> {
   const opened = options.opened ?? (await testDatabase());
   const legacy = options.legacy?.(opened) ?? null;
   const authority = await testAuthority();
-  const { certificate: cert, key } = await issueCertificate({ authority, names: ['smimp.corp.test', 'corp.test'] });
+  const { certificate: cert, key } = await testCertificate('smimp.corp.test', 'corp.test');
   const agent = new Agent({ keepAlive: true, maxSockets: 60 });
   const remoteKeys = new Map<string, Hex32 | Error>();
   const log: string[] = [];

@@ -1,5 +1,4 @@
 /** Our home server as the conformance kit meets it: real, with accounts that wait for their keys, and a counterpart. */
-import { issueCertificate } from '../../src/admin/certificates.ts';
 import { startCounterpart } from '../../src/conformance/counterpart.ts';
 import { MAX_REQUESTS, MAX_SECONDS } from '../../src/conformance/limits.ts';
 import { type Report, runConformance } from '../../src/conformance/run.ts';
@@ -11,7 +10,7 @@ import { type Address, type Domain, parseAddress } from '../../src/smimp/address
 import { initializeDigest } from '../../src/smimp/transcript.ts';
 import { createAccount } from '../../src/store/accounts.ts';
 import { type ApiSite, startApi } from './api-site.ts';
-import { testAuthority } from './tls-server.ts';
+import { testAuthority, testCertificate } from './tls-server.ts';
 
 const DOMAIN = 'corp.test';
 const SERVER = 'smimp.corp.test';
@@ -27,7 +26,7 @@ export interface ConformanceSite extends AsyncDisposable {
 export async function startConformanceSite(): Promise<ConformanceSite> {
   const owned = new AsyncDisposableStack();
   const authority = await testAuthority();
-  const { certificate: cert, key } = await issueCertificate({ authority, names: [COUNTERPART] });
+  const { certificate: cert, key } = await testCertificate(COUNTERPART);
   const listen = { host: '127.0.0.1', port: 0 };
   const counterpart = owned.use(await startCounterpart({ domain: COUNTERPART, listen, tls: { cert, key } }));
   const hosts = { [COUNTERPART]: `127.0.0.1:${counterpart.port}` };

@@ -2,7 +2,6 @@
  * Everything of a bridge that receives and shows mail, over a real database: Bob's mailbox behind real IMAP listeners, and
  * people of another server, commanded by the test, who write to him. The clock stands still until it is moved.
  */
-import { issueCertificate } from '../../src/admin/certificates.ts';
 import { createEvents, type Events, type Meter } from '../../src/events.ts';
 import { type Accounts, createAccounts } from '../../src/identity/accounts.ts';
 import { createIdentity, type Identity } from '../../src/identity/resolve.ts';
@@ -31,7 +30,7 @@ import { testDatabase } from './database.ts';
 import { type HostileServer, type ServedUser, startHostileServer } from './hostile-server.ts';
 import { ImapClient } from './imap-client.ts';
 import { TestClock } from './outbound-site.ts';
-import { testAuthority } from './tls-server.ts';
+import { testAuthority, testCertificate } from './tls-server.ts';
 
 export const BOB = parseAddress('bob#corp.test');
 export const PASSWORD = 'correct horse';
@@ -114,7 +113,7 @@ export async function mailSite(options: { meter?: Meter; gateway?: HostileServer
   const mailbox = createMailbox({ ...services, listener, legacyDisplay });
   const gate = new ByteGate(1_000_000);
   const { id: bobId } = await accounts.add({ address: BOB, password: PASSWORD, name: 'Bob' });
-  const { certificate: cert, key } = await issueCertificate({ authority, names: ['localhost'] });
+  const { certificate: cert, key } = await testCertificate('localhost');
 
   const serve: MailSite['serve'] = async (changes = {}) => {
     const started = createImapServer({ ...services, mailbox, limits: LIMITS, tls: { cert, key }, ...changes });

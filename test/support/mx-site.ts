@@ -4,7 +4,6 @@
  */
 import { generateKeyPairSync } from 'node:crypto';
 import { dkimSign } from 'mailauth';
-import { issueCertificate } from '../../src/admin/certificates.ts';
 import { createEvents } from '../../src/events.ts';
 import type { Glance } from '../../src/identity/glance.ts';
 import { createKeystore, type Keystore } from '../../src/keystore/keystore.ts';
@@ -22,7 +21,7 @@ import { submissionContent } from '../../src/store/submissions.ts';
 import { testDatabase } from './database.ts';
 import { DnsZone } from './dns-zone.ts';
 import { SmtpDialogue } from './smtp-dialogue.ts';
-import { testAuthority } from './tls-server.ts';
+import { testAuthority, testCertificate } from './tls-server.ts';
 
 export const GATEWAY = parseDomain('gw.test');
 export const MX_HOST = 'mx.gw.test';
@@ -71,7 +70,7 @@ export async function mxSite(): Promise<MxSite> {
   const zone = owned.use(await DnsZone.open());
   const keystore = createKeystore({ db, serverKey: Buffer.alloc(32, 7) });
   const authority = await testAuthority();
-  const issued = await issueCertificate({ authority, names: ['localhost'] });
+  const issued = await testCertificate('localhost');
   const log: string[] = [];
   const events = createEvents(createLogger({ level: 'info', destination: { write: (line) => log.push(line) } }));
   const recipients = new Map<string, Glance>();

@@ -2,8 +2,7 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
-import { issueCertificate } from '../../src/admin/certificates.ts';
-import { testAuthority } from './tls-server.ts';
+import { testCertificate } from './tls-server.ts';
 
 export interface OldMail {
   readonly from: string;
@@ -41,9 +40,8 @@ export async function startOldServer(
   } = {},
 ): Promise<OldServer> {
   const { name = 'mx.old.test', tls = 'valid', login, settings = {} } = options;
-  const authority = await testAuthority();
   const names = [tls === 'valid' ? name : 'other.test'];
-  const { certificate: cert, key } = await issueCertificate({ authority, names });
+  const { certificate: cert, key } = await testCertificate(...names);
   const received: OldMail[] = [];
   const waiting = new Set<() => void>();
   const answers = new Map<At, { reply: { code: number; text: string } | 'drop'; times: number }>();

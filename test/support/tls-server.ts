@@ -18,10 +18,21 @@ export interface TlsServer extends AsyncDisposable {
 
 let shared: Promise<Authority> | undefined;
 
-/** One authority for all servers of a test file. */
+/** One authority for all servers of a worker. */
 export function testAuthority(): Promise<Authority> {
   shared ??= createAuthority();
   return shared;
+}
+
+const issued = new Map<string, ReturnType<typeof issueCertificate>>();
+
+/** By the shared authority; the same names have the same certificate. */
+export async function testCertificate(...names: string[]): Promise<{ certificate: string; key: string }> {
+  const known = issued.get(names.join());
+  if (known !== undefined) return known;
+  const made = issueCertificate({ authority: await testAuthority(), names });
+  issued.set(names.join(), made);
+  return made;
 }
 
 /** Serves `names` with a certificate of `authority` (default: the shared one), by `handler`. */
@@ -29,10 +40,13 @@ export async function startTlsServer(
   options: { names: string[]; handler: Handler; authority?: Authority; host?: string; port?: number } & Validity,
 ): Promise<TlsServer> {
   const { names, handler, authority, host = '127.0.0.1', port: wanted = 0, ...validity } = options;
-  const issued = await issueCertificate({ authority: authority ?? (await testAuthority()), names, ...validity });
+  const isOrdinary = authority === undefined && Object.keys(validity).length === 0;
+  const { certificate: cert, key } = isOrdinary
+    ? await testCertificate(...names)
+    : await issueCertificate({ authority: authority ?? (await testAuthority()), names, ...validity });
   const requests: string[] = [];
   let connections = 0;
-  const server = createServer({ cert: issued.certificate, key: issued.key }, (request, response) => {
+  const server = createServer({ cert, key }, (request, response) => {
     requests.push(`${request.method} ${request.url}`);
     Promise.resolve(handler(request, response)).catch((error: unknown) => response.destroy(error as Error));
   });
