@@ -20,8 +20,8 @@ const fixtures = readdirSync(MAIL)
   .filter((name) => name.endsWith('.eml'))
   .map((name): [string, Buffer] => [name, readFileSync(`${MAIL}${name}`)]);
 
-/** Messages in one command, within what one may have in bytes. */
-const AT_ONCE = 40;
+/** Many messages, on a machine that may be busy. */
+const PATIENT = { timeout: 240_000 };
 
 type Changes = { original?: object; header?: Partial<MessageHeader> };
 
@@ -39,21 +39,6 @@ const bytesIn = (line: string | undefined): Buffer =>
   Buffer.from(/\{\d+\}\r\n(.*)\)$/s.exec(line ?? '')?.[1] ?? '', 'latin1');
 
 describe('mail that its owner puts in', () => {
-  it('is what she put in: every mail of the corpus', async () => {
-    using client = await site.client();
-    // NUL has no place in a literal of APPEND; an empty message takes the command back.
-    const given = fixtures.filter(([, raw]) => raw.length > 0 && !raw.includes(0));
-    for (let from = 0; from < given.length; from += AT_ONCE) {
-      const some = given.slice(from, from + AT_ONCE).flatMap(([, raw]) => [' ', raw]);
-      await client.ok('append inbox', ...some);
-    }
-    await client.ok('examine inbox');
-    const sizes = (await client.ok('fetch 1:* rfc822.size')).map((line) => Number(/SIZE (\d+)/.exec(line)?.[1]));
-    expect(sizes).toEqual(given.map(([, raw]) => raw.length));
-    const lines = await client.ok('fetch 1:* body.peek[]');
-    for (const [index, [name, raw]] of given.entries()) expect(bytesIn(lines[index]).equals(raw), name).toBe(true);
-  });
-
   it('is the same when it is rendered again from what is sealed', async () => {
     const raw = readFileSync(`${MAIL}nested.eml`);
     using client = await site.client();
@@ -121,7 +106,7 @@ describe('mail that others send', () => {
   }
   const endsWith = (bytes: Buffer, raw: Buffer): boolean => bytes.subarray(-raw.length).equals(raw);
 
-  it('is shown as their program wrote it, below trace fields only: every mail of the corpus', async () => {
+  it('is shown as their program wrote it, below trace fields only: every mail of the corpus', PATIENT, async () => {
     const alice = someone();
     const sender = toMailbox(alice.address);
     const sent = fixtures

@@ -210,24 +210,6 @@ describe('the size', () => {
     expect(decoded(body) + besideAttachments(body, original)).toBeLessThan(1.08 * decoded(body));
   });
 
-  it('is so beside the text of any mail of the corpus', async () => {
-    const names = readdirSync(MAIL).filter((name) => name.endsWith('.eml'));
-    const file = lines(randomBytes(100_000).toString('base64'), 76, '\r\n');
-    for (const name of names.filter((_name, index) => index % 10 === 0)) {
-      const text = readFileSync(`${MAIL}${name}`);
-      const raw = Buffer.concat([
-        Buffer.from('From: a@b.test\r\nContent-Type: multipart/mixed; boundary=outermost\r\n\r\n--outermost\r\n'),
-        Buffer.from('Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n'),
-        text,
-        Buffer.from(`\r\n--outermost\r\nContent-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\n${file}`),
-        Buffer.from('\r\n--outermost--\r\n'),
-      ]);
-      const { original, body } = await roundTrip(raw);
-      const content = decoded(body) + text.length;
-      expect(decoded(body) + besideAttachments(body, original), name).toBeLessThan(1.08 * content);
-    }
-  });
-
   it('is bounded: what is larger goes without', () => {
     const noise = (size: number): Buffer => Buffer.concat([Buffer.from('From: a@b.test\r\n\r\n'), randomBytes(size)]);
     expect(packOriginal({ raw: noise(MAX_PACKED_BYTES - 10_000), attachments: [] })).not.toBeNull();

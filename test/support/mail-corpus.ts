@@ -114,3 +114,16 @@ export function largeMails(): { name: string; raw: Buffer }[] {
     ),
   ];
 }
+
+const FILE = folded(noise(100_100, 10).toString('base64'), 76);
+
+/** The message with all its bytes as text, and a file beside it. */
+export function besideFile(text: Buffer): Buffer {
+  return Buffer.concat([
+    Buffer.from('From: a@b.test\r\nContent-Type: multipart/mixed; boundary=outermost\r\n\r\n--outermost\r\n'),
+    Buffer.from('Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n'),
+    text,
+    Buffer.from(`\r\n--outermost\r\nContent-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\n${FILE}`),
+    Buffer.from('\r\n--outermost--\r\n'),
+  ]);
+}
