@@ -206,4 +206,15 @@ describe('the end of a literal', () => {
     client.send(': b\r\n');
     expect(await client.line()).toMatch(/^a OK \[APPENDUID /);
   });
+
+  it('is asked for from nobody who has not logged in', async () => {
+    using stranger = await ImapClient.open({ port: site.ports.imaps, ca: site.ca });
+    stranger.send('a login {3}\r\n');
+    expect(await stranger.line()).toBe('+ Ready');
+    stranger.send('bob');
+    // Whoever hears this has waited longer than the server does.
+    await site.client().then((other) => other.ok('noop').finally(() => other[Symbol.dispose]()));
+    stranger.send(' "wrong"\r\n');
+    expect(await stranger.line()).toMatch(/^a NO /);
+  });
 });

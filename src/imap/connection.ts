@@ -162,7 +162,8 @@ export class Connection implements Session {
 
   #moreInput(): Promise<void> {
     this.#transport.resume();
-    askForEnd(this.#decoder, (line) => this.send(line));
+    // Not before login: proxies that log in for their clients may expect nothing between two literals.
+    if (this.login !== null) askForEnd(this.#decoder, (line) => this.send(line));
     return new Promise<void>((resolve) => {
       this.#wake = resolve;
     });
