@@ -1,9 +1,12 @@
 /** A mailbox at another server, mirrored (docs/proxy.md): both sides change, together and apart, and agree again. */
+import { sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createKeyMaintenance } from '../src/identity/maintenance.ts';
+import { maintainKeys } from '../src/mirror/keys.ts';
 import { maintainMirror } from '../src/mirror/round.ts';
 import type { Hex32 } from '../src/smimp/encoding.ts';
 import { advanceMailbox } from '../src/store/accounts.ts';
+import { lockMailbox } from '../src/store/folders.ts';
 import type { StoredMessage } from '../src/store/messages.ts';
 import { changeMirror } from '../src/store/mirrors.ts';
 import { BOB, keyOf } from './support/api-site.ts';
@@ -239,6 +242,24 @@ describe('keys', () => {
     await bob.sync();
     await maintenance.runOnce(site.api.now);
     expect(await secret()).toBeNull();
+  });
+});
+
+describe('a key', () => {
+  it('is not retired while somebody else holds the mailbox, and may be sealing to it', async () => {
+    const mirror = await bob.mirror();
+    // What is due is made; then all that is left to do is to retire.
+    await maintainKeys(mirror);
+    const { db } = site.opened;
+    const waiting = sql<{ n: number }>`
+      select count(*)::int as n from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+    const round = await db.transaction().execute(async (tx) => {
+      await lockMailbox(tx, bob.accountId);
+      const keeping = { round: maintainKeys(mirror) };
+      await expect.poll(async () => (await waiting.execute(db)).rows[0]?.n).toBe(1);
+      return keeping;
+    });
+    await round.round;
   });
 });
 

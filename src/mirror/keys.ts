@@ -61,11 +61,13 @@ async function replaceLasting(mirror: Mirror): Promise<number> {
   return 1;
 }
 
+/** Whoever holds the mailbox seals to the newest key, so none is retired meanwhile. */
 async function retireOthers({ services, accountId }: Mirror, key: MessageKey): Promise<void> {
   const except = [Buffer.from(key.public_key, 'hex')];
-  await services.db
-    .transaction()
-    .execute((tx) => retireMessageSecrets(tx, accountId, { kind: 'non-ephemeral', except, now: services.clock() }));
+  await services.db.transaction().execute(async (tx) => {
+    await lockMailbox(tx, accountId);
+    await retireMessageSecrets(tx, accountId, { kind: 'non-ephemeral', except, now: services.clock() });
+  });
 }
 
 /** Fills the pool at the home when it runs low; keys that are about to end, or are not ours, are left out. How many were made. */
