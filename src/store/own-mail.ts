@@ -24,7 +24,7 @@ const findMeans = statement<
   select master.public_key as master_key, master.sealed as master_sealed,
     (select public_key from secret
       where account_id = account.id and purpose = 'message' and kind = 'non-ephemeral' and retired_at is null
-      order by created_at desc limit 1) as message_key,
+      order by created_at desc, public_key limit 1) as message_key,
     (select signed_hash from own_record where account_id = account.id order by seq desc limit 1) as last_record
   from account
   left join secret as master

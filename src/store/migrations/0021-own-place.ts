@@ -25,7 +25,7 @@ const STATEMENTS = [
          where account_id = of_account and purpose = 'master' and retired_at is null)
        and to_message_key = (select public_key from secret
          where account_id = of_account and purpose = 'message' and kind = 'non-ephemeral' and retired_at is null
-         order by created_at desc limit 1)
+         order by created_at desc, public_key limit 1)
        and last_record = (select signed_hash from own_record
          where account_id = of_account order by own_record.seq desc limit 1)
        into is_current;
