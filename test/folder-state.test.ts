@@ -80,6 +80,26 @@ describe('two processes', () => {
   });
 });
 
+describe('what is kept of messages', () => {
+  it('is told which of them left, also when that is forgotten meanwhile', async () => {
+    await append(here, 'one', 'two', 'three');
+    const account = await openMailAccount(site.keystore, site.bobId);
+    const folder = await here.folders.find('INBOX');
+    const gone: Buffer[] = [];
+    const memory = createFolderMemory({ db: site.opened.db, left: (_account, ids) => gone.push(...ids) });
+    const first = await memory.open(account, folder);
+    const view = await viewOf(there);
+    await view.remove(view.opened.slice(0, 1));
+    const second = await memory.refresh(account, folder, first);
+    expect(gone).toEqual([first.messages[0]?.messageId]);
+    await view.remove(view.opened.slice(1, 2));
+    await append(there, 'four');
+    await forgetExpunged(site.opened.db, 0);
+    await memory.refresh(account, folder, second);
+    expect(gone).toEqual(first.messages.slice(0, 2).map(({ messageId }) => messageId));
+  });
+});
+
 describe('sessions of one process', () => {
   it('share the list of a folder', async () => {
     await append(here, 'one', 'two');

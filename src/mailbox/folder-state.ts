@@ -172,7 +172,11 @@ async function follow(
   const { accountId } = account;
   const rows = await changedSince(db, { accountId, folderId: folder.id }, base.revision);
   const expunged = await expungedSince(db, folder.id, base.revision);
-  if (base.revision < (await expungedFloor(db, accountId))) return load(db, account, folder);
+  if (base.revision < (await expungedFloor(db, accountId))) {
+    const anew = await load(db, account, folder);
+    left(account, idsOf(base.messages, changesBetween(base.messages, anew.messages).removed));
+    return anew;
+  }
   if (rows.length === 0 && expunged.length === 0) return { ...base, revision };
   const changed = await shownMessages(db, account, rows, new KnownFlags());
   const removed = expunged.map(({ seq }) => seq);
