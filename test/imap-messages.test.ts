@@ -100,8 +100,8 @@ describe('APPEND', () => {
     expect(header.match(/^content-type:/gim)).toHaveLength(1);
   });
 
-  it('takes an empty literal, bare line ends, 8-bit text and no header at all', async () => {
-    for (const raw of ['', '\n', 'no header', 'Subject: \xfcber\n\ntext\n', '\r\n\r\n'])
+  it('takes bare line ends, 8-bit text and no header at all', async () => {
+    for (const raw of ['\n', 'no header', 'Subject: \xfcber\n\ntext\n', '\r\n\r\n'])
       await client.ok('append inbox ', Buffer.from(raw, 'latin1'));
     await client.ok('select inbox');
     const lines = await client.ok('fetch 1:* (rfc822.size body.peek[])');
@@ -109,7 +109,7 @@ describe('APPEND', () => {
       const size = Number(/RFC822.SIZE (\d+)/.exec(line)?.[1]);
       expect(literal(line).length).toBe(size);
     }
-    expect(lines).toHaveLength(5);
+    expect(lines).toHaveLength(4);
   });
 
   it('takes a header of 30,000 lines, and finds what stands at its end', async () => {
