@@ -44,11 +44,14 @@ const STATEMENTS = [
    language plpgsql as $$
    declare
      chosen bytea := present;
+     one bytea;
    begin
+     -- One after another: a plan for all of them may go through every reference of the account.
      if chosen is null then
-       select known.thread_id into chosen from unnest(asked) with ordinality as a(asked_reference, n)
-         join thread_reference known on known.account_id = of_account and known.reference = a.asked_reference
-         order by a.n limit 1;
+       foreach one in array asked loop
+         select thread_id into chosen from thread_reference where account_id = of_account and reference = one;
+         exit when found;
+       end loop;
      end if;
      chosen := coalesce(chosen, fresh);
      insert into thread_reference (account_id, reference, thread_id)
