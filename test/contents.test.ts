@@ -51,6 +51,15 @@ it('is of one account only, whatever another calls its messages', async () => {
   expect(await contents.raw(dave, letter.messageId)).toBeNull();
 });
 
+it('is opened once when it is asked for twice, as while it moves within a folder', async () => {
+  const { letter } = await readLetter();
+  const contents = createContents({ db: site.opened.db, gate: site.gate });
+  const bob = await openMailAccount(site.keystore, site.bobId);
+  const listed = await contents.list(bob, [letter.messageId, letter.messageId]);
+  expect(listed.map((one) => one?.index.sizeBytes)).toEqual(Array(2).fill(listed[0]?.index.sizeBytes));
+  expect(listed[0]?.index.header).toContain('A secret');
+});
+
 it('ends when a message is deleted, here or by another process', async () => {
   for (const deleting of [here, there]) {
     const { view, letter } = await readLetter();

@@ -207,12 +207,18 @@ export function createContents(options: { db: Db; gate: ByteGate }): Contents {
     const rows = await findContents(db, account.accountId, missing);
     const byId = new Map(rows.map((row) => [contentKey(row.message_id), row]));
     const keep = missing.length < MANY ? remember : rememberOfMany;
+    // One that was moved within a folder is asked for twice, and opened once: that writes over what is sealed.
+    const made = new Map<string, PackedContent | null>();
     for (const [n, id] of messageIds.entries()) {
       if (found[n] !== null) continue;
-      const row = byId.get(contentKey(id));
-      const content = row === undefined ? null : unseal(account, row);
-      if (content === null || content.version === null) found[n] = await rebuild(account, id, content);
-      else found[n] = keep(account, id, content);
+      const key = contentKey(id);
+      if (!made.has(key)) {
+        const row = byId.get(key);
+        const content = row === undefined ? null : unseal(account, row);
+        const isStale = content === null || content.version === null;
+        made.set(key, isStale ? await rebuild(account, id, content) : keep(account, id, content));
+      }
+      found[n] = made.get(key) ?? null;
     }
     return found;
   };
