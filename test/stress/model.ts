@@ -68,11 +68,17 @@ export class Model {
   #vanished(set: string, earlier: boolean): void {
     for (const uid of numbersIn(set)) {
       const known = this.messages.findIndex((one) => one.uid === uid);
-      // It came and went before its UID was told.
-      const position = known < 0 && !earlier ? this.messages.findIndex((one) => one.uid === null) : known;
+      const position = known < 0 && !earlier ? this.#unknownPlaceOf(uid) : known;
       if (position < 0 && !earlier) this.#mistake(`VANISHED ${uid}, which was not there`);
       if (position >= 0) this.messages.splice(position, 1);
     }
+  }
+
+  /** Of a message that went before its UID was told: among those whose UIDs are not known, between the ones that are. */
+  #unknownPlaceOf(uid: number): number {
+    const next = this.messages.findIndex((one) => one.uid !== null && one.uid > uid);
+    const place = (next < 0 ? this.messages.length : next) - 1;
+    return this.messages[place]?.uid === null ? place : -1;
   }
 
   #fetched(number: number, line: string): void {

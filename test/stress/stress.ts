@@ -34,6 +34,8 @@ class KilledSite implements AsyncDisposable {
   readonly #random = new Random(seed, 'kill');
   #running: RunningSite | null = null;
   #timer: NodeJS.Timeout | null = null;
+  /** When it is killed next; a comparison may put it off. */
+  #dueMs = 0;
   #restarting: Promise<void> = Promise.resolve();
 
   constructor(site: Site) {
@@ -51,15 +53,17 @@ class KilledSite implements AsyncDisposable {
 
   stir(): void {
     if (!values.kill || this.#timer !== null) return;
-    const again = (): void => {
-      this.#timer = setTimeout(
-        () => {
-          this.#restarting = this.#killAndStart().then(again);
-        },
-        LIFE_MS * (1 + this.#random.next()),
-      );
-    };
-    again();
+    if (this.#dueMs === 0) this.#dueMs = Date.now() + LIFE_MS * (1 + this.#random.next());
+    this.#timer = setTimeout(
+      () => {
+        this.#dueMs = 0;
+        this.#restarting = this.#killAndStart().then(() => {
+          this.#timer = null;
+          this.stir();
+        });
+      },
+      Math.max(0, this.#dueMs - Date.now()),
+    );
   }
 
   async #killAndStart(): Promise<void> {
