@@ -2,10 +2,9 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createContents } from '../src/mailbox/contents.ts';
 import { openMailAccount } from '../src/mailbox/mail-account.ts';
-import { createMailbox } from '../src/mailbox/mailbox.ts';
 import type { AccountMailbox, FolderView, ShownMessage } from '../src/mailbox/types.ts';
 import type { Address } from '../src/smimp/address.ts';
-import { type MailSite, mailSite, plainMail } from './support/mail-site.ts';
+import { type MailSite, mailSite, plainMail, twoProcesses } from './support/mail-site.ts';
 
 let site: MailSite;
 /** The account as two processes have it open. */
@@ -14,10 +13,7 @@ let there: AccountMailbox;
 
 beforeAll(async () => {
   site = await mailSite();
-  const { db, listener } = site.opened;
-  const { keystore, identity, events, clock } = site;
-  const another = createMailbox({ db, listener, keystore, identity, events, clock: clock.read });
-  [here, there] = [await site.mailbox.open(site.bobId), await another.open(site.bobId)];
+  [here, there] = await twoProcesses(site);
 });
 afterAll(() => site[Symbol.asyncDispose]());
 

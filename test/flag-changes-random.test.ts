@@ -5,13 +5,12 @@
  */
 import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { createMailbox } from '../src/mailbox/mailbox.ts';
 import type { AccountMailbox, FolderView } from '../src/mailbox/types.ts';
 import { type Change, changesAfter } from '../src/store/envelopes.ts';
 import { forgetExpunged } from '../src/store/expunged.ts';
 import { MANY_FLAGS, settleFlagChanges } from '../src/store/flag-changes.ts';
 import { Random } from './fuzz/random.ts';
-import { type MailSite, mailSite, plainMail } from './support/mail-site.ts';
+import { type MailSite, mailSite, plainMail, twoProcesses } from './support/mail-site.ts';
 
 const STEPS = 60;
 const MESSAGES = 3 * MANY_FLAGS;
@@ -22,10 +21,7 @@ let site: MailSite;
 let processes: AccountMailbox[];
 beforeAll(async () => {
   site = await mailSite();
-  const { keystore, identity, events, clock, opened } = site;
-  const services = { db: opened.db, listener: opened.listener, keystore, identity, events, clock: clock.read };
-  const another = createMailbox(services);
-  processes = [await site.mailbox.open(site.bobId), await another.open(site.bobId)];
+  processes = await twoProcesses(site);
 });
 afterAll(() => site[Symbol.asyncDispose]());
 

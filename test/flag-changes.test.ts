@@ -1,12 +1,11 @@
 /** Flags of many messages at once: their revisions stand in no index, and whoever looks for changes finds them all the same. */
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createMailbox } from '../src/mailbox/mailbox.ts';
 import type { AccountMailbox, FolderView } from '../src/mailbox/types.ts';
 import { changesAfter } from '../src/store/envelopes.ts';
 import { MANY_FLAGS, settleFlagChanges, stretchesOf } from '../src/store/flag-changes.ts';
 import { countShown } from '../src/store/folders.ts';
-import { type MailSite, mailSite, plainMail } from './support/mail-site.ts';
+import { type MailSite, mailSite, plainMail, twoProcesses } from './support/mail-site.ts';
 
 const SEEN = { mode: 'add', flags: ['\\Seen'] } as const;
 const UNSEEN = { mode: 'remove', flags: ['\\Seen'] } as const;
@@ -23,10 +22,7 @@ const viewOf = async (mailbox: AccountMailbox): Promise<FolderView> =>
 
 beforeAll(async () => {
   site = await mailSite();
-  const { db, listener } = site.opened;
-  const { keystore, identity, events, clock } = site;
-  const another = createMailbox({ db, listener, keystore, identity, events, clock: clock.read });
-  [here, there] = [await site.mailbox.open(site.bobId), await another.open(site.bobId)];
+  [here, there] = await twoProcesses(site);
   const folder = await here.folders.find('INBOX');
   const raw = plainMail({ Subject: 'one of many' }, 'text');
   const more = Array.from({ length: MANY_FLAGS }, () => ({ raw, flags: [], internalDate: null }));

@@ -4,10 +4,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ByteLru } from '../src/mailbox/byte-lru.ts';
 import { changesBetween, createFolderMemory, placeOf } from '../src/mailbox/folder-state.ts';
 import { openMailAccount } from '../src/mailbox/mail-account.ts';
-import { createMailbox } from '../src/mailbox/mailbox.ts';
 import type { AccountMailbox, FolderView, ShownMessage } from '../src/mailbox/types.ts';
 import { forgetExpunged } from '../src/store/expunged.ts';
-import { type MailSite, mailSite, plainMail } from './support/mail-site.ts';
+import { type MailSite, mailSite, plainMail, twoProcesses } from './support/mail-site.ts';
 
 let site: MailSite;
 /** The account as two processes have it open. */
@@ -16,10 +15,7 @@ let there: AccountMailbox;
 
 beforeAll(async () => {
   site = await mailSite();
-  const { db, listener } = site.opened;
-  const { keystore, identity, events, clock } = site;
-  const another = createMailbox({ db, listener, keystore, identity, events, clock: clock.read });
-  [here, there] = [await site.mailbox.open(site.bobId), await another.open(site.bobId)];
+  [here, there] = await twoProcesses(site);
 });
 afterAll(() => site[Symbol.asyncDispose]());
 beforeEach(async () => {

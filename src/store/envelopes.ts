@@ -4,7 +4,7 @@ import { advanceMailbox } from './accounts.ts';
 import { type Executor, notify, type Tx } from './database.ts';
 import { expungedFloor } from './expunged.ts';
 import { notesBytes, type StoredMessage } from './messages.ts';
-import { changedStretches, currentRevision, revisionOfMessage } from './revisions.ts';
+import { changedStretches, currentRevision, isWithinStretch, revisionOfMessage } from './revisions.ts';
 
 /** What a Summary of §5 is made from. */
 export type SummaryRow = Pick<
@@ -224,10 +224,7 @@ function changedEnvelopes(
   const one = shown.where(sql<boolean>`message.revision > ${after} and message.revision >= message.flags_revision`);
   const ofMany = shown
     .where(sql<boolean>`message.flags_revision > ${after} and message.flags_revision > message.revision`)
-    .innerJoin(changedStretches({ accountId, after }).as('stretch'), (join) =>
-      join.on(sql<boolean>`stretch.in_folder = message.folder_id and message.seq >= stretch.first
-        and message.seq < stretch.beyond`),
-    );
+    .innerJoin(changedStretches({ accountId, after }).as('stretch'), (join) => join.on(isWithinStretch));
   return db
     .selectFrom(one.as('one'))
     .selectAll()

@@ -9,7 +9,7 @@
 import { sql } from 'kysely';
 import { type Db, type Executor, notify, type Tx } from './database.ts';
 import { lockMailbox } from './folders.ts';
-import { mergedStretches } from './revisions.ts';
+import { isWithinStretch, mergedStretches } from './revisions.ts';
 
 /** Fewer are written like every other change: a row for each revision would take more than it saves. */
 export const MANY_FLAGS = 64;
@@ -122,8 +122,9 @@ export async function settleFlagChanges(db: Db, keep: number = FLAG_CHANGES_KEPT
       await sql`
         with settled as (delete from flag_change where account_id = ${account_id} and revision <= ${last} returning *)
         update message set revision = flags_revision from ${mergedStretches(sql`settled`)} as stretch
-        where message.folder_id = stretch.in_folder and message.seq >= stretch.first and message.seq < stretch.beyond
-          and message.flags_revision <= ${last} and message.revision < message.flags_revision`.execute(tx);
+        where ${isWithinStretch} and message.flags_revision <= ${last} and message.revision < message.flags_revision`.execute(
+        tx,
+      );
     });
 }
 

@@ -7,7 +7,7 @@
 import { sql } from 'kysely';
 import type { Db, Executor, Tx } from './database.ts';
 import { lockMailbox } from './folders.ts';
-import { changedStretches, currentRevision, revisionOfMessage } from './revisions.ts';
+import { changedStretches, currentRevision, isWithinStretch, revisionOfMessage } from './revisions.ts';
 
 /** What is listed of a shown message without opening anything. */
 export type ShownRow = {
@@ -65,8 +65,7 @@ export function changedSince(
     .where('account_id', '=', accountId)
     .where(sql<boolean>`message.revision > ${after}`);
   const ofMany = shownIn(db, folderId).innerJoin(changedStretches({ accountId, after }).as('stretch'), (join) =>
-    join.on(sql<boolean>`stretch.in_folder = message.folder_id and message.seq >= stretch.first
-        and message.seq < stretch.beyond and message.flags_revision > ${after} and message.revision <= ${after}`),
+    join.on(sql<boolean>`${isWithinStretch} and message.flags_revision > ${after} and message.revision <= ${after}`),
   );
   return one.unionAll(ofMany).orderBy('seq').execute();
 }

@@ -13,6 +13,10 @@ export const mergedStretches = (changes: RawBuilder<unknown>) => sql`(
     group by folder_id
   ) as changed)`;
 
+/** Whether a message lies in a `stretch` of those. */
+export const isWithinStretch = sql<boolean>`stretch.in_folder = message.folder_id and message.seq >= stretch.first
+  and message.seq < stretch.beyond`;
+
 /** Where changes of many after a revision lie. */
 export const changedStretches = ({ accountId, after }: { accountId: number; after: number }) =>
   mergedStretches(sql`flag_change where account_id = ${accountId} and revision > ${after}`);

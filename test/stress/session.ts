@@ -91,8 +91,9 @@ export class StressSession {
   }
 
   /**
-   * Says a command and learns from the answer. `adds`: letters that may be there when no answer comes, null for one that nobody has read; `moves`: places that
-   * may be left then; `next`: what is selected once nothing else is. A BAD, or a NO for no good reason, is a mistake.
+   * Says a command and learns from the answer. `adds`: letters that may be there when no answer comes, null for one that
+   * nobody has read; `moves`: places that may be left then; `next`: what is selected once nothing else is. A BAD, or a NO for
+   * no good reason, is a mistake.
    */
   async say(
     parts: readonly (string | Buffer)[],

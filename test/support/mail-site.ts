@@ -11,6 +11,7 @@ import { createLogger } from '../../src/log.ts';
 import type { DisplayRules } from '../../src/mailbox/contents.ts';
 import { createMailbox, type Mailbox } from '../../src/mailbox/mailbox.ts';
 import { openPending } from '../../src/mailbox/open.ts';
+import type { AccountMailbox } from '../../src/mailbox/types.ts';
 import { ByteGate } from '../../src/memory/byte-gate.ts';
 import { createDiscovery } from '../../src/remote/discovery.ts';
 import { createHomeClient } from '../../src/remote/home.ts';
@@ -222,4 +223,11 @@ export function plainMail(fields: Record<string, string>, text: string): Buffer 
     ([name, value]) => `${name}: ${value}\r\n`,
   );
   return Buffer.from(`${header.join('')}\r\n${text}`, 'utf8');
+}
+
+/** Bob's account as two processes have it open. */
+export async function twoProcesses(site: MailSite): Promise<[AccountMailbox, AccountMailbox]> {
+  const { opened, keystore, identity, events, clock, mailbox, bobId } = site;
+  const services = { db: opened.db, listener: opened.listener, keystore, identity, events, clock: clock.read };
+  return [await mailbox.open(bobId), await createMailbox(services).open(bobId)];
 }
