@@ -9,7 +9,7 @@ import type { Folder } from '../src/mailbox/folder-tree.ts';
 import { AT_ONCE_BYTES } from '../src/mailbox/import.ts';
 import type { AccountMailbox, ShownMessage } from '../src/mailbox/types.ts';
 import type { Tx } from '../src/store/database.ts';
-import { lockMailbox, removeFolder } from '../src/store/folders.ts';
+import { changeFolder, lockMailbox, removeFolder } from '../src/store/folders.ts';
 import { setQuota } from '../src/store/quota.ts';
 import { type MailSite, mailSite, plainMail } from './support/mail-site.ts';
 
@@ -31,7 +31,7 @@ beforeEach(async () => {
 });
 
 const letter = (fields: Record<string, string>): Buffer => plainMail(fields, 'text');
-const append = (folder: Folder, raw: Buffer, by: AccountMailbox = mailbox) =>
+const append = (folder: Folder | string, raw: Buffer, by: AccountMailbox = mailbox) =>
   by.append({ folder, raw, flags: [], internalDate: null });
 const shown = async (): Promise<readonly ShownMessage[]> => (await mailbox.view(inbox)).opened;
 
@@ -62,7 +62,11 @@ async function during<Result>(
 }
 
 const account = () =>
-  site.opened.db.selectFrom('account').selectAll().where('id', '=', site.bobId).executeTakeFirstOrThrow();
+  site.opened.db
+    .selectFrom('account')
+    .select(['next_seq', 'revision', 'size_bytes', 'quota_bytes'])
+    .where('id', '=', site.bobId)
+    .executeTakeFirstOrThrow();
 const nothing = async (): Promise<void> => undefined;
 
 describe('a message put in while', () => {
@@ -77,6 +81,36 @@ describe('a message put in while', () => {
     await expect(put).rejects.toMatchObject({ code: 'no-folder' });
     expect(await account()).toEqual(before);
     await append(inbox, letter({}));
+  });
+
+  it('its folder is renamed goes where that name leads then', async () => {
+    for (const name of ['One', 'Other']) await mailbox.folders.create(name, null);
+    const [one, other] = await Promise.all(['One', 'Other'].map((path) => mailbox.folders.find(path)));
+    if (one === undefined || other === undefined) throw new TypeError('both were made');
+    const renamed = (folder: Folder, name: string) => (tx: Tx) => changeFolder(tx, folder.id, { display_name: name });
+    const put = during(() => append('One', letter({})), renamed(one, 'Away'));
+    await expect(put).rejects.toMatchObject({ code: 'no-folder' });
+    await renamed(other, 'One')(site.opened.db as Tx);
+    expect((await append('One', letter({}))).folder).toMatchObject({ id: other.id, path: 'One' });
+    expect((await append(one, letter({}))).folder).toMatchObject({ id: one.id, path: 'Away' });
+    expect([await mailbox.view(other), await mailbox.view(one)].map(({ opened }) => opened.length)).toEqual([1, 1]);
+  });
+
+  it('its folder becomes that of sent mail is kept as sent mail is: once', async () => {
+    await mailbox.folders.create('Copies', null);
+    const sent = await mailbox.folders.find('Sent');
+    const copies = await mailbox.folders.find('Copies');
+    const raw = letter({ 'Message-ID': '<sent@x>' });
+    await append('Copies', letter({}));
+    const { uids } = await during(
+      () => append('Copies', raw),
+      async (tx) => {
+        await changeFolder(tx, sent.id, { special_use: null });
+        await changeFolder(tx, copies.id, { special_use: '\\Sent' });
+      },
+    );
+    await site.mailbox.keepSent({ accountId: site.bobId, raw, release: () => undefined });
+    expect((await mailbox.view(copies)).opened.map(({ uid }) => uid)).toEqual([expect.any(Number), ...uids]);
   });
 
   it('the room for it is taken is refused, to the byte, and leaves nothing', async () => {

@@ -128,12 +128,19 @@ export function writableOf(session: Session): Selected {
   return selected;
 }
 
-/** The folder messages are put into; when it is not there the client may make it (RFC 3501 §6.3.11). */
-export async function targetFolder(session: Session, path: string): Promise<Folder> {
-  try {
+/** The folder messages are put into. */
+export function targetFolder(session: Session, path: string): Promise<Folder> {
+  return orTryCreate(async () => {
     const folder = await mailboxOf(session).folders.find(path);
     if (folder.isVirtual === true) throw new MailboxError('virtual');
     return folder;
+  });
+}
+
+/** What puts messages into a folder; when that is not there the client may make it (RFC 3501 §6.3.11). */
+export async function orTryCreate<Result>(put: () => Promise<Result>): Promise<Result> {
+  try {
+    return await put();
   } catch (error) {
     if (!(error instanceof MailboxError) || error.code !== 'no-folder') throw error;
     throw new Refusal('NO', 'There is no such mailbox', 'TRYCREATE');

@@ -52,6 +52,13 @@ export interface Folders {
   lostSubscriptions(): Promise<string[]>;
 }
 
+/** The folder that a mail program means by a path: one of a known use also by another name for it. Throws as `parsePath`. */
+export function folderAt(folders: readonly Folder[], path: string): Folder | undefined {
+  const levels = parsePath(path);
+  const use = useOfPath(levels);
+  return folders.find(hasPath(levels)) ?? folders.find(({ specialUse }) => use !== null && specialUse === use);
+}
+
 export function createFolders(options: { db: Db; accountId: number; clock: () => Date }): Folders {
   const { db, accountId, clock } = options;
 
@@ -68,11 +75,7 @@ export function createFolders(options: { db: Db; accountId: number; clock: () =>
     },
     list: async () => folderTree(await listMailFolders(db, accountId)),
     async find(path) {
-      const levels = parsePath(path);
-      const folders = folderTree(await listMailFolders(db, accountId));
-      const use = useOfPath(levels);
-      const folder =
-        folders.find(hasPath(levels)) ?? folders.find(({ specialUse }) => use !== null && specialUse === use);
+      const folder = folderAt(folderTree(await listMailFolders(db, accountId)), path);
       if (folder === undefined) throw new MailboxError('no-folder');
       return folder;
     },

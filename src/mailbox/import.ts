@@ -87,12 +87,11 @@ export async function importOwn(tx: Tx, mail: OwnMail): Promise<Imported> {
 }
 
 /**
- * The same as a transaction of its own. Most mail is written by one statement, sealed by the means that were found before the
- * mailbox was held; when others took their place meanwhile nothing is written, and it is sealed again while the mailbox is held.
+ * The same by one statement, by means that were found before the mailbox was held. Null: they, or the folders, are not what they
+ * were, and nothing was written.
  */
-export async function importAtOnce(db: Db, mail: OwnMail, means: OwnMeans): Promise<Imported> {
-  const imported = mail.ready == null ? null : await putIn(db, mail, means);
-  return imported ?? db.transaction().execute((tx) => importOwn(tx, mail));
+export function importAtOnce(db: Db, mail: OwnMail & { ready: ReadyMail }, means: OwnMeans): Promise<Imported | null> {
+  return putIn(db, mail, means);
 }
 
 /** Of mail small enough to be written at once; null of what is larger. */
@@ -209,7 +208,7 @@ function originalField(mail: Omit<OwnMail, 'folderId'>, body: Uint8Array): Messa
 /** The columns of an envelope from oneself to oneself. There is no session; a random token stands in its place. */
 function sealToSelf(
   account: MailAccount,
-  { master, messageKey, lastRecord }: OwnMeans,
+  { version, master, messageKey, lastRecord }: OwnMeans,
   header: MessageHeader,
   body: Uint8Array,
 ) {
@@ -228,7 +227,7 @@ function sealToSelf(
       message_hash: Buffer.from(signed, 'hex'),
       login_token_hash: Buffer.from(loginTokenHash, 'hex'),
     };
-    return { columns, by: { master: publicKey, messageKey, lastRecord } };
+    return { columns, by: { version, master: publicKey, messageKey } };
   } finally {
     wipe(senderKey.secretKey);
   }

@@ -1,38 +1,29 @@
 /** Mailboxes: opened for mail programs, filled by what arrives, written to by the bridge itself. */
 
-import { referenceOf } from '../keystore/references.ts';
 import { ByteGate } from '../memory/byte-gate.ts';
-import { freeParts } from '../memory/free-parts.ts';
 import type { NoticeKind } from '../mime/bridge-mail.ts';
-import { parseMail } from '../mime/parse.ts';
-import { uidOfMessageId } from '../mime/threads.ts';
-import { parentMessageId, toEmailBody } from '../mime/to-email.ts';
 import type { EmailBody } from '../smimp/email.ts';
-import { type Hex32, toHex } from '../smimp/encoding.ts';
-import { findReference } from '../store/contents.ts';
 import type { Listener, Tx } from '../store/database.ts';
 import { countShown, listMailFolders, lockMailbox } from '../store/folders.ts';
-import { deleteMessages, inboxId } from '../store/messages.ts';
-import { ownMeans } from '../store/own-mail.ts';
+import { inboxId } from '../store/messages.ts';
 import { mailboxUsage } from '../store/quota.ts';
 import { createSecretInbox, type SecretInbox } from './accept-secret.ts';
+import { append, prepareMail } from './append.ts';
 import { type Contents, createContents } from './contents.ts';
 import { MailboxError } from './errors.ts';
 import { SEEN } from './flags.ts';
 import { createFolderMemory, type FolderMemory } from './folder-state.ts';
-import type { Folder } from './folder-tree.ts';
 import { createFolders } from './folders.ts';
 import { createFollowing, type FoldersLook, type Following, lookAtFolders } from './following.ts';
-import { importAtOnce, importOwn, type OwnMail, readyAtOnce } from './import.ts';
+import { importOwn } from './import.ts';
 import { createInspection, type Inspection } from './inspect.ts';
 import { type MailAccount, openMailAccount } from './mail-account.ts';
 import { newUid } from './notices.ts';
 import type { OpenServices } from './open.ts';
 import { startOpener } from './opener.ts';
 import { putSent, SENT_USE } from './sent.ts';
-import { rowIds, stillThere } from './still-there.ts';
 import { countFlagged, sizeOf } from './totals.ts';
-import type { AccountMailbox, NewMail, OpenMailbox, ShownMessage } from './types.ts';
+import type { AccountMailbox, OpenMailbox } from './types.ts';
 import { openView } from './view.ts';
 
 export interface Mailbox extends OpenMailbox {
@@ -127,58 +118,6 @@ function accountMailbox(
   };
 }
 
-type Appending = Parameters<AccountMailbox['append']>[0];
-
-async function append(options: MailboxOptions, account: MailAccount, appending: Appending) {
-  const { db, clock, quotaBytes: defaultQuota = null } = options;
-  const { folder: to, more = [], replaces, ...first } = appending;
-  const isOne = more.length === 0 && replaces === undefined;
-  const asked = Promise.all([to, isOne ? ownMeans(db, account.accountId) : null]);
-  // Whatever comes of it, the message is made ready first, so that no work is left behind.
-  asked.catch(() => undefined);
-  const prepared = (await prepareAll(options, account, [first, ...more])).map((mail) => {
-    const own = { account, notice: null, now: clock(), defaultQuota, ...mail };
-    return { ...own, ready: isOne ? readyAtOnce(own) : null };
-  });
-  const [folder, means] = await asked;
-  // What takes the place of another message is not what was sent.
-  const isSent = folder.specialUse === SENT_USE && replaces === undefined;
-  const mails = prepared.map((mail) => ({ ...mail, folderId: folder.id }));
-  const [only] = mails;
-  const uids =
-    only !== undefined && means !== null && !isSent
-      ? [(await importAtOnce(db, only, means)).uid]
-      : await db.transaction().execute(async (tx) => {
-          const imported: number[] = [];
-          for (const mail of mails) {
-            imported.push((isSent ? await putSent(tx, mail, 'append') : await importOwn(tx, mail)).uid);
-          }
-          if (replaces !== undefined) await takeAway(tx, account.accountId, { ...replaces, now: clock() });
-          return imported;
-        });
-  return { uidValidity: folder.uidValidity, uids };
-}
-
-async function prepareAll(
-  options: MailboxOptions,
-  account: MailAccount,
-  mails: readonly NewMail[],
-): Promise<PreparedMail[]> {
-  const prepared: PreparedMail[] = [];
-  for (const mail of mails) prepared.push(await prepareMail(options, account, mail));
-  return prepared;
-}
-
-/** Throws MailboxError `expunged` when it is gone. */
-async function takeAway(
-  tx: Tx,
-  accountId: number,
-  { folder, message, now }: { folder: Folder; message: ShownMessage; now: Date },
-): Promise<void> {
-  const messageIds = rowIds(await stillThere(tx, folder, [message]));
-  if ((await deleteMessages(tx, accountId, messageIds, now)) === null) throw new MailboxError('expunged');
-}
-
 /** Mail was accepted by then, so what hinders is only told to the log. */
 async function keepSent(
   options: MailboxOptions,
@@ -202,31 +141,4 @@ async function keepSent(
     if (!(error instanceof MailboxError)) throw error;
     events.sentNotKept({ accountId, reason: error.code });
   }
-}
-
-type PreparedMail = Pick<OwnMail, 'uid' | 'body' | 'flags' | 'original'>;
-
-async function prepareMail(
-  options: MailboxOptions,
-  account: MailAccount,
-  { raw, flags, internalDate }: NewMail,
-): Promise<PreparedMail> {
-  const uid = newUid();
-  return { uid, body: await bodyOf(options, account, raw, uid), flags, original: { raw, internalDate } };
-}
-
-async function bodyOf(
-  { db, clock }: MailboxOptions,
-  account: MailAccount,
-  raw: Buffer,
-  uid: Hex32,
-): Promise<EmailBody> {
-  const mail = await parseMail(raw);
-  const parent = parentMessageId(mail);
-  const known = parent === null ? null : await findReference(db, account.accountId, referenceOf(account.keys, parent));
-  const parentUid = known !== null ? toHex<Hex32>(known) : parent === null ? null : uidOfMessageId(parent);
-  const now = Math.floor(clock().getTime() / 1000);
-  const body = toEmailBody({ mail, from: account.address, uid, parentUid, gatewayDomain: null, now });
-  freeParts(mail.root, raw);
-  return body;
 }

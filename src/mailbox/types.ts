@@ -126,12 +126,12 @@ export interface AccountMailbox {
   /** All of them or none, in the order of `more`. `replaces`: deleted for good in the same step; throws `expunged` when it is gone. */
   append(
     message: NewMail & {
-      /** It may be looked for while the message is made ready. */
-      folder: Folder | Promise<Folder>;
+      /** Its path, or as it was found. Throws `no-folder` and of paths. */
+      folder: Folder | string;
       more?: readonly NewMail[];
       replaces?: { message: ShownMessage; folder: Folder };
     },
-  ): Promise<{ uidValidity: number; uids: number[] }>;
+  ): Promise<{ folder: Folder; uidValidity: number; uids: number[] }>;
   /** Calls back whenever something in the mailbox may have changed, also by another process. Ends when called. */
   watch(changed: () => void): () => void;
   /**

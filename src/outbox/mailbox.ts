@@ -71,7 +71,13 @@ function accountWithOutbox(mailbox: AccountMailbox, accountId: number, parts: Pa
       const keys = await keystore.open(accountId);
       return openOutboxView({ db, keys, folder, messages, withdraw: operations.withdraw, append: mailbox.append });
     },
-    append: (mail) => mailbox.append({ ...mail, folder: real(mail.folder) }),
+    async append(mail) {
+      const { folder } = mail;
+      const isOutbox =
+        typeof folder === 'string' ? (await touched(mailbox.folders, name, folder)) === 'itself' : isVirtual(folder);
+      if (isOutbox) throw new MailboxError('virtual');
+      return mailbox.append(mail);
+    },
     followFolders(changed) {
       return followBoth(mailbox.followFolders, parts.following, { accountId, changed });
     },
@@ -94,12 +100,7 @@ function foldersWithOutbox(
   { db, accountId, name }: { db: Db; accountId: number; name: string },
 ): Folders {
   const virtual = async (): Promise<Folder> => (await lookAtOutbox(db, accountId, name)).folder;
-  /** Whether a path is the folder itself, or below it, while it is shown. */
-  const touches = async (path: string): Promise<'itself' | 'below' | null> => {
-    const levels = parsePath(path.endsWith(SEPARATOR) ? path.slice(0, -1) : path);
-    if (levels[0] !== name || !isFree(name, await folders.list())) return null;
-    return levels.length === 1 ? 'itself' : 'below';
-  };
+  const touches = (path: string) => touched(folders, name, path);
   /** Throws `virtual` where such a path is. */
   const refuse = async (path: string): Promise<void> => {
     if ((await touches(path)) !== null) throw new MailboxError('virtual');
@@ -138,8 +139,9 @@ function foldersWithOutbox(
 
 const isVirtual = ({ id }: Folder): boolean => id === OUTBOX_ID;
 
-async function real(folder: Folder | Promise<Folder>): Promise<Folder> {
-  const found = await folder;
-  if (isVirtual(found)) throw new MailboxError('virtual');
-  return found;
+/** Whether a path is the virtual folder itself, or below it, while it is shown. */
+async function touched(folders: Folders, name: string, path: string): Promise<'itself' | 'below' | null> {
+  const levels = parsePath(path.endsWith(SEPARATOR) ? path.slice(0, -1) : path);
+  if (levels[0] !== name || !isFree(name, await folders.list())) return null;
+  return levels.length === 1 ? 'itself' : 'below';
 }

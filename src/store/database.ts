@@ -32,6 +32,7 @@ import * as rendered from './migrations/0016-rendered.ts';
 import * as imapRecent from './migrations/0017-imap-recent.ts';
 import * as flagChanges from './migrations/0018-flag-changes.ts';
 import * as ownPlace from './migrations/0021-own-place.ts';
+import * as meansVersion from './migrations/0022-means-version.ts';
 import type { Database } from './schema.ts';
 
 export type Db = Kysely<Database>;
@@ -63,6 +64,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0012-sent': sent,
   '0012-trust': trust,
   '0021-own-place': ownPlace,
+  '0022-means-version': meansVersion,
 };
 const INT8_OID = 20;
 

@@ -1,7 +1,7 @@
 /** APPEND (RFC 3501 §6.3.11, RFC 3502 MULTIAPPEND) and REPLACE (RFC 8508): each is one step, done whole or not at all. */
 import type { NewMail } from '../../mailbox/types.ts';
 import { withoutNul } from '../../mime/binary.ts';
-import { done, type Handler, mailboxOf, type Session, targetFolder, writableOf } from '../context.ts';
+import { done, type Handler, mailboxOf, orTryCreate, type Session, writableOf } from '../context.ts';
 import { Refusal } from '../replies.ts';
 import type { AppendMessage } from '../wire/commands.ts';
 import { untaggedLine } from '../wire/responses.ts';
@@ -9,13 +9,11 @@ import { namedLine } from './list.ts';
 import { messagesOf } from './messages.ts';
 
 export const append: Handler<'APPEND'> = async (session, { mailbox: path, messages }) => {
-  // First: before the folder is looked for, whose refusal nobody would wait for.
   const mailbox = mailboxOf(session);
   const [first, ...more] = messages.map((message) => newMail(session, message));
   if (first === undefined) throw new RangeError('APPEND without a message');
-  const folder = targetFolder(session, path);
-  const appended = await mailbox.append({ folder, ...first, more });
-  await session.send(...namedLine(session, await folder, { said: path }));
+  const { folder, ...appended } = await orTryCreate(() => mailbox.append({ folder: path, ...first, more }));
+  await session.send(...namedLine(session, folder, { said: path }));
   return done('APPEND completed', { name: 'APPENDUID', ...appended });
 };
 
@@ -24,8 +22,8 @@ export const replace: Handler<'REPLACE'> = async (session, { uid, set, mailbox: 
   const [position] = messagesOf(selected, set, uid);
   if (position === undefined) throw new Refusal('NO', 'There is no such message', 'NONEXISTENT');
   const replaces = { message: selected.at(position), folder: selected.view.folder };
-  const folder = await targetFolder(session, path);
-  const appended = await mailboxOf(session).append({ folder, ...newMail(session, message), replaces });
+  const mail = { folder: path, ...newMail(session, message), replaces };
+  const { folder: _folder, ...appended } = await orTryCreate(() => mailboxOf(session).append(mail));
   // RFC 8508 §3.3: before the message that went is told.
   await session.send(untaggedLine('OK', 'Appended', { name: 'APPENDUID', ...appended }));
   return done(`${uid ? 'UID ' : ''}REPLACE completed`);

@@ -20,6 +20,8 @@ export interface AccountTable {
   quota_bytes: ByDefault<number | null>;
   /** Rows of `expunged` up to this revision may be gone. */
   expunged_floor: ByDefault<number>;
+  /** Another one, by triggers, whenever folders, own records or keys change that own mail is put in by. */
+  means_version: Generated<string>;
 }
 
 export interface RecordTable {
