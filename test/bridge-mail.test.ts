@@ -1,7 +1,7 @@
 /** Mail of the bridge itself, and everybody who would like to write some: nobody else gets its From or its mark. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { noticeOriginal } from '../src/mailbox/bridge-mark.ts';
-import { bridgeMailbox } from '../src/mime/bridge-mail.ts';
+import { bridgeMailbox, namesBridge } from '../src/mime/bridge-mail.ts';
 import { buildBounce } from '../src/mime/notice.ts';
 import { randomBytes } from '../src/smimp/crypto.ts';
 import { type EmailBody, serializeBody } from '../src/smimp/email.ts';
@@ -192,5 +192,31 @@ describe('a message that would like to be of the bridge', () => {
     expect(header).toContain(`From: ${From}\r\n`);
     expect(header).toContain('X-Mozilla-Draft-Info: internal\r\n');
     expect(header).toContain('Bcc: c@d.test\r\n');
+  });
+});
+
+describe('a value of From', () => {
+  it.each([
+    ['the name', 'SMIMP bridge <x@y.test>'],
+    ['the mailbox', '<smimp-bridge@y.test>'],
+    ['look-alikes', '5M!MP 6r1d93 <x@y.test>'.replace('9', 'g')],
+    ['words around it', '"The official SMIMP bridge (tm)" <x@y.test>'],
+    ['a comment within', 'SMI(zzz)MP bri(g)dge <x@y.test>'],
+    ['a comment as the name', 'x@y.test (SMIMP bridge)'],
+    ['escaped letters', '"S\\M\\IMP b\\ridge" <x@y.test>'],
+    ['a group', 'team: SMIMP bridge <x@y.test>, z@y.test;'],
+    ['an encoded word', '=?utf-8?q?SMI?= =?utf-8?q?MP_bridge?= <x@y.test>'],
+    ['one who comes second', 'Anna <a@y.test>, SMIMP bridge <x@y.test>'],
+  ])('names the bridge by %s', (_name, value) => {
+    expect(namesBridge(value)).toBe(true);
+  });
+
+  it.each([
+    ['a domain', 'Anna <anna@smimp-bridge.test>'],
+    ['some of its letters', 'SMIMP brige <x@y.test>'],
+    ['its letters in another order', 'bridge SMIMP <x@y.test>'],
+    ['its letters with others between', 'Simple Mail of people bridged <x@y.test>'],
+  ])('does not name it by %s', (_name, value) => {
+    expect(namesBridge(value)).toBe(false);
   });
 });

@@ -115,6 +115,28 @@ describe('a preview', () => {
     expect(text('> Only', '> quoted')).toBe('Only quoted');
   });
 
+  it.each(['\r\n', '\n', '\r'])(
+    'is the same whether or not all of a text is needed for it, with lines ended by %j',
+    (end) => {
+      const shown = (...lines: string[]): string => text(lines.join(end));
+      for (let length = 380; length < 900; length += 1) {
+        const own = 'word '
+          .repeat(Math.ceil(length / 5))
+          .slice(0, length)
+          .trim();
+        const expected = own.slice(0, PREVIEW_CHARS).trimEnd();
+        expect(shown('On Monday, Alice wrote:', '> quoted', own, 'Bob wrote:', '> more', 'end')).toBe(expected);
+        expect(shown('intro', 'On Monday, Alice wrote:', `>${'q'.repeat(length)}`, 'own')).toBe('intro own');
+        expect(shown(own.slice(0, 100), '-- ', own)).toBe(own.slice(0, 100).trimEnd());
+      }
+    },
+  );
+
+  it('leaves out what introduces a quotation of which only the beginning was looked at', () => {
+    const faces = '😀'.repeat(101);
+    expect(text(faces, `${'b'.repeat(200)}:`, `> ${'q'.repeat(900)}`, 'end')).toBe(`${faces} end`);
+  });
+
   it('leaves out what nobody sees', () => {
     expect(html('<div>\u034f\u200c \u00ad\u200bSale\u200b!</div>')).toBe('Sale!');
     expect(text('می\u200cخواهم')).toBe('می\u200cخواهم');

@@ -81,6 +81,8 @@ const MAX_SENDER_BYTES = 16 * 1024;
 /** A reserved field as anybody might read one, wherever a line could begin. */
 const RESERVED_LINE = /(?:^|[\r\n])[\t ]*x-smimp/i;
 const LF = 0x0a;
+/** Of a header that is not all lines with CRLF. */
+const UNUSUAL_LINE_END = /\r(?!\n)|(?<!\r)\n|[^\n]$/;
 
 /** The message as it is, unless its header holds something by which mail of the bridge is known. */
 export function withoutDisguise(raw: Buffer, sender: string): Buffer {
@@ -90,11 +92,11 @@ export function withoutDisguise(raw: Buffer, sender: string): Buffer {
 }
 
 function isDisguised(raw: Buffer, end: number): boolean {
-  if (RESERVED_LINE.test(raw.toString('latin1', 0, end))) return true;
+  const text = raw.toString('latin1', 0, end);
+  if (RESERVED_LINE.test(text)) return true;
   // As it is, and as those read it who take a bare CR for the end of a line.
   const header = raw.subarray(0, end);
-  const lines = withCrlf(header);
-  return holdsDisguise(header) || (lines.length !== header.length && holdsDisguise(lines));
+  return holdsDisguise(header) || (UNUSUAL_LINE_END.test(text) && holdsDisguise(withCrlf(header)));
 }
 
 function holdsDisguise(header: Buffer): boolean {

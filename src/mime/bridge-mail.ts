@@ -91,8 +91,24 @@ export function isReservedField(name: string): boolean {
   return RESERVED_FIELD.test(name);
 }
 
+/**
+ * Whether the letters of the bridge's name stand in a value in their order, whatever is between them. Where it is plain ASCII
+ * and nothing in it is encoded, each name in it is made of its letters, so there is none without them.
+ */
+function couldName(value: string): boolean {
+  if (!ASCII.test(value) || value.includes('=?')) return true;
+  const letters = skeleton(value);
+  let at = 0;
+  for (const letter of SKELETON) {
+    at = letters.indexOf(letter, at) + 1;
+    if (at === 0) return false;
+  }
+  return true;
+}
+
 /** Whether an address field from outside, its value as bytes, names the bridge in any spelling. Domains do not count. */
 export function namesBridge(value: string): boolean {
+  if (!couldName(value)) return false;
   const mailboxes = decodeMailboxes(value);
   const texts = [value, decodeText(value)].map((text) => text.replace(/@[^\s<>,;"]*/g, ' '));
   const locals = mailboxes.map(({ address }) => address.slice(0, address.lastIndexOf('@')));

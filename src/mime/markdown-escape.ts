@@ -13,8 +13,12 @@ const WORD_CHAR = /[\p{L}\p{N}]/u;
 const BLOCK_START = /^(?:#{1,6}(?=\s|$)|[-+](?=\s|$)|>|[-|:=](?:[-|:=\s]*)$)/;
 const ORDERED_START = /^(\d{1,9})([.)])(?=\s|$)/;
 
+/** One of these is in each mark and in each address that is linked. */
+const MARKED = /[\\`*[\]~_<&:.]/;
+
 /** Text within one line. */
 export function escapeInline(text: string): string {
+  if (!MARKED.test(text)) return text;
   let escaped = '';
   let from = 0;
   for (const match of text.matchAll(LINKED)) {

@@ -44,10 +44,21 @@ function isText({ type, subtype, opaque }: LeafPart): boolean {
 }
 
 function firstWords(text: string): string {
-  const lines = beforeSignature(text.split(/\r\n|\r|\n/));
-  const own = lines.filter((line, n) => !QUOTED_LINE.test(line) && !introduces(line, lines[n + 1]));
-  const words = onOneLine(own);
-  return cut(words === '' ? onOneLine(lines.map((line) => line.replace(/^[\s>|]+/, ''))) : words);
+  // Whole lines; the last of them only tells whether it is introduced by the one before.
+  const first = linesOf(text.slice(0, FIRST_CHARS)).slice(0, -1);
+  const begun = onOneLine(ownLines(first, first.length - 1));
+  if (isEnough(begun)) return cut(begun);
+  const lines = linesOf(text);
+  const words = onOneLine(ownLines(lines));
+  return cut(words === '' ? onOneLine(beforeSignature(lines).map((line) => line.replace(/^[\s>|]+/, ''))) : words);
+}
+
+const linesOf = (text: string): string[] => text.split(/\r\n|\r|\n/);
+
+/** Of the first `count` of them. */
+function ownLines(lines: readonly string[], count = lines.length): string[] {
+  const before = beforeSignature(lines);
+  return before.filter((line, n) => n < count && !QUOTED_LINE.test(line) && !introduces(line, before[n + 1]));
 }
 
 function beforeSignature(lines: readonly string[]): readonly string[] {
@@ -59,13 +70,14 @@ const introduces = (line: string, next: string | undefined): boolean =>
   next !== undefined && QUOTED_LINE.test(next) && INTRODUCTION.test(line);
 
 /** In so much of nearly every text there are the words of a preview. */
-const FIRST_CHARS = 8 * PREVIEW_CHARS;
+const FIRST_CHARS = 4 * PREVIEW_CHARS;
+/** What follows so many changes the last one of them at most. */
+const isEnough = (words: string): boolean => words.length > LOOKED_AT_CHARS;
 
 function onOneLine(lines: readonly string[]): string {
   const text = lines.join(' ');
   const first = tidied(text.slice(0, FIRST_CHARS));
-  // What follows it changes its last character at most.
-  return first.length > LOOKED_AT_CHARS ? first : tidied(text);
+  return isEnough(first) ? first : tidied(text);
 }
 
 const tidied = (text: string): string => text.replace(UNSEEN, '').replace(CONTROLS, ' ').replace(/\s+/g, ' ').trim();

@@ -33,12 +33,26 @@ export const MAX_LIFETIME_DAYS: Readonly<Record<MessageKeyKind, number>> = { eph
  */
 export function checkMessagePublicKey(publicKey: string, masterKeys: readonly string[]): Uint8Array {
   const bytes = parseHex(publicKey, KEY_BYTES);
-  const bit255 = ((bytes[31] ?? 0) & 0x80) !== 0;
-  if (bit255 || !isCanonicalField(bytes)) throw new ProfileError('key-not-canonical');
-  if (isLowOrderBoxKey(bytes)) throw new ProfileError('key-low-order');
+  checkPoint(publicKey, bytes);
   const isMaster = masterKeys.some((master) => master === publicKey || masterBoxKey(master) === publicKey);
   if (isMaster) throw new ProfileError('key-is-master');
   return bytes;
+}
+
+/** The last keys that passed: many messages go to one key, and nothing about it can change. */
+const passed = new Set<string>();
+const MAX_PASSED = 256;
+
+function checkPoint(publicKey: string, bytes: Uint8Array): void {
+  if (passed.has(publicKey)) return;
+  const bit255 = ((bytes[31] ?? 0) & 0x80) !== 0;
+  if (bit255 || !isCanonicalField(bytes)) throw new ProfileError('key-not-canonical');
+  if (isLowOrderBoxKey(bytes)) throw new ProfileError('key-low-order');
+  for (const oldest of passed.size < MAX_PASSED ? [] : passed) {
+    passed.delete(oldest);
+    break;
+  }
+  passed.add(publicKey);
 }
 
 function checkLife(key: MessageKey): void {

@@ -37,7 +37,7 @@ export function packOriginal(message: ToPack): Original | null {
 function packWith({ raw, attachments, internalDate = null }: ToPack, found: readonly Found[]): Original | null {
   const { skeleton, references } = cutOut(raw, found);
   if (skeleton.length > MAX_SKELETON_BYTES) return null;
-  const packed = deflateRawSync(skeleton, windowFor(skeleton.length));
+  const packed = deflateRawSync(skeleton, effortFor(skeleton.length));
   if (packed.length > MAX_PACKED_BYTES || !isHonest(packed.length, skeleton.length)) return null;
   const digest = hash(raw);
   if (!equal(digestOfPieces(references, skeleton, attachments), digest)) return null;
@@ -51,9 +51,12 @@ function packWith({ raw, attachments, internalDate = null }: ToPack, found: read
   };
 }
 
-/** What looks back no farther than the message is long, and takes memory for no more: most mail is short. */
-function windowFor(sizeBytes: number): ZlibOptions {
-  return sizeBytes > SHORT_BYTES ? {} : { windowBits: Math.log2(SHORT_BYTES), memLevel: 6 };
+/**
+ * Most mail is short: what looks back no farther than the message is long, takes memory for no more, and does not look long for
+ * the last hundredth of the size.
+ */
+function effortFor(sizeBytes: number): ZlibOptions {
+  return sizeBytes > SHORT_BYTES ? {} : { windowBits: Math.log2(SHORT_BYTES), level: 3 };
 }
 
 const SHORT_BYTES = 8 * 1024;
