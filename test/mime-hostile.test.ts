@@ -39,6 +39,56 @@ describe('HTML with a long run of', () => {
   });
 });
 
+describe('HTML with very many', () => {
+  /** So many that they are still few enough to be parsed. */
+  const MANY = 5_500;
+  const many = (of: string, count = MANY): string =>
+    Array.from({ length: count }, (_, n) => of.replace('N', `${n}`)).join('');
+
+  it.each([
+    ['elements that never end', '<bN>x'],
+    ['elements whose ends are hidden', '<b a=N c="</b>">x'],
+    ['links whose ends are hidden', '<a href="http://a.test/N" c="</a>"><div c="</div>">x'],
+    ['items whose ends are hidden', '<ul c="</ul>"><li><div c="</div>">x'],
+    ['tables whose ends are hidden', '<table c="</table>"><tr><td>x'],
+    ['paragraphs in marks', '<p><i c="</i>">x'],
+    ['rows with text between them', '<tr>x<td>x'],
+    ['items', '<li>x'],
+    ['meanings', '<dd>x'],
+    ['comments', 'x<!-- <b> -->x'],
+    ['forms whose ends are hidden', '<form c="</form>">x'],
+  ])('%s is taken apart at once, and keeps its text', TIME, (_what, piece) => {
+    for (const around of ['', '<ol>', '<table>']) {
+      const html = around + many(piece);
+      const markdown = htmlToMarkdown(html);
+      expect(markdown.split('x').length).toBeGreaterThan(MANY);
+      expect(markdown.length).toBeLessThan(40 * html.length);
+    }
+  });
+
+  it('blocks within marks is not marked by each of them', TIME, () => {
+    const html = `<p>${many('<b a=N c="</b>">', 180)}${many('<div>x</div>')}`;
+    expect(htmlToMarkdown(html).match(/\*/g)?.length).toBeLessThan(10 * MANY);
+  });
+
+  it('elements without text within many others is nothing at once', TIME, () => {
+    for (const empty of ['<u></u>', '<wbr>', '<img src=x>', '<table><tr><td></table>'])
+      expect(htmlToMarkdown(`${'<i>'.repeat(150)}${many(empty, 6_000)}`)).not.toContain('x');
+  });
+
+  it('attributes or character references is read at once', TIME, () => {
+    expect(htmlToMarkdown(`<b ${many('aN=1 ', LONG / 10)}>x</b>`)).toBe('**x**');
+    expect(htmlToMarkdown(`<a href="http://a.test/${run('&amp;')}">x</a>`)).toBe('x');
+    expect(htmlToMarkdown(run('&lt;'))).toContain('\\<');
+  });
+
+  it('preformatted texts of spaces is one run of them', TIME, () => {
+    const html = `a<i>${many(`<pre>${' '.repeat(90)}</pre>`, 10_000)}</i>b`;
+    expect(htmlToMarkdown(html)).toMatch(/^a[\s`]*b$/);
+    expect(htmlToMarkdown(`<pre>${run('&#32;')}x</pre>`)).toBe(`\`\`\`\n${' '.repeat(1_000)}x\n\`\`\``);
+  });
+});
+
 describe('Markdown with a long run of', () => {
   it.each([
     ['spaces', ' '],

@@ -1,14 +1,5 @@
 /** Tables in HTML mail: which of them hold data, and those as GFM tables. Most are layout. */
-
-/** What is used of turndown's DOM. */
-export interface HtmlElement {
-  nodeName: string;
-  textContent: string | null;
-  parentNode: HtmlElement | null;
-  getAttribute(name: string): string | null;
-  closest(selector: string): HtmlElement | null | undefined;
-  querySelectorAll(selector: string): ArrayLike<HtmlElement>;
-}
+import type { HtmlElement } from './html-tree.ts';
 
 /** Larger ones are layout, or a spreadsheet that belongs in a file. */
 const MAX_ROWS = 2_000;
@@ -18,23 +9,22 @@ const MAX_COLUMNS = 50;
 function looksLikeData(table: HtmlElement): boolean {
   if (/^(?:presentation|none)$/i.test(table.getAttribute('role') ?? '')) return false;
   if (table.querySelectorAll('table, ul, ol, blockquote, pre, h1, h2, h3, h4, h5, h6, hr').length > 0) return false;
-  const rows = Array.from(table.querySelectorAll('tr'));
+  const rows = table.querySelectorAll('tr');
   if (rows.length < 2 || rows.length > MAX_ROWS) return false;
   const widths = rows.map((row) => row.querySelectorAll('td, th').length);
   const width = Math.max(...widths);
   return width >= 2 && width <= MAX_COLUMNS && widths.every((cells) => cells > 0);
 }
 
-/** Answers for each table once: it is asked for every cell. */
-export function dataTables(): (node: HtmlElement) => boolean {
-  const known = new WeakMap<HtmlElement, boolean>();
-  return (node) => {
-    const table = node.closest('table') ?? null;
-    if (table === null) return false;
-    const answer = known.get(table) ?? looksLikeData(table);
-    known.set(table, answer);
-    return answer;
-  };
+const known = new WeakMap<HtmlElement, boolean>();
+
+/** Whether an element is in a table of data. Found out for each table once: it is asked for every cell. */
+export function isInDataTable(element: HtmlElement): boolean {
+  const table = element.closest('table');
+  if (table === null) return false;
+  const answer = known.get(table) ?? looksLikeData(table);
+  known.set(table, answer);
+  return answer;
 }
 
 /** Text of a cell, on one line. */
