@@ -85,6 +85,25 @@ describe('text', () => {
     ]);
   });
 
+  test('the caption of a table stands above it', () => {
+    const table = (caption: string): string => `<table>${caption}<tr><th>a<th>b<tr><td>1<td>2</table>`;
+    const rows = '| a | b |\n| --- | --- |\n| 1 | 2 |';
+    expect(htmlToMarkdown(table('<caption>| of<br><i>two</i>'))).toBe(`\\| of *two*\n\n${rows}`);
+    expect(htmlToMarkdown(table('<caption> </caption>'))).toBe(rows);
+    expect(htmlToMarkdown('<table><caption>c</caption><tr><td>a</table>')).toBe('c\n\na');
+  });
+
+  test.each(['div', 'p', 'span', 'b', 'ul', 'blockquote', 'h1', 'td'])(
+    'what is hidden is dropped, be it a %s',
+    (name) => {
+      const hide = (style: string): string =>
+        name === 'td' ? `<table><td style="${style}">no<td>a</table>` : `<${name} style="${style}">no</${name}>a`;
+      expect(htmlToMarkdown(hide('color: red; DISPLAY : none'))).toBe('a');
+      expect(htmlToMarkdown(hide('mso-hide:all'))).toBe('a');
+      expect(htmlToMarkdown(hide('color: red'))).toContain('no');
+    },
+  );
+
   test('text that looks like HTML or a link is no HTML and no link', () => {
     expect(htmlToMarkdown('&lt;b&gt;x&lt;/b&gt; [a](b)')).toBe('\\<b>x\\</b> \\[a\\](b)');
     expect(htmlToMarkdown('<a href="https://a.test">https://b.test/x y</a>')).toBe(

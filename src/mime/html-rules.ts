@@ -1,6 +1,6 @@
 /** How elements of mail become Markdown: turndown with rules for text, links, pictures, tables and preformatted text. */
 import TurndownService from 'turndown';
-import { cellToMarkdown, isInDataTable, tableToMarkdown } from './html-table.ts';
+import { captionToMarkdown, cellToMarkdown, isInDataTable, tableToMarkdown } from './html-table.ts';
 import type { HtmlElement } from './html-tree.ts';
 import { escapeInline, escapeLine } from './markdown-escape.ts';
 import { MAX_QUOTE_DEPTH, textToMarkdown } from './text-to-markdown.ts';
@@ -27,6 +27,9 @@ const REPLACEMENTS: ReadonlyMap<string, Replacement> = new Map<string, Replaceme
     isInDataTable(cell) ? cellToMarkdown(content.replaceAll(BREAK, '')) : asBlock(content),
   ),
   ...rule(['TR'], (content, row) => (isInDataTable(row) ? `\n|${content.replace(/\n/g, '')}` : content)),
+  ...rule(['CAPTION'], (content, caption) =>
+    isInDataTable(caption) ? captionToMarkdown(content.replaceAll(BREAK, '')) : content,
+  ),
   ...rule(['THEAD', 'TBODY', 'TFOOT'], (content) => content),
   ...rule(['TABLE'], (content, table) => asBlock(isInDataTable(table) ? tableToMarkdown(content) : content)),
   // A term in bold, what it means as an item below it: Markdown has no lists of definitions.
@@ -66,7 +69,7 @@ function createService(): TurndownService {
   });
   turndown.escape = escapeTextNode;
   addRule(turndown, 'flattened', isTooDeep, asBlock);
-  addRule(turndown, 'own', ({ nodeName }) => !LEFT_TO_TURNDOWN.has(nodeName), replaced);
+  addRule(turndown, 'own', (element) => !LEFT_TO_TURNDOWN.has(element.nodeName) || isUnseen(element), replaced);
   addRule(
     turndown,
     'whole',
@@ -124,7 +127,8 @@ function escapeTextNode(text: string): string {
 /** Text that is not shown, such as the preview of newsletters, and pictures that only count who reads. */
 export function isUnseen(node: HtmlElement): boolean {
   if (node.nodeName === 'IMG') return attribute(node, 'width') === '1' && attribute(node, 'height') === '1';
-  return node.nodeName !== 'BODY' && /display\s*:\s*none|mso-hide\s*:\s*all/i.test(attribute(node, 'style'));
+  const style = node.getAttribute('style');
+  return style !== null && /display\s*:\s*none|mso-hide\s*:\s*all/i.test(style);
 }
 
 export function attribute(node: HtmlElement, name: string): string {

@@ -29,17 +29,28 @@ export function isInDataTable(element: HtmlElement): boolean {
 
 /** Text of a cell, on one line. */
 export function cellToMarkdown(content: string): string {
+  return ` ${onOneLine(content).replace(/\|/g, '\\|')} |`;
+}
+
+/** Text above the table, on a line that is no row. */
+export function captionToMarkdown(content: string): string {
+  return `\n${onOneLine(content).replace(/^\|/, '\\|')}\n`;
+}
+
+function onOneLine(content: string): string {
   const lines = content.split('\n').map((one) => one.trim());
-  const line = lines.filter((one) => one !== '').join(' ');
-  return ` ${line.replace(/\|/g, '\\|')} |`;
+  return lines.filter((one) => one !== '').join(' ');
 }
 
 /** Rows `| a | b |`, one a line, with the delimiter row after the first and every row as wide as the widest. */
 export function tableToMarkdown(content: string): string {
-  const rows = content.split('\n').filter((row) => row.startsWith('|'));
+  const lines = content.split('\n');
+  const rows = lines.filter((line) => line.startsWith('|'));
+  const caption = onOneLine(lines.filter((line) => !line.startsWith('|')).join('\n'));
   const width = Math.max(1, ...rows.map(columns));
   const [head = '', ...rest] = rows.map((row) => row + '  |'.repeat(width - columns(row)));
-  return [head, `|${' --- |'.repeat(width)}`, ...rest].join('\n');
+  const table = [head, `|${' --- |'.repeat(width)}`, ...rest].join('\n');
+  return caption === '' ? table : `${caption}\n\n${table}`;
 }
 
 function columns(row: string): number {
