@@ -29,7 +29,16 @@ describe('an element stands where browsers put it', () => {
     ['through other elements too', '<p><span>a<ul><li>b</ul></span>c</p>d', 'p[span[a]]ul[li[b]]cp[]d'],
     ['marks go on in the block', '<p><b>a<div>b</div>c</b>d', 'p[b[a]]div[b[b]]b[c]dp[]'],
     ['each mark once', '<p><b><b><i>a<h1>b</h1>c', 'p[b[b[i[a]]]]h1[b[i[b]]]b[i[c]]p[]'],
-    ['but not in a cell of a table', '<p><b>a<div><table><tr><td>b', 'p[b[a]]div[table[tr[td[b]]]]p[]'],
+    [
+      'a block has the marks within it that begin around it',
+      '<b>a<p>b</p> <ul><li>c</ul>d</b>e',
+      'b[a]p[b[b]] ul[li[b[c]]]b[d]e',
+    ],
+    ['and is not there where all of it is in blocks', '<ol><b> <i><li>a<li>b</b></ol>', 'ol[li[b[i[a]]]li[b[i[b]]]]'],
+    ['with a rule between too', '<i><del>a<hr>b</i>c', 'i[del[a]]hr[]i[del[b]]c'],
+    ['but not those around a link or code', '<b><a><div>a</div></a><code><p>b', 'b[a[div[a]]code[p[b]]]'],
+    ['nor those around something hidden', '<b><span style=display:none><p>a</span>b', 'b[span[p[a]]b]'],
+    ['but not in a cell of a table', '<b>a<table><tr><td>b</table>c', 'b[a]table[tr[td[b]]]b[c]'],
     ['an end of a paragraph without its beginning is one', 'a</p>b', 'ap[]b'],
     ['an item ends the one before', '<ul><li>a<div>b<li>c</ul>d', 'ul[li[adiv[b]]li[c]]d'],
     ['but not one in whose list it is', '<ul><li>a<ul><li>b', 'ul[li[aul[li[b]]]]'],
@@ -41,7 +50,7 @@ describe('an element stands where browsers put it', () => {
 
   it.each([
     ['a cell has a row', '<table><td>a<td>b<tr><th>c</table>d', 'table[tr[td[a]td[b]]tr[th[c]]]d'],
-    ['a cell ends the one before', '<table><tr><td><b><div>a<td>b', 'table[tr[td[b[div[a]]]td[b]]]'],
+    ['a cell ends the one before', '<table><tr><td><u><div>a<td>b', 'table[tr[td[u[div[a]]]td[b]]]'],
     ['a row ends the one before', '<table><tbody><tr><td>a<p>b<tr><td>c', 'p[]table[tbody[tr[td[ap[b]]]tr[td[c]]]]'],
     [
       'a part of a table ends the one before',
@@ -66,6 +75,7 @@ describe('an element stands where browsers put it', () => {
       'table[col[]caption[a]tr[td[b]]]',
     ],
     ['a table between rows ends the one around', '<table><tr><table><td>a</table>b', 'table[tr[]]table[tr[td[a]]]b'],
+    ['also from within what stands before it', '<table><div>a<table><td>b', 'div[a]table[]table[tr[td[b]]]'],
     ['a table in a cell does not', '<table><td><table><td>a</table>b<td>c', 'table[tr[td[table[tr[td[a]]]b]td[c]]]'],
   ])('of tables: %s', (_what, html, tree) => expect(outline(html)).toBe(tree));
 

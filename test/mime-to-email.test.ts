@@ -85,6 +85,12 @@ describe('text', () => {
     ]);
   });
 
+  test.each(['b', 'strong', 'i', 'em', 's', 'del'])('paragraphs within %s are marked each', (name) => {
+    const mark = htmlToMarkdown(`<${name}>x</${name}>`).replace('x', ' ').trim().split(' ')[0];
+    const html = `<${name}><div>a</div><ul><li>b</ul>c</${name}>`;
+    expect(htmlToMarkdown(html)).toBe(`${mark}a${mark}\n\n-   ${mark}b${mark}\n\n${mark}c${mark}`);
+  });
+
   test('the caption of a table stands above it', () => {
     const table = (caption: string): string => `<table>${caption}<tr><th>a<th>b<tr><td>1<td>2</table>`;
     const rows = '| a | b |\n| --- | --- |\n| 1 | 2 |';

@@ -7,8 +7,8 @@
 export type Kind = 'text' | 'mark' | 'block' | 'rule' | 'void' | 'table' | 'part' | 'around';
 
 const NAMES: Readonly<Record<Kind, string>> = {
-  text: 'ABBR ACRONYM BDI BDO BIG CITE DEL DFN FONT INS KBD LABEL LEGEND NOBR Q SAMP SMALL SPAN STRIKE SUB SUP TIME TT U VAR',
-  mark: 'A B CODE EM I S STRONG',
+  text: 'ABBR ACRONYM BDI BDO BIG CITE DFN FONT INS KBD LABEL LEGEND NOBR Q SAMP SMALL SPAN STRIKE SUB SUP TIME TT U VAR',
+  mark: 'A B CODE DEL EM I S STRONG',
   block:
     'ADDRESS ARTICLE ASIDE BLOCKQUOTE CENTER DD DETAILS DIR DIV DL DT FIELDSET FIGCAPTION FIGURE FOOTER FORM ' +
     'H1 H2 H3 H4 H5 H6 HEADER LI MAIN NAV OL P PRE SECTION SUMMARY UL',
@@ -30,6 +30,9 @@ export const ELEMENTS: ReadonlyMap<string, { kind: Kind; nodeName: string }> = n
 export const INLINE: ReadonlySet<string> = new Set(
   entries.filter(([, { kind }]) => kind === 'text' || kind === 'mark').map(([, { nodeName }]) => nodeName),
 );
+
+/** Marks that Markdown cannot have around blocks: a block that begins within them has them within it. */
+export const NEVER_AROUND_BLOCKS: ReadonlySet<string> = new Set(['B', 'DEL', 'EM', 'I', 'S', 'STRONG']);
 
 /** Nothing in them is text for readers. */
 export const SILENT: ReadonlySet<string> = new Set(

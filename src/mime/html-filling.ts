@@ -3,7 +3,7 @@
  * as that can be seen in Markdown: a block ends a paragraph, a row the row before it, text between cells stands before the
  * table. What begins and ends comes in order, as the parser gives it.
  */
-import { INLINE, type Kind } from './html-elements.ts';
+import { INLINE, type Kind, NEVER_AROUND_BLOCKS } from './html-elements.ts';
 import { HtmlElement, type HtmlNode, HtmlText } from './html-tree.ts';
 
 const SECTIONS = new Set(['TBODY', 'THEAD', 'TFOOT']);
@@ -15,6 +15,7 @@ const BORDERS = new Set(['TABLE', 'CAPTION', 'TD', 'TH']);
 const CELLS = new Set(['CAPTION', 'TD', 'TH']);
 const HEADINGS = new Set(['H1', 'H2', 'H3', 'H4', 'H5', 'H6']);
 const TERMS = new Set(['DT', 'DD']);
+const ONE_LINE = new Set(['A', 'CODE']);
 /** What an item ends that begins within it. */
 const ENDED_BY: ReadonlyMap<string, ReadonlySet<string>> = new Map([
   ['LI', new Set(['LI'])],
@@ -82,9 +83,8 @@ export class HtmlFilling {
     // Carriage returns come from character references only.
     const text = this.#text.includes('\r') ? this.#text.replace(/\r\n?/g, '\n') : this.#text;
     this.#text = '';
-    const current = this.#current;
-    if (WITHIN_TABLE.has(current.nodeName) && /^[ \t\n\f]*$/.test(text)) {
-      addText(text, current, null);
+    if (isLayout(text)) {
+      addText(text, this.#current, null);
       return;
     }
     this.#goOnWithMarks();
@@ -103,6 +103,7 @@ export class HtmlFilling {
 
   /** What is to be filled from now on, or null. */
   #begin(kind: Kind, element: HtmlElement): HtmlElement | null {
+    if (kind === 'block' || kind === 'rule' || kind === 'table') this.#endMarks();
     if (kind === 'block') return this.#beginBlock(element);
     if (kind === 'part') return this.#beginPart(element);
     if (kind === 'mark') return this.#beginMark(element);
@@ -133,9 +134,10 @@ export class HtmlFilling {
     return this.#fill(element);
   }
 
-  /** Between the parts of a table another one ends it. */
+  /** In a table, but not in a cell of it, another one ends it. */
   #beginTable(element: HtmlElement): HtmlElement {
-    if (WITHIN_TABLE.has(this.#current.nodeName)) this.#endFrom(this.#table);
+    const around = this.#open.findLastIndex(({ nodeName }) => BORDERS.has(nodeName));
+    if (this.#open[around]?.nodeName === 'TABLE') this.#endFrom(around);
     return this.#fillIn(element);
   }
 
@@ -177,6 +179,22 @@ export class HtmlFilling {
       if (element === undefined) return;
       element.isOpen = false;
       if (CELLS.has(element.nodeName)) this.#marks = this.#marksAround.get(element) ?? [];
+    }
+  }
+
+  /** Links and code are one line, whatever is in them. What is hidden stays hidden by what is around it. */
+  #endMarks(): void {
+    let first = this.#open.length;
+    for (let at = first - 1; at > 0; at -= 1) {
+      const element = this.#open[at];
+      const name = element?.nodeName ?? '';
+      if (NEVER_AROUND_BLOCKS.has(name)) first = at;
+      if (!INLINE.has(name) || ONE_LINE.has(name) || element?.isUnseen()) break;
+    }
+    while (this.#open.length > first) {
+      const ended = this.#current;
+      this.#endFrom(this.#open.length - 1);
+      if (holdsNothing(ended)) ended.parentNode?.removeChild(ended);
     }
   }
 
@@ -241,6 +259,15 @@ function addText(text: string, parent: HtmlElement, next: HtmlNode | null): void
   const previous = next === null ? parent.lastChild : next.previousSibling;
   if (previous?.nodeType === 3) previous.data += text;
   else parent.insertBefore(new HtmlText(text), next);
+}
+
+/** Whether all of a mark is within the block that it began around. In a list it would be counted as an item. */
+function holdsNothing({ firstChild, lastChild }: HtmlElement): boolean {
+  return firstChild === null || (firstChild === lastChild && firstChild.nodeType === 3 && isLayout(firstChild.data));
+}
+
+function isLayout(text: string): boolean {
+  return /^[ \t\n\f]*$/.test(text);
 }
 
 /** What stands before `end` stays a link; the rest is none. */

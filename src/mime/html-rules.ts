@@ -69,7 +69,7 @@ function createService(): TurndownService {
   });
   turndown.escape = escapeTextNode;
   addRule(turndown, 'flattened', isTooDeep, asBlock);
-  addRule(turndown, 'own', (element) => !LEFT_TO_TURNDOWN.has(element.nodeName) || isUnseen(element), replaced);
+  addRule(turndown, 'own', (element) => !LEFT_TO_TURNDOWN.has(element.nodeName) || element.isUnseen(), replaced);
   addRule(
     turndown,
     'whole',
@@ -96,7 +96,7 @@ function addRule(
 }
 
 function replaced(content: string, element: HtmlElement): string {
-  if (isUnseen(element)) return '';
+  if (element.isUnseen()) return '';
   const own = REPLACEMENTS.get(element.nodeName);
   if (own !== undefined) return own(content, element);
   return element.isBlock ? asBlock(content) : content;
@@ -124,19 +124,8 @@ function escapeTextNode(text: string): string {
   return lead + (body.startsWith('\u00a0') ? escapeInline(body) : escapeLine(body));
 }
 
-/** Text that is not shown, such as the preview of newsletters, and pictures that only count who reads. */
-export function isUnseen(node: HtmlElement): boolean {
-  if (node.nodeName === 'IMG') return attribute(node, 'width') === '1' && attribute(node, 'height') === '1';
-  const style = node.getAttribute('style');
-  return style !== null && /display\s*:\s*none|mso-hide\s*:\s*all/i.test(style);
-}
-
-export function attribute(node: HtmlElement, name: string): string {
-  return (node.getAttribute(name) ?? '').trim();
-}
-
 function linkMarkdown(content: string, node: HtmlElement): string {
-  const href = attribute(node, 'href');
+  const href = node.attribute('href');
   const place = target(href);
   if (!LINK_SCHEMES.test(href) || place === null || content.trim() === '') return content;
   if (href === node.textContent.trim() && isSelfNaming(href)) return `<${href}>`;
@@ -158,8 +147,8 @@ function withoutLinks(text: string): string {
 }
 
 function imageMarkdown(node: HtmlElement): string {
-  const source = attribute(node, 'src');
-  const text = escapeInline(attribute(node, 'alt').replace(/\s+/g, ' '));
+  const source = node.attribute('src');
+  const text = escapeInline(node.attribute('alt').replace(/\s+/g, ' '));
   const place = target(source);
   if (place !== null && /^cid:/i.test(source)) return `![${withoutLinks(text)}](${place})`;
   const named = text === '' ? 'image' : withoutLinks(text);
@@ -183,7 +172,7 @@ function heading(content: string, { nodeName }: HtmlElement): string {
 
 function preformatted(node: HtmlElement): string {
   const text = node.textContent.replace(/^\n|\n+$/g, '');
-  if (PLAIN_CLASS.test(attribute(node, 'class'))) return asBlock(textToMarkdown(text));
+  if (PLAIN_CLASS.test(node.attribute('class'))) return asBlock(textToMarkdown(text));
   const longest = (text.match(/`+/g) ?? []).reduce((most, run) => Math.max(most, run.length), 2);
   const fence = '`'.repeat(longest + 1);
   return asBlock(`${fence}\n${text}\n${fence}`);

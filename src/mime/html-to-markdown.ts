@@ -4,7 +4,7 @@
  * What is not safe to take apart (too large, too deep) becomes its text.
  */
 import { parseHtml } from './html-parse.ts';
-import { attribute, BREAK, isUnseen, turnedDown } from './html-rules.ts';
+import { BREAK, turnedDown } from './html-rules.ts';
 import { htmlToBareText, isModestHtml } from './html-text.ts';
 import type { HtmlElement } from './html-tree.ts';
 import { textToMarkdown } from './text-to-markdown.ts';
@@ -25,8 +25,8 @@ export function htmlToMarkdown(html: string, onDataImage?: OnDataImage): string 
 /** A picture in the HTML itself is from then on one that is attached. */
 function takeOutPictures(whole: HtmlElement, onDataImage: OnDataImage): void {
   for (const picture of whole.querySelectorAll('img')) {
-    const [, contentType, base64] = DATA_IMAGE.exec(attribute(picture, 'src')) ?? [];
-    if (contentType === undefined || base64 === undefined || isUnseen(picture)) continue;
+    const [, contentType, base64] = DATA_IMAGE.exec(picture.attribute('src')) ?? [];
+    if (contentType === undefined || base64 === undefined || picture.isUnseen()) continue;
     picture.setAttribute('src', `cid:${onDataImage({ contentType: contentType.toLowerCase(), base64 })}`);
   }
 }

@@ -72,6 +72,18 @@ export class HtmlElement extends Linked {
     return READ.has(name) && Object.hasOwn(this.#attributes, name) ? (this.#attributes[name] ?? null) : null;
   }
 
+  /** Without the spaces around it. */
+  attribute(name: string): string {
+    return (this.getAttribute(name) ?? '').trim();
+  }
+
+  /** Text that is not shown, such as the preview of newsletters, and pictures that only count who reads. */
+  isUnseen(): boolean {
+    if (this.nodeName === 'IMG') return this.attribute('width') === '1' && this.attribute('height') === '1';
+    const style = this.getAttribute('style');
+    return style !== null && /display\s*:\s*none|mso-hide\s*:\s*all/i.test(style);
+  }
+
   setAttribute(name: string, value: string): void {
     this.#attributes[name] = value;
   }
