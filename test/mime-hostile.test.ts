@@ -32,6 +32,10 @@ describe('HTML with a long run of', () => {
     expect(htmlToMarkdown(`<pre><b>a${pieces}\u00a0</b>b</pre>`)).toContain('b');
   });
 
+  it('spaces at the end of a mark leaves them outside at once', TIME, () => {
+    expect(htmlToMarkdown(`<b>a<br>${run('\u00a0')}<wbr>${run('\u00a0')}</b>b`)).toMatch(/^\*\*a\*\*\\?\s+b$/);
+  });
+
   it('spaces loses nothing but spaces', () => {
     const pre = `<pre>a${' '.repeat(600)}<i>${' '.repeat(600)}b</i> c\n  d</pre>`;
     expect(htmlToMarkdown(pre)).toBe(`\`\`\`\na${' '.repeat(1_000)}b c\n  d\n\`\`\``);

@@ -91,6 +91,13 @@ describe('text', () => {
     expect(htmlToMarkdown(html)).toBe(`${mark}a${mark}\n\n-   ${mark}b${mark}\n\n${mark}c${mark}`);
   });
 
+  test('breaks and spaces at the ends of a mark are outside of it', () => {
+    expect(htmlToMarkdown('a<i>b </i><u><img src=cid:c> d</u>')).toBe('a*b* ![](cid:c) d');
+    expect(htmlToMarkdown('<b>a<br></b>b')).toBe('**a**\\\nb');
+    expect(htmlToMarkdown('a<i><br>b </i>c<del><br><br></del>d')).toBe('a\\\n*b* c\n\nd');
+    expect(htmlToMarkdown('<div>a</div><div><b><br></b></div><div>b</div>')).toBe('a\n\nb');
+  });
+
   test('the caption of a table stands above it', () => {
     const table = (caption: string): string => `<table>${caption}<tr><th>a<th>b<tr><td>1<td>2</table>`;
     const rows = '| a | b |\n| --- | --- |\n| 1 | 2 |';

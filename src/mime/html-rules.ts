@@ -17,7 +17,9 @@ type Replacement = (content: string, element: HtmlElement) => string;
 
 /** What is not here is done by turndown's own rules, if they are for it, or is a plain element. */
 const REPLACEMENTS: ReadonlyMap<string, Replacement> = new Map<string, Replacement>([
-  ...rule(['DEL', 'S'], (content) => (content.trim() === '' ? content : `~~${content}~~`)),
+  ...rule(['EM', 'I'], (content) => marked(content, '*')),
+  ...rule(['STRONG', 'B'], (content) => marked(content, '**')),
+  ...rule(['DEL', 'S'], (content) => marked(content, '~~')),
   ...rule(['A'], linkMarkdown),
   ...rule(['IMG'], (_content, image) => imageMarkdown(image)),
   ...rule(['PRE'], (_content, pre) => preformatted(pre)),
@@ -37,7 +39,7 @@ const REPLACEMENTS: ReadonlyMap<string, Replacement> = new Map<string, Replaceme
   ...rule(['DD'], meaning),
 ]);
 /** Turndown's own rules are for these. */
-const LEFT_TO_TURNDOWN = new Set(['P', 'BR', 'BLOCKQUOTE', 'UL', 'OL', 'LI', 'HR', 'EM', 'I', 'STRONG', 'B', 'CODE']);
+const LEFT_TO_TURNDOWN = new Set(['P', 'BR', 'BLOCKQUOTE', 'UL', 'OL', 'LI', 'HR', 'CODE']);
 
 function rule(names: readonly string[], replacement: Replacement): [string, Replacement][] {
   return names.map((name) => [name, replacement]);
@@ -123,6 +125,16 @@ function escapeTextNode(text: string): string {
   const lead = text.slice(0, text.length - body.length);
   return lead + (body.startsWith('\u00a0') ? escapeInline(body) : escapeLine(body));
 }
+
+/** Marks must touch the text: what is around it, breaks too, is left outside. */
+function marked(content: string, mark: string): string {
+  let [from, to] = [0, content.length];
+  while (from < to && GAP.test(content.charAt(from))) from += 1;
+  while (to > from && GAP.test(content.charAt(to - 1))) to -= 1;
+  return from === to ? content : content.slice(0, from) + mark + content.slice(from, to) + mark + content.slice(to);
+}
+
+const GAP = /[\s\ufdd0]/;
 
 function linkMarkdown(content: string, node: HtmlElement): string {
   const href = node.attribute('href');
