@@ -33,8 +33,12 @@ export function wholeLetters(content: string): number {
 export function encodedBytes(reference: Reference, content: string): number {
   if (reference.encoding === 'identity') return decodedBytes(content);
   if (reference.encoding === 'quoted-printable') return quotedBytes(reference, content);
+  return base64Bytes(reference, content);
+}
+
+function base64Bytes({ line_end: lineEnd, lines }: Base64Layout, content: string): number {
   const letters = wholeLetters(content);
-  return letters + (countLines(reference.lines, letters) - 1) * reference.line_end.length;
+  return letters + (countLines(lines, letters) - 1) * lineEnd.length;
 }
 
 function quotedBytes(layout: QuotedLayout, content: string): number {
@@ -76,11 +80,12 @@ function* identityPieces(content: string): Generator<Buffer> {
     yield Buffer.from(content.slice(at, at + PIECE_BYTES), 'base64');
 }
 
-function* base64Pieces({ line_end: lineEnd, lines }: Base64Layout, content: string): Generator<Buffer> {
-  const out = Buffer.allocUnsafe(PIECE_BYTES);
+function* base64Pieces(layout: Base64Layout, content: string): Generator<Buffer> {
+  const { line_end: lineEnd, lines } = layout;
+  const out = Buffer.allocUnsafe(Math.min(PIECE_BYTES, base64Bytes(layout, content)));
   let filled = 0;
   for (const { from, to, ends } of textPieces(lines, wholeLetters(content))) {
-    if (filled + (to - from) + lineEnd.length > PIECE_BYTES) {
+    if (filled + (to - from) + (ends ? lineEnd.length : 0) > out.length) {
       yield out.subarray(0, filled);
       filled = 0;
     }
