@@ -20,6 +20,11 @@ export class ByteLru<T> {
     return entry.value;
   }
 
+  /** The same, and it counts as not asked for. */
+  peek(key: string): T | undefined {
+    return this.#entries.get(key)?.value;
+  }
+
   /** A value larger than the whole capacity is not kept. */
   set(key: string, value: T, sizeBytes: number): void {
     this.delete(key);

@@ -201,7 +201,9 @@ export function createContents(options: { db: Db; gate: ByteGate }): Contents {
   };
 
   const list: Contents['list'] = async (account, messageIds) => {
-    const found = messageIds.map((id) => indexes.get(sharedKey(account, id)) ?? null);
+    // Whoever goes through a large folder moves nothing to the front: it would be all of it.
+    const known = (key: string) => (messageIds.length < MANY ? indexes.get(key) : indexes.peek(key));
+    const found = messageIds.map((id) => known(sharedKey(account, id)) ?? null);
     const missing = messageIds.filter((_id, n) => found[n] === null);
     if (missing.length === 0) return found;
     const rows = await findContents(db, account.accountId, missing);

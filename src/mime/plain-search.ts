@@ -13,8 +13,6 @@ const IDENTITY = /^(?:7bit|8bit|binary)$/i;
 const QUOTED = /^quoted-printable$/i;
 const SOFT_BREAK = /=[ \t]*\r?\n/g;
 const ENCODED_ASCII = /=([0-7][0-9A-Fa-f])/g;
-const SPACE = /\s/;
-const NOT_PLAIN_HEADER = /=\?|[\x80-\xff]/;
 
 /** The text of a part, when it is ASCII in a charset that has it. */
 export function plainText(body: Buffer, encoding: string, charset: string | null): string | null {
@@ -33,17 +31,10 @@ function plainQuoted(text: string): string | null {
   return equals === understood && !decoded.includes('\x1b') ? decoded : null;
 }
 
-/** Whether a header certainly holds a needle in no value, in whatever field. Both as they are compared: in lower case. */
-export function isAbsentFrom(header: string, folded: string): boolean {
-  if (folded === '' || SPACE.test(folded)) return false;
-  return !header.toLowerCase().includes(folded) && !NOT_PLAIN_HEADER.test(header);
-}
-
 /** The values of the fields with a name, given in lower case, unfolded and trimmed, read up to `maxBytes`. */
 export function fieldValues(header: string, name: string, maxBytes: number): string[] {
   const values: string[] = [];
-  for (const field of textFields(header)) {
-    if (field.name !== name) continue;
+  for (const field of textFields(header, name)) {
     const start = header.indexOf(':', field.start) + 1;
     const value = header.slice(start, Math.min(field.end, start + maxBytes));
     values.push(value.replace(/[\r\n]+/g, '').trim());

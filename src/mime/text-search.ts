@@ -4,7 +4,7 @@
  */
 import { decodeWords } from './encoded-words.ts';
 import { decodeParameters } from './headers.ts';
-import { fieldValues, isAbsentFrom, plainText } from './plain-search.ts';
+import { fieldValues, plainText } from './plain-search.ts';
 import { parameterValue } from './structure/content-fields.ts';
 import { headerFields, unfoldedValue } from './structure/header-fields.ts';
 import type { Envelope, LeafPart, MessageIndex, Part } from './structure/types.ts';
@@ -34,7 +34,6 @@ export function foldText(text: string): string {
 export function headerContains(header: Buffer | string, fieldName: string, needle: string): boolean {
   const text = typeof header === 'string' ? header : header.toString('latin1');
   const folded = foldText(needle);
-  if (isAbsentFrom(text, folded)) return false;
   const values = fieldValues(text, fieldName.toLowerCase(), VALUE_BYTES);
   return values.some((value) => foldText(decodeHeaderBytes(value)).includes(folded));
 }

@@ -88,8 +88,8 @@ async function foundBy(
     const listed = listing ? await selected.view.list(batch) : null;
     const savedAt = needs(key, SAVE_DATES) ? await selected.view.saveDates(batch) : null;
     const threads = needs(key, THREADS) ? await selected.view.threadIds(batch) : null;
+    await tellProgress(from);
     for (const [n, message] of batch.entries()) {
-      await tellProgress(from + n);
       const candidate: Candidate = {
         selected,
         saved,
@@ -104,7 +104,9 @@ async function foundBy(
         raw: undefined,
       };
       if (listing && candidate.listed === null) continue;
-      if (await holds(key, candidate)) found.push({ message, number: candidate.number });
+      const known = knownToHold(key, candidate);
+      if (known === null) await tellProgress(from + n);
+      if (known ?? (await holds(key, candidate))) found.push({ message, number: candidate.number });
     }
   }
   return found;
@@ -170,6 +172,41 @@ function needs(key: SearchKey, types: ReadonlySet<SearchKey['type']>): boolean {
   }
 }
 
+/** What is known without opening the message; null where that is not enough. Nothing is waited for. */
+function knownToHold(key: SearchKey, candidate: Candidate): boolean | null {
+  switch (key.type) {
+    case 'and':
+      return allHold(key.keys, candidate);
+    case 'or': {
+      const left = knownToHold(key.left, candidate);
+      if (left === true) return true;
+      const right = knownToHold(key.right, candidate);
+      return right === true || left === right ? right : null;
+    }
+    case 'not': {
+      const known = knownToHold(key.key, candidate);
+      return known === null ? null : !known;
+    }
+    case 'body':
+    case 'text':
+      return null;
+    case 'header':
+      return headerKnownToHold(key, candidate);
+    default:
+      return isKnown(key, candidate);
+  }
+}
+
+function allHold(keys: readonly SearchKey[], candidate: Candidate): boolean | null {
+  let all: boolean | null = true;
+  for (const key of keys) {
+    const known = knownToHold(key, candidate);
+    if (known === false) return false;
+    if (known === null) all = null;
+  }
+  return all;
+}
+
 /** Cheap keys first: false without opening the message, where that is enough. */
 async function holds(key: SearchKey, candidate: Candidate): Promise<boolean> {
   switch (key.type) {
@@ -211,16 +248,24 @@ async function bytesOf(candidate: Candidate): Promise<Buffer | null> {
   return candidate.raw;
 }
 
-/** A header too large for the index is read from the message itself. */
-async function headerHolds(key: { field: string; value: string }, candidate: Candidate): Promise<boolean> {
-  const { listed } = candidate;
+type HeaderKey = { field: string; value: string };
+
+/** Null: the header is too large for the index. */
+function headerKnownToHold(key: HeaderKey, { listed }: Candidate): boolean | null {
   if (listed === null) return false;
-  const { header, headerBytes } = listed.index;
+  const { header } = listed.index;
   const asksAddress = key.value !== '' && isAddressField(key.field);
   if (asksAddress && addressContains(listed.index.envelope, key.field, key.value)) return true;
-  if (header !== null) return headerContains(header, key.field, key.value);
+  return header === null ? null : headerContains(header, key.field, key.value);
+}
+
+/** A header too large for the index is read from the message itself. */
+async function headerHolds(key: HeaderKey, candidate: Candidate): Promise<boolean> {
+  const known = headerKnownToHold(key, candidate);
+  if (known !== null) return known;
   const raw = await bytesOf(candidate);
-  return raw !== null && headerContains(raw.toString('latin1', 0, headerBytes), key.field, key.value);
+  const bytes = candidate.listed?.index.headerBytes ?? 0;
+  return raw !== null && headerContains(raw.toString('latin1', 0, bytes), key.field, key.value);
 }
 
 type KnownKey = Exclude<SearchKey, { type: 'and' | 'or' | 'not' | 'body' | 'text' | 'header' }>;

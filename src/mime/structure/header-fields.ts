@@ -66,17 +66,28 @@ export function* headerFields(raw: Buffer, start = 0, end = raw.length): Generat
   }
 }
 
-/** As headerFields, of a string of bytes from its start on: several times as fast for a short header. */
-export function* textFields(header: string): Generator<Pick<FieldRange, 'name' | 'start' | 'end'>> {
+/**
+ * As headerFields, of a string of bytes from its start on: several times as fast for a short header. With
+ * `wanted`, a name in lower case, only fields of that name.
+ */
+export function* textFields(
+  header: string,
+  wanted: string | null = null,
+): Generator<Pick<FieldRange, 'name' | 'start' | 'end'>> {
+  const first = wanted === null ? -1 : wanted.charCodeAt(0) | CASE_BIT;
   for (let position = 0; position < header.length; ) {
     if (isBlankText(header, position)) return;
     let next = textLineEnd(header, position);
     while (next < header.length && isFold(header.charCodeAt(next))) next = textLineEnd(header, next);
-    const name = textName(header, position, next);
-    if (name !== null) yield { name, start: position, end: next };
+    const mayBe = first < 0 || (header.charCodeAt(position) | CASE_BIT) === first;
+    const name = mayBe ? textName(header, position, next) : null;
+    if (name !== null && (wanted === null || name === wanted)) yield { name, start: position, end: next };
     position = next;
   }
 }
+
+/** What tells a small ASCII letter from a large one. */
+const CASE_BIT = 0x20;
 
 function textLineEnd(header: string, start: number): number {
   const newline = header.indexOf('\n', start);
