@@ -94,7 +94,7 @@ export function toEmailBody(options: ToEmailOptions): EmailBody {
     message_id: ownMessageId(mail),
     in_reply_to: parent,
     references,
-    names: { ...to.names, ...cc.names, ...replyTo.names, ...nameOf(options) },
+    names: dictionary([...to.names, ...cc.names, ...replyTo.names, ...nameOf(options)]),
     legacy_to: to.legacy,
     legacy_cc: cc.legacy,
     reply_to: replyTo.addresses.length + replyTo.legacy.length > 1 || replyTo.legacy.length > 0 ? replyTo.all : [],
@@ -136,11 +136,18 @@ function boundedReferences(references: string[]): string[] {
 }
 
 /** The name in From, when From is the sender; another From was refused before. */
-function nameOf(options: ToEmailOptions): Record<string, string> {
+function nameOf(options: ToEmailOptions): [Address, string][] {
   const { mail, from } = options;
   const mailboxes = decodeMailboxes(fieldValue(mail.fields, 'from'), mail.charset);
   const sender = mailboxes.find(({ address }) => addressOf(address, options) === from);
-  return sender === undefined || sender.name === '' ? {} : { [from]: sender.name };
+  return sender === undefined || sender.name === '' ? [] : [[from, sender.name]];
+}
+
+/** Of keys that are different in each message: an object with a prototype would be a class of its own for each set of them. */
+function dictionary(entries: readonly [string, string][]): Record<string, string> {
+  const names = Object.create(null) as Record<string, string>;
+  for (const [key, value] of entries) names[key] = value;
+  return names;
 }
 
 function smimpAddress(mailbox: string): Address | null {
@@ -156,17 +163,17 @@ interface Divided {
   addresses: Address[];
   legacy: Mailbox[];
   all: Mailbox[];
-  names: Record<string, string>;
+  names: Map<Address, string>;
 }
 
 /** Who can be an SMIMP address is one; others appear under the gateway's coding, or, without a gateway, beside the body. */
 function divide(mailboxes: readonly Mailbox[], options: Coding): Divided {
-  const divided: Divided = { addresses: [], legacy: [], all: [...mailboxes], names: {} };
+  const divided: Divided = { addresses: [], legacy: [], all: [...mailboxes], names: new Map() };
   for (const mailbox of mailboxes) {
     const address = addressOf(mailbox.address, options);
     if (address === null) divided.legacy.push(mailbox);
     else if (!divided.addresses.includes(address)) divided.addresses.push(address);
-    if (address !== null && mailbox.name !== '') divided.names[address] = mailbox.name;
+    if (address !== null && mailbox.name !== '') divided.names.set(address, mailbox.name);
   }
   return divided;
 }

@@ -21,19 +21,12 @@ import { ProfileError, type ProfileErrorCode } from './errors.ts';
 /** A string schema whose values carry a brand; the check itself says why. */
 type BrandedString<T extends string> = z.ZodType<T, string>;
 
-function refuse(ctx: z.RefinementCtx, profileCode: ProfileErrorCode): void {
-  ctx.addIssue({ code: 'custom', params: { profileCode } });
-}
-
 function checked<T extends string>(
   profileCode: ProfileErrorCode,
   accepts: (text: string) => boolean,
   meta: Record<string, unknown>,
 ): BrandedString<T> {
-  const schema = z.string().superRefine((text, ctx) => {
-    if (!accepts(text)) refuse(ctx, profileCode);
-  });
-  return schema.meta(meta) as unknown as BrandedString<T>;
+  return z.string().refine(accepts, { params: { profileCode } }).meta(meta) as unknown as BrandedString<T>;
 }
 
 function hexField<T extends string>(sizeBytes: number): BrandedString<T> {
@@ -75,9 +68,9 @@ function addressCode(value: unknown): ProfileErrorCode | null {
 /** An address in its normal form. Absent is `bad-field`; any other value that is no address says what is wrong with it. */
 export const address = z
   .custom<Address>((value) => value !== undefined, { abort: true, params: { profileCode: 'bad-field' } })
-  .superRefine((value, ctx) => {
-    const code = addressCode(value);
-    if (code) refuse(ctx, code);
+  .check(({ value, issues }) => {
+    const profileCode = addressCode(value);
+    if (profileCode !== null) issues.push({ code: 'custom', input: value, params: { profileCode } });
   })
   .meta({ type: 'string', pattern: '^[a-z0-9]{1,255}#[a-z0-9.-]{1,253}$' }) as unknown as BrandedString<Address>;
 

@@ -3,6 +3,7 @@ import type { Insertable, Selectable } from 'kysely';
 import { sql } from 'kysely';
 import type { Executor, Tx } from './database.ts';
 import type { ContentTable } from './schema.ts';
+import { statement } from './statement.ts';
 
 /** What is listed of a message. */
 export type StoredContent = Omit<Selectable<ContentTable>, 'rendered'>;
@@ -117,11 +118,10 @@ export async function insertReference(tx: Tx, accountId: number, reference: Buff
 
 /** The uid that a Message-ID (keyed hash) stands for. */
 export async function findReference(db: Executor, accountId: number, reference: Buffer): Promise<Buffer | null> {
-  const row = await db
-    .selectFrom('message_reference')
-    .select('uid')
-    .where('account_id', '=', accountId)
-    .where('reference', '=', reference)
-    .executeTakeFirst();
+  const [row] = await findUid(db, { account: accountId, reference });
   return row?.uid ?? null;
 }
+
+const findUid = statement<{ account: number; reference: Buffer }, { uid: Buffer }>(
+  'select uid from message_reference where account_id = :account and reference = :reference',
+);
