@@ -17,7 +17,6 @@ import { type Hex24, type Hex32, toHex } from '../smimp/encoding.ts';
 import { ProfileError } from '../smimp/errors.ts';
 import { parseHeader } from '../smimp/header.ts';
 import type { Caution } from '../smimp/open.ts';
-import { paddedLength } from '../smimp/payload.ts';
 import {
   findContents,
   findRendered,
@@ -30,6 +29,7 @@ import type { Db } from '../store/database.ts';
 import { findMessage, type StoredMessage } from '../store/messages.ts';
 import { ByteLru } from './byte-lru.ts';
 import { MailboxError } from './errors.ts';
+import { KEPT_RENDERED_BYTES, packRendered, type Rendered, unpackRendered } from './kept-rendered.ts';
 import { decideView, type LegacyDisplay } from './legacy-view.ts';
 import type { MailAccount } from './mail-account.ts';
 import { type Content, type PackedContent, packContent, unpackContent } from './packed-content.ts';
@@ -38,7 +38,7 @@ import {
   internalDateOf,
   type OpenedContent,
   type OriginalDisplay,
-  type Rendered,
+  type Rendered as RenderedMessage,
   renderOpened,
 } from './rendering.ts';
 
@@ -50,12 +50,8 @@ export const INDEX_CACHE_BYTES = 28 * 1024 * 1024;
 export const SMALL_CACHE_BYTES = 8 * 1024 * 1024;
 /** Programs fetch a large message in pieces; this keeps it rendered meanwhile. */
 export const RENDERED_CACHE_BYTES = 48 * 1024 * 1024;
-/** Rendered bytes of messages up to this are kept at rest: nearly all there are. A larger one is opened each time. */
-export const KEPT_RENDERED_BYTES = 64 * 1024;
 const PURPOSE = 'content';
 const RENDERED = 'rendered';
-/** Of a length before the bytes. */
-const LENGTH_BYTES = 4;
 
 export interface Contents {
   /** What is listed of these messages, in their order; null for one that is gone. */
@@ -70,10 +66,14 @@ export interface Contents {
   readonly opened: number;
 }
 
-/** What is kept of a rendered message. */
-export function contentOf(raw: Buffer, opened: Decided & { internalDate: InternalDate }): Content {
+/** What is kept of a rendered message. `deflated`: the same, where somebody deflated it already. */
+export function contentOf(
+  raw: Buffer,
+  opened: Decided & { internalDate: InternalDate },
+  deflated: Buffer | null = null,
+): Content {
   const index = indexMessage(raw);
-  const rendered = raw.length > KEPT_RENDERED_BYTES ? null : raw;
+  const rendered = raw.length > KEPT_RENDERED_BYTES ? null : { raw, deflated };
   return { ...decided(opened), index, internalDate: opened.internalDate, preview: previewOf(raw, index), rendered };
 }
 
@@ -97,7 +97,7 @@ export async function contentToKeep(
   account: MailAccount,
   opened: OpenedContent,
   receivedAt: Date,
-): Promise<{ content: Content; original: Rendered['original'] }> {
+): Promise<{ content: Content; original: RenderedMessage['original'] }> {
   const { header, content, cautions, trace } = opened;
   const internalDate = internalDateOf(header, account.address, receivedAt);
   const legacyView = (await decideView(db, legacyDisplay, { from: header.from, content })) ?? undefined;
@@ -118,12 +118,8 @@ export function sealedContent(account: MailAccount, messageId: Buffer, content: 
   };
 }
 
-/** The length of what is sealed is one that many have, as with the ciphertext. */
-function sealedRendered(account: MailAccount, sealedFor: Buffer, raw: Buffer): Buffer {
-  const padded = Buffer.alloc(paddedLength(LENGTH_BYTES + raw.length));
-  padded.writeUInt32LE(raw.length);
-  raw.copy(padded, LENGTH_BYTES);
-  return account.keys.seal(RENDERED, sealedFor, padded);
+function sealedRendered(account: MailAccount, sealedFor: Buffer, rendered: Rendered): Buffer {
+  return account.keys.seal(RENDERED, sealedFor, packRendered(rendered));
 }
 
 /** So many asked for at once are no list on a screen but all of a folder. */
@@ -136,8 +132,7 @@ export const contentKey = (messageId: Buffer): string => messageId.toString('lat
 const sharedKey = ({ accountId }: MailAccount, messageId: Buffer): string => `${accountId}.${contentKey(messageId)}`;
 
 function unsealRendered(account: MailAccount, row: StoredRendered): Buffer {
-  const padded = account.keys.unsealInPlace(RENDERED, row.sealed_for, row.rendered);
-  return padded.subarray(LENGTH_BYTES, LENGTH_BYTES + padded.readUInt32LE());
+  return unpackRendered(account.keys.unsealInPlace(RENDERED, row.sealed_for, row.rendered));
 }
 
 export function createContents(options: { db: Db; gate: ByteGate }): Contents {
@@ -234,7 +229,9 @@ export function createContents(options: { db: Db; gate: ByteGate }): Contents {
       const made = await render(account, message, { ...known, version: content.version ?? RENDERER_VERSION });
       if (made.raw.length !== content.index.sizeBytes) await index(account, messageId, { ...made, ...known });
       else if (made.raw.length <= KEPT_RENDERED_BYTES)
-        await keepRendered(db, messageId, (sealedFor) => sealedRendered(account, sealedFor, made.raw));
+        await keepRendered(db, messageId, (sealedFor) =>
+          sealedRendered(account, sealedFor, { raw: made.raw, deflated: null }),
+        );
       return made.raw;
     });
 

@@ -7,6 +7,7 @@ import type { AccountKeys } from '../keystore/keystore.ts';
 import { collectGarbage, freeMemory } from '../memory/free-memory.ts';
 import type { NoticeKind } from '../mime/bridge-mail.ts';
 import { ORIGINAL_FORMAT } from '../mime/original/format.ts';
+import { deflatedWhole } from '../mime/original/pack.ts';
 import { toMailbox } from '../smimp/address.ts';
 import { sealMessage } from '../smimp/boxes.ts';
 import type { VerifiedHistory } from '../smimp/chain.ts';
@@ -102,17 +103,21 @@ export function readyAtOnce(mail: Omit<OwnMail, 'folderId'>): ReadyMail | null {
 }
 
 function makeReady(mail: Omit<OwnMail, 'folderId'>): ReadyMail {
-  const { account, now } = mail;
+  const { account } = mail;
   const messageId = randomBytes(ID_BYTES);
   const body = emailBytes(mail.body);
   collectGarbage(body.byteLength);
   const original = originalField(mail, body);
   // What comes back byte for byte need not be put together again to be listed.
-  const given = original?.format === ORIGINAL_FORMAT ? mail.original : null;
-  if (given === null) return { messageId, body, original, listed: null };
-  const raw = withoutDisguise(given.raw, toMailbox(account.address));
-  const header = { from: account.address, to: account.address, original };
-  const content = contentOf(raw, { internalDate: internalDateOf(header, account.address, now), cautions: [] });
+  if (mail.original === null || original?.format !== ORIGINAL_FORMAT)
+    return { messageId, body, original, listed: null };
+  const { raw: given } = mail.original;
+  const raw = withoutDisguise(given, toMailbox(account.address));
+  const content = contentOf(
+    raw,
+    { internalDate: dateOf(mail), cautions: [] },
+    raw === given ? deflatedWhole(original) : null,
+  );
   return { messageId, body, original, listed: listedAs(mail, messageId, content) };
 }
 
@@ -197,13 +202,16 @@ function ownHeader(mail: OwnMail, { original }: ReadyMail, history: VerifiedHist
 const secondsOf = (time: Date): number => Math.floor(time.getTime() / 1000);
 
 /** What makes the owner's mail hers again, or the bridge's mail the bridge's. */
-function originalField(mail: Omit<OwnMail, 'folderId'>, body: Uint8Array): MessageHeader['original'] {
-  const { account, uid, original, notice, now } = mail;
+function originalField(mail: Omit<OwnMail, 'folderId'>, body: Uint8Array) {
+  const { account, uid, original, notice } = mail;
   if (notice !== null) return noticeOriginal(account, { uid, kind: notice, body });
-  const date = original?.internalDate ?? { unixSeconds: secondsOf(now), zoneMinutes: 0 };
   const { attachments } = mail.body;
-  return original && originalOf(original.raw, { attachments, bodyBytes: body.byteLength, date });
+  return original && originalOf(original.raw, { attachments, bodyBytes: body.byteLength, date: dateOf(mail) });
 }
+
+/** When she says that it came, or now. */
+const dateOf = ({ original, now }: Pick<OwnMail, 'original' | 'now'>): InternalDate =>
+  original?.internalDate ?? { unixSeconds: secondsOf(now), zoneMinutes: 0 };
 
 /** The columns of an envelope from oneself to oneself. There is no session; a random token stands in its place. */
 function sealToSelf(

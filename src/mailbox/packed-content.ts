@@ -16,6 +16,7 @@ import type { Trace } from '../mime/trace.ts';
 import type { Caution } from '../smimp/open.ts';
 import { paddedLength } from '../smimp/payload.ts';
 import { compactEnvelope, compactPart, expandEnvelope, expandPart } from './compact-index.ts';
+import type { Rendered } from './kept-rendered.ts';
 import type { InternalDate, OriginalDisplay } from './rendering.ts';
 
 /** What a reader made of a content and will need again: kept as long as the content is. */
@@ -35,7 +36,7 @@ export type Content = {
   /** What becomes of its original; absent: it is shown. */
   readonly originals?: OriginalDisplay | undefined;
   /** Of a small message that was just rendered: its bytes. */
-  readonly rendered?: Buffer | null;
+  readonly rendered?: Rendered | null;
 };
 
 const FORM = 1;

@@ -31,10 +31,13 @@ export type Purpose =
   | 'fingerprint'
   | 'site-auth';
 
+const UINT32 = 2 ** 32;
+
 /** LE64 of a whole number up to 2⁵³−1. */
 export function le64(value: number): Buffer {
   const bytes = Buffer.allocUnsafe(8);
-  bytes.writeBigUInt64LE(BigInt(value));
+  bytes.writeUInt32LE(value % UINT32);
+  bytes.writeUInt32LE(Math.floor(value / UINT32), 4);
   return bytes;
 }
 

@@ -8,6 +8,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { imapClient, type Person, readInbox, send } from '../../src/admin/demo/mail-clients.ts';
 import { createKeyMaintenance } from '../../src/identity/maintenance.ts';
+import { unpackRendered } from '../../src/mailbox/kept-rendered.ts';
 import { secretOpen } from '../../src/smimp/crypto.ts';
 import { toHex } from '../../src/smimp/encoding.ts';
 import { paddedLength } from '../../src/smimp/payload.ts';
@@ -197,7 +198,9 @@ describe('padding, sender forward secrecy and erasure', () => {
     const kept = pair.corp.opened.db.selectFrom('content').select(['sealed', 'sealed_for', 'rendered']);
     const rows = await kept.where('account_id', '=', account).execute();
     const indexes = rows.map(({ sealed, sealed_for }) => keys.unseal('content', sealed_for, sealed));
-    const bodies = rows.map(({ rendered, sealed_for }) => keys.unseal('rendered', sealed_for, rendered as Buffer));
+    const bodies = rows.map(({ rendered, sealed_for }) =>
+      unpackRendered(keys.unseal('rendered', sealed_for, rendered as Buffer)),
+    );
     const holds = (texts: readonly Buffer[], mark: Mark): boolean => texts.some((text) => text.includes(MARKS[mark]));
     for (const texts of [indexes, bodies])
       expect([holds(texts, 'kept'), holds(texts, 'rotated'), holds(texts, 'deleted')]).toEqual([true, true, false]);

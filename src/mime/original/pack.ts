@@ -3,10 +3,10 @@
  * together again, as far as its hash, before anybody relies on it.
  */
 import { Buffer } from 'node:buffer';
-import { deflateRawSync, type ZlibOptions } from 'node:zlib';
 import { equal, hash, hashPieces } from '../../smimp/crypto.ts';
 import type { Attachment } from '../../smimp/email.ts';
 import { toBase64, toHex } from '../../smimp/encoding.ts';
+import { deflateWhole } from './deflate.ts';
 import { type Found, findAttachments } from './find.ts';
 import {
   MAX_ORIGINAL_BYTES,
@@ -37,7 +37,7 @@ export function packOriginal(message: ToPack): Original | null {
 function packWith({ raw, attachments, internalDate = null }: ToPack, found: readonly Found[]): Original | null {
   const { skeleton, references } = cutOut(raw, found);
   if (skeleton.length > MAX_SKELETON_BYTES) return null;
-  const packed = deflateRawSync(skeleton, effortFor(skeleton.length));
+  const packed = deflateWhole(skeleton);
   if (packed.length > MAX_PACKED_BYTES || !isHonest(packed.length, skeleton.length)) return null;
   const digest = hash(raw);
   // Where nothing was cut out, the skeleton is the message.
@@ -52,15 +52,10 @@ function packWith({ raw, attachments, internalDate = null }: ToPack, found: read
   };
 }
 
-/**
- * Most mail is short: what looks back no farther than the message is long, takes memory for no more, and does not look long for
- * the last hundredth of the size.
- */
-function effortFor(sizeBytes: number): ZlibOptions {
-  return sizeBytes > SHORT_BYTES ? {} : { windowBits: Math.log2(SHORT_BYTES), level: 3 };
+/** The whole message, deflated, where it is all in the skeleton. */
+export function deflatedWhole({ skeleton, references }: Original): Buffer | null {
+  return references.length === 0 ? Buffer.from(skeleton, 'base64') : null;
 }
-
-const SHORT_BYTES = 8 * 1024;
 
 /** Of what would come back; of nothing where nothing would. */
 function digestOfPieces(references: Reference[], skeleton: Buffer, attachments: ToPack['attachments']): Buffer {
