@@ -123,7 +123,7 @@ export class Selected {
   know(messages: readonly ShownMessage[]): Buffer[] {
     const known = [...this.#messages];
     for (const message of messages) {
-      const position = this.#positionOf(message.uid);
+      const position = this.positionOf(message.uid);
       if (position !== null) known[position] = message;
     }
     this.#messages = known;
@@ -164,7 +164,7 @@ export class Selected {
     const messages = [...this.#messages];
     const told: number[] = [];
     for (const message of changed) {
-      const position = this.#positionOf(message.uid);
+      const position = this.positionOf(message.uid);
       if (position === null) messages.push(message);
       else {
         if (this.#isNews(this.at(position), message)) told.push(position);
@@ -175,7 +175,8 @@ export class Selected {
     return told.flatMap((position) => this.flagsLine(position));
   }
 
-  #positionOf(uid: number): number | null {
+  /** Null where no message has this UID. */
+  positionOf(uid: number): number | null {
     const position = placeOf(this.#messages, uid);
     return this.#messages[position]?.uid === uid ? position : null;
   }

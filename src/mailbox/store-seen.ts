@@ -13,8 +13,11 @@ import type { MailAccount } from './mail-account.ts';
 import { revised } from './shown-messages.ts';
 import type { ConditionalChange, ShownMessage } from './types.ts';
 
-/** `unlessAfter`: passes over what changed after that revision. */
-export type Change = FlagChange & { unlessAfter: number | null };
+/** `unlessAfter`: passes over what changed after that revision. `ready`: see FolderView. */
+export type Change = FlagChange & {
+  unlessAfter: number | null;
+  ready?: ((after: readonly ShownMessage[]) => void) | undefined;
+};
 
 /** What a change comes to. `revision`: that of the change; null when there was nothing to write. */
 export type Stored = ConditionalChange & { revision: number | null; written: readonly ShownMessage[] };
@@ -46,7 +49,11 @@ export async function storeSeen(
   const stretches = stretchesAt(state, places);
   const read = change.mode === 'add';
   const writing = writeRead(tx, { accountId, folderId: folder.id, revision, stretches, count, read });
-  const making = nextTurn().then(() => asked.map(make));
+  const making = nextTurn().then(() => {
+    const made = asked.map(make);
+    change.ready?.(made);
+    return made;
+  });
   const [after] = await Promise.all([making, writing]);
   return { after, refused, revision, written };
 }

@@ -84,8 +84,15 @@ export interface FolderView {
   prefetch(messages: readonly ShownMessage[], following?: readonly ShownMessage[]): Promise<void>;
   /** The message as mail programs see it; null where it is gone. */
   raw(message: ShownMessage): Promise<Buffer | null>;
-  /** The messages as they are now, those that are still there. */
-  changeFlags(messages: readonly ShownMessage[], change: FlagChange): Promise<ShownMessage[]>;
+  /**
+   * The messages as they are now, those that are still there. `ready` may be called with the same while they are written: to
+   * make ready what will be said of them. It is not to be said before.
+   */
+  changeFlags(
+    messages: readonly ShownMessage[],
+    change: FlagChange,
+    ready?: (after: readonly ShownMessage[]) => void,
+  ): Promise<ShownMessage[]>;
   /** The same, but passes over what changed after `revision`. */
   changeFlagsUnlessChanged(
     messages: readonly ShownMessage[],

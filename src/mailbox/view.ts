@@ -78,10 +78,10 @@ export async function openView(options: {
       ahead = await asked;
     },
     raw: async ({ messageId }) => ahead.get(contentKey(messageId)) ?? contents.raw(account, messageId),
-    changeFlags: async (messages, change) => [
-      ...(await storeFlags({ db, account, states, folder, defaultQuota }, messages, { ...change, unlessAfter: null }))
-        .after,
-    ],
+    async changeFlags(messages, change, ready) {
+      const place = { db, account, states, folder, defaultQuota };
+      return [...(await storeFlags(place, messages, { ...change, unlessAfter: null, ready })).after];
+    },
     changeFlagsUnlessChanged: (messages, change, unlessAfter) =>
       storeFlags({ db, account, states, folder, defaultQuota }, messages, { ...change, unlessAfter }),
     copy: (messages, to) => copy(db, { account, folder, defaultQuota }, messages, { to, now: clock() }),

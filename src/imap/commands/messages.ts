@@ -33,22 +33,36 @@ export const store: Handler<'STORE'> = async (session, { uid, set, mode, silent,
   const positions = messagesOf(selected, set, uid);
   const before = positions.map((position) => selected.at(position)).filter((message) => !selected.isGone(message));
   const { view } = selected;
+  const change = { mode, flags };
+  const isSilent = silent ? expectation(before, change) : () => false;
+  const linesOf = (after: readonly ShownMessage[]): Buffer[] => storeLines(selected, after, { uid, isSilent });
+  // Made while the change is written.
+  let made: Buffer[] | null = null;
+  const ready = (after: readonly ShownMessage[]): void => {
+    made = linesOf(after);
+  };
   const { after, refused } =
     unchangedSince === null
-      ? { after: await view.changeFlags(before, { mode, flags }), refused: [] }
-      : await view.changeFlagsUnlessChanged(before, { mode, flags }, unchangedSince);
+      ? { after: await view.changeFlags(before, change, ready), refused: [] }
+      : await view.changeFlagsUnlessChanged(before, change, unchangedSince);
   await session.send(...selected.know(after));
-  const numbers = new Map(positions.map((position) => [selected.at(position).uid, position + 1]));
-  const numberOf = (own: number): number => numbers.get(own) ?? 0;
-  const isExpected = silent ? expectation(before, { mode, flags }) : () => false;
+  await session.send(...(made ?? linesOf(after)));
+  return endStore(uid, uid ? refused : refused.map((own) => (selected.positionOf(own) ?? -1) + 1));
+};
+
+function storeLines(
+  selected: Selected,
+  after: readonly ShownMessage[],
+  { uid, isSilent }: { uid: boolean; isSilent: (message: ShownMessage) => boolean },
+): Buffer[] {
   const answer = new Answer();
   for (const message of after) {
-    const values = storeValues(selected, message, { uid, silent: silent && isExpected(message) });
-    if (values.length > 0) answer.add(selected.fetchPieces(numberOf(message.uid) - 1, values));
+    const position = selected.positionOf(message.uid);
+    const values = storeValues(selected, message, { uid, silent: isSilent(message) });
+    if (position !== null && values.length > 0) answer.add(selected.fetchPieces(position, values));
   }
-  await session.send(...answer.take());
-  return endStore(uid, uid ? refused : refused.map(numberOf));
-};
+  return answer.take();
+}
 
 /** Whether a message has the flags that follow from those it had. */
 function expectation(before: readonly ShownMessage[], change: FlagChange): (after: ShownMessage) => boolean {
@@ -65,7 +79,8 @@ function storeValues(
   message: ShownMessage,
   { uid, silent }: { uid: boolean; silent: boolean },
 ): FetchValue[] {
-  const values = selected.flagValues(message).filter(({ type }) => type !== 'flags' || !silent);
+  const told = selected.flagValues(message);
+  const values = silent ? told.filter(({ type }) => type !== 'flags') : told;
   return uid && values.length > 0 ? [{ type: 'uid', uid: message.uid }, ...values] : values;
 }
 
