@@ -248,6 +248,21 @@ describe('FETCH', () => {
 });
 
 describe('STORE', () => {
+  it('says nothing of flags that could not be written', async () => {
+    await filled('One', 'Two');
+    const { db } = site.opened;
+    await sql`create function refused() returns trigger language plpgsql as $$ begin raise 'no'; end $$`.execute(db);
+    await sql`create constraint trigger refused after update on message deferrable initially deferred
+      for each row execute function refused()`.execute(db);
+    try {
+      expect(await client.command('store 1:2 +flags (\\Seen)')).toMatchObject({ status: 'NO', lines: [] });
+    } finally {
+      await sql`drop function refused cascade`.execute(db);
+    }
+    expect(await client.ok('fetch 1:2 flags')).toEqual(['1 FETCH (FLAGS ())', '2 FETCH (FLAGS ())']);
+    expect(await client.ok('store 1:2 +flags (\\Seen)')).toHaveLength(2);
+  });
+
   it('adds, removes and replaces flags, and says what they are', async () => {
     await filled('One', 'Two');
     expect((await client.ok('store 1:2 +flags (\\Flagged $Label1)')).slice(2)).toEqual([
