@@ -150,9 +150,10 @@ function dictionary(entries: readonly [string, string][]): Record<string, string
   return names;
 }
 
-function smimpAddress(mailbox: string): Address | null {
+/** Null for what is no address. */
+function orNull<T>(make: () => T): T | null {
   try {
-    return fromMailbox(mailbox);
+    return make();
   } catch (error) {
     if (!(error instanceof ProfileError)) throw error;
     return null;
@@ -181,7 +182,7 @@ function divide(mailboxes: readonly Mailbox[], options: Coding): Divided {
 type Coding = Pick<ToEmailOptions, 'gatewayDomain' | 'smimpDomains' | 'legacyDomains'>;
 
 function addressOf(mailbox: string, { gatewayDomain, smimpDomains, legacyDomains }: Coding): Address | null {
-  const address = smimpAddress(mailbox);
+  const address = orNull(() => fromMailbox(mailbox));
   if (legacyDomains !== undefined)
     return legacyDomains.has(domainOf(mailbox)) ? codedAddress(mailbox, gatewayDomain) : address;
   const speaksSmimp = address !== null && (smimpDomains?.includes(addressParts(address).domain) ?? true);
@@ -189,13 +190,7 @@ function addressOf(mailbox: string, { gatewayDomain, smimpDomains, legacyDomains
 }
 
 function codedAddress(mailbox: string, gatewayDomain: Domain | null): Address | null {
-  if (gatewayDomain === null) return null;
-  try {
-    return encodeLegacy(mailbox, gatewayDomain);
-  } catch (error) {
-    if (!(error instanceof ProfileError)) throw error;
-    return null;
-  }
+  return gatewayDomain === null ? null : orNull(() => encodeLegacy(mailbox, gatewayDomain));
 }
 
 /** As a set of domains has them: A-labels, small letters. */
